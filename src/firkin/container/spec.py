@@ -1,0 +1,55 @@
+"""What a container is to be: everything that `firkin run` was told, resolved against the image, immutable."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.process.spec import ProcessSpec
+
+
+class Bind(msgspec.Struct, frozen=True, kw_only=True):
+    """A host directory or single file at `target` in the container. `source` is absolute and exists."""
+
+    source: str
+    target: str
+    readonly: bool = False
+
+
+class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
+    target: str
+    options: tuple[str, ...] = ()
+    """`ro`, `size=N`, `mode=OCTAL`, `noexec`, ... as the wire knows them."""
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One container in one machine. Stored as spec.json when the container is made; never changed after."""
+
+    id: str
+    """64 hex digits."""
+    name: str
+    image: str
+    """The reference as the user gave it."""
+    image_digest: str
+    """Digest of the image's manifest."""
+    rootfs_key: str
+    """The directory under data/rootfs that its disk stands on."""
+    process: ProcessSpec
+    created_ns: int
+    hostname: str
+    cpus: int = 1
+    memory_bytes: int = 256 << 20
+    disk_bytes: int = 10 << 30
+    read_only: bool = False
+    network: NetworkMode = "user"
+    ports: tuple[PublishedPort, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    stop_signal: int = 15
+    stop_timeout_s: float = 10.0
+    auto_remove: bool = False
+    detached: bool = False
+    labels: dict[str, str] = {}
+    isolation: Literal["vm"] = "vm"

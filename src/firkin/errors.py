@@ -1,0 +1,139 @@
+"""Every error that firkin raises on purpose, in one hierarchy. Branches follow what the caller can do about it.
+
+    FirkinError                      exit 125 unless said otherwise; has .hint: what to do next
+    ├── UsageError                   the call's words are wrong: change them (also a ValueError)
+    │   └── ReferenceSyntaxError     not an image reference
+    ├── NotFound                     the named object is not here: name another, or make it (also a LookupError)
+    │   ├── ImageNotFound            locally, or at the registry
+    │   ├── ContainerNotFound
+    │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
+    ├── Conflict                     somebody else holds it: choose another name or port, or stop them
+    │   ├── NameInUse
+    │   ├── PortInUse
+    │   ├── InUse                    an object that others stand on cannot be removed
+    │   └── WrongState               the container's state does not allow it
+    ├── RegistryError                the registry misbehaves or cannot be reached: try again, or ask its operator
+    │   ├── RegistryUnreachable
+    │   └── AuthenticationFailed     log in
+    ├── IntegrityError               bytes are not what their digest, size or format promised: nothing was kept
+    │   ├── DigestMismatch
+    │   ├── UnsupportedMediaType
+    │   └── Corrupt                  a record or archive of ours or theirs that cannot be read
+    ├── HostUnsupported              the host lacks something: install or permit it
+    │   └── StorageFull
+    ├── MachineError                 a machine did not do its part: see its console
+    │   ├── BootFailed               with the console's tail
+    │   └── MachineDied              it ended under a running container
+    ├── ProcessError                 the command inside could not be started
+    │   ├── CommandNotFound          exit 127
+    │   └── CommandNotExecutable     exit 126
+    ├── AgentError                   the guest agent refused a request, or broke the protocol
+    ├── Timeout                      a wait passed its deadline; names the operation and the seconds
+    └── OutcomeUnknown               a request was sent and the reply lost: look before you retry
+"""
+
+from __future__ import annotations
+
+
+class FirkinError(Exception):
+    """What failed, on which object (`str(error)`), and what to do next (`error.hint`, maybe empty)."""
+
+    exit_status = 125
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(FirkinError, ValueError): ...
+
+
+class ReferenceSyntaxError(UsageError): ...
+
+
+class NotFound(FirkinError, LookupError): ...
+
+
+class ImageNotFound(NotFound): ...
+
+
+class ContainerNotFound(NotFound): ...
+
+
+class PlatformNotFound(NotFound): ...
+
+
+class Conflict(FirkinError): ...
+
+
+class NameInUse(Conflict): ...
+
+
+class PortInUse(Conflict): ...
+
+
+class InUse(Conflict): ...
+
+
+class WrongState(Conflict): ...
+
+
+class RegistryError(FirkinError): ...
+
+
+class RegistryUnreachable(RegistryError): ...
+
+
+class AuthenticationFailed(RegistryError): ...
+
+
+class IntegrityError(FirkinError): ...
+
+
+class DigestMismatch(IntegrityError): ...
+
+
+class UnsupportedMediaType(IntegrityError): ...
+
+
+class Corrupt(IntegrityError): ...
+
+
+class HostUnsupported(FirkinError): ...
+
+
+class StorageFull(HostUnsupported): ...
+
+
+class MachineError(FirkinError): ...
+
+
+class BootFailed(MachineError):
+    """The machine did not reach its agent. `console_tail` holds the last lines that the kernel printed."""
+
+    def __init__(self, message: str, *, hint: str = "", console_tail: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.console_tail = console_tail
+
+
+class MachineDied(MachineError): ...
+
+
+class ProcessError(FirkinError): ...
+
+
+class CommandNotFound(ProcessError):
+    exit_status = 127
+
+
+class CommandNotExecutable(ProcessError):
+    exit_status = 126
+
+
+class AgentError(FirkinError): ...
+
+
+class Timeout(FirkinError, TimeoutError): ...
+
+
+class OutcomeUnknown(FirkinError): ...

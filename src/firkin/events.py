@@ -1,0 +1,69 @@
+"""One seam for everything that watches firkin work: logs, progress bars, `firkin events`, traces, fault injection.
+
+    event("layer.progress", digest=..., done=..., total=...)      something happened, or moved on
+    with stage("rootfs", image=...):                              something that takes time
+
+Whoever wants to see them subscribes for the length of a `with` block; subscribers are inherited by the tasks
+and (through asyncio.to_thread) the threads that are started inside it. A subscriber that raises makes the
+stage fail at that very line: that is how tests inject faults and rivals.
+
+Names are `subject.verb`, and each is in docs/reference/events.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Phase = Literal["point", "begin", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One happening. `time_ns` is time.monotonic_ns()."""
+
+    name: str
+    phase: Phase
+    time_ns: int
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Subscriber = Callable[[Event], None]
+
+_subscribers: ContextVar[tuple[Subscriber, ...]] = ContextVar("firkin_subscribers", default=())
+
+
+@contextmanager
+def subscribed(subscriber: Subscriber) -> Iterator[None]:
+    """Call `subscriber` with each event of this context while the block runs."""
+    token = _subscribers.set((*_subscribers.get(), subscriber))
+    try:
+        yield
+    finally:
+        _subscribers.reset(token)
+
+
+def event(name: str, /, **fields: Any) -> None:
+    """Tell the subscribers that something happened."""
+    _emit(name, "point", fields)
+
+
+@contextmanager
+def stage(name: str, /, **fields: Any) -> Iterator[None]:
+    """Tell the subscribers when the block begins and when it ends, however it ends."""
+    _emit(name, "begin", fields)
+    try:
+        yield
+    finally:
+        _emit(name, "end", fields)
+
+
+def _emit(name: str, phase: Phase, fields: dict[str, Any]) -> None:
+    if subscribers := _subscribers.get():
+        happening = Event(name, phase, time.monotonic_ns(), fields)
+        for subscriber in subscribers:
+            subscriber(happening)

@@ -1,0 +1,88 @@
+"""Every path that firkin owns, and who may lock it.
+
+    data/                                    the truth; survives a reboot
+      version                                format of this tree; a newer one is refused
+      lock                                   flock: shared by whoever adds, exclusive for garbage collection
+      blobs/sha256/<hex>                     immutable, 0444
+      ingest/<uuid>                          partial blobs, flocked by their writer
+      refs/<registry>/<repository>/_tags/<tag>
+      rootfs/<key>/                          image.ext4, rootfs.json
+      kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
+      cache/                                 made from other files and safe to delete: initramfs, vmlinux, probe verdicts
+      containers/<id>/                       one container, see container.record
+    run/                                     sockets; never the truth; 0700, kept short (a socket path holds 107 bytes)
+      supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
+      c/<id12>/                              control.sock agent.sock qmp.sock of one running container
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where things are. Holding a Paths creates nothing; whoever writes makes the directory it needs."""
+
+    data: Path
+    run: Path
+
+    @property
+    def version_path(self) -> Path:
+        return self.data / "version"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.data / "lock"
+
+    @property
+    def blobs_dir(self) -> Path:
+        return self.data / "blobs" / "sha256"
+
+    @property
+    def ingest_dir(self) -> Path:
+        return self.data / "ingest"
+
+    @property
+    def refs_dir(self) -> Path:
+        return self.data / "refs"
+
+    @property
+    def rootfs_dir(self) -> Path:
+        return self.data / "rootfs"
+
+    @property
+    def kernels_dir(self) -> Path:
+        return self.data / "kernels"
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.data / "cache"
+
+    @property
+    def containers_dir(self) -> Path:
+        return self.data / "containers"
+
+    def container_dir(self, container_id: str) -> Path:
+        return self.containers_dir / container_id
+
+    @property
+    def supervisor_socket_path(self) -> Path:
+        return self.run / "supervisor.sock"
+
+    @property
+    def supervisor_lock_path(self) -> Path:
+        return self.run / "supervisor.lock"
+
+    def container_run_dir(self, container_id: str) -> Path:
+        return self.run / "c" / container_id[:12]
+
+    def control_socket_path(self, container_id: str) -> Path:
+        return self.container_run_dir(container_id) / "control.sock"
+
+    def agent_socket_path(self, container_id: str) -> Path:
+        return self.container_run_dir(container_id) / "agent.sock"
+
+    def qmp_socket_path(self, container_id: str) -> Path:
+        return self.container_run_dir(container_id) / "qmp.sock"

@@ -1,0 +1,53 @@
+"""What to run (ProcessSpec) and how it ended (ExitStatus)."""
+
+from __future__ import annotations
+
+import signal as signals
+from dataclasses import dataclass
+
+import msgspec
+
+
+class TerminalSize(msgspec.Struct, frozen=True):
+    rows: int = 24
+    cols: int = 80
+
+
+class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One process in a container. The image's defaults have already been applied where one comes from an image."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    """`KEY=value` strings; later ones win."""
+    cwd: str = "/"
+    user: str = ""
+    """`uid`, `uid:gid`, `name` or `name:group`, looked up inside the container; empty is root."""
+    groups: tuple[int, ...] = ()
+    stdin: bool = False
+    """Whether standard input is connected; else it is /dev/null."""
+    terminal: TerminalSize | None = None
+    """A controlling terminal of this size; its output is one stream, stdout."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """How a process ended: by `code`, or by `signal`; exactly one of them is not None."""
+
+    code: int | None = None
+    signal: int | None = None
+    core_dumped: bool = False
+
+    @property
+    def status(self) -> int:
+        """What a shell reports: the code, or 128 + the signal's number."""
+        return self.code if self.code is not None else 128 + (self.signal or 0)
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+    def __str__(self) -> str:
+        if self.code is not None:
+            return f"exit status {self.code}"
+        name = signals.Signals(self.signal).name if self.signal in signals.valid_signals() else f"signal {self.signal}"
+        return f"killed by {name}" + (" (core dumped)" if self.core_dumped else "")
