@@ -28,6 +28,7 @@
     │   ├── CommandNotFound          exit 127
     │   └── CommandNotExecutable     exit 126
     ├── AgentError                   the guest agent refused a request, or broke the protocol
+    │   └── ProtocolError            a peer sent bytes that the wire does not allow: the connection is dropped
     ├── Timeout                      a wait passed its deadline; names the operation and the seconds
     └── OutcomeUnknown               a request was sent and the reply lost: look before you retry
 """
@@ -131,6 +132,9 @@ class CommandNotExecutable(ProcessError):
 
 
 class AgentError(FirkinError): ...
+
+
+class ProtocolError(AgentError): ...
 
 
 class Timeout(FirkinError, TimeoutError): ...
