@@ -1,16 +1,21 @@
 """The control messages of docs/design/wire.md as values: what the host asks of the agent, and what it hears.
 
-`encode` and `decode_reply` turn them into msgpack and back; frames around them are wire.frames' business.
+`encode_request` and `decode_control` turn them into msgpack and back; frames around them are wire.frames'
+business. What comes from a peer goes through `convert`, so that nothing of a wrong type gets further.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
+from firkin.errors import ProtocolError
+
 PROTOCOL_VERSION = 1
 MAX_CONTROL_BYTES = 1 << 20
+MAX_PROCESSES = 1024
+MAX_CONTAINERS = 64
 
 
 class Op(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,19 +171,68 @@ class Batch(Op, frozen=True, kw_only=True):
     ops: tuple[Op, ...]
 
 
+U32 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
+U64 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 64) - 1)]
+Word = Annotated[str, msgspec.Meta(max_length=4096)]
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why the agent refused: the errno, the step it was at, the object of that step, the index in a batch."""
 
     errno: int
-    step: str
-    object: str
+    step: Word
+    object: Word
     index: int = -1
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    re: int
-    ok: dict[str, Any] | None = None
-    err: Failure | None = None
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
+    """The event that a process was reaped: by `code` or by `signal`, at `time_ns` of CLOCK_REALTIME."""
+
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None
+    signal: Annotated[int, msgspec.Meta(ge=1, le=64)] | None
+    core: bool
+    time_ns: int
+    proc: U32 = 0
+
+
+class ProcState(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that the agent knows, as its hello lists it."""
+
+    proc: U32
+    container: Word
+    pid: int
+    stdin: U32
+    stdin_offset: U64
+    stdout: U32
+    stderr: U32
+    exit: Exit | None
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True):
+    """The agent's first event after SYNC."""
+
+    v: int
+    agent: Word
+    boot: bytes
+    kernel: Word
+    procs: Annotated[tuple[ProcState, ...], msgspec.Meta(max_length=MAX_PROCESSES)] = ()
+    containers: Annotated[tuple[Word, ...], msgspec.Meta(max_length=MAX_CONTAINERS)] = ()
+
+
+class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of a container, as `ps` tells it. Ticks are of USER_HZ = 100."""
+
+    pid: int
+    ppid: int
+    uid: int
+    gid: int
+    state: Word
+    utime_ticks: int
+    stime_ticks: int
+    start_ticks: int
+    rss_bytes: int
+    tty: Word
+    args: tuple[str, ...]
 
 
 def op_map(op: Op) -> dict[str, Any]:
@@ -189,6 +243,36 @@ def op_map(op: Op) -> dict[str, Any]:
     return {"op": op.op, **fields}
 
 
+def encode_control(message: dict[str, Any]) -> bytes:
+    """The CONTROL payload of `message`. Raises ProtocolError where it would be larger than the wire allows."""
+    payload = msgspec.msgpack.encode(message)
+    if len(payload) > MAX_CONTROL_BYTES:
+        raise ProtocolError(
+            f"a request of {len(payload)} bytes is larger than the {MAX_CONTROL_BYTES} that the wire allows",
+            hint="pass less in arguments, environment and files",
+        )
+    return payload
+
+
 def encode_request(request_id: int, op: Op) -> bytes:
-    """The CONTROL payload of one request."""
-    return msgspec.msgpack.encode({"id": request_id, **op_map(op)})
+    """The CONTROL payload of one request to the agent. Raises ProtocolError where it is too large."""
+    return encode_control({"id": request_id, **op_map(op)})
+
+
+def decode_control(payload: bytes) -> dict[str, Any]:
+    """The map in a CONTROL payload. Raises ProtocolError where it is none."""
+    try:
+        return msgspec.msgpack.decode(payload, type=dict[str, Any])
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"a control message cannot be read: {error}") from error
+
+
+T = TypeVar("T")
+
+
+def convert(message: object, kind: type[T]) -> T:
+    """`message` as a `kind`. Raises ProtocolError where it does not fit."""
+    try:
+        return msgspec.convert(message, kind)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"a message is not a {kind.__name__}: {error}") from error
