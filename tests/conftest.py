@@ -1,0 +1,165 @@
+"""Fixtures that every test may use, and the promise that a test session leaves nothing behind.
+
+    home          this test's own directories (used by every test, whether it asks or not)
+    settings      firkin's settings in that home
+    engine        an Engine there
+    firkin        the command, run there: firkin("ps", "-a").stdout
+    registry      a real registry on loopback, one for the session
+    images        real images, cached for the next session
+    wheel         the wheel of this checkout
+    unprivileged  a user without rights who has firkin installed
+
+Quick tests come first, then those that boot machines, then the slow ones.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support import leaks
+from tests.support.command import FIRKIN, Command
+from tests.support.home import SESSION_VARIABLE, Home, fresh_home, inhabited, session_dir
+
+if TYPE_CHECKING:
+    from firkin.engine.engine import Engine
+
+    from firkin.settings import Settings
+    from tests.support.user import User
+
+_leftovers = pytest.StashKey[list[str]]()
+
+
+# --- the session ------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_leftovers] = []
+    if not hasattr(config, "workerinput"):
+        directory = tempfile.mkdtemp(prefix="fk", dir="/tmp")
+        os.chmod(directory, 0o711)  # an unprivileged user's home is in it too
+        os.environ[SESSION_VARIABLE] = directory
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Whatever is still there when all fixtures and workers are gone is a leak, and fails the session."""
+    if hasattr(session.config, "workerinput"):
+        return
+    directory = str(session_dir())
+    found = session.config.stash[_leftovers]
+    found += [str(leftover) for leftover in leaks.end_leftovers(directory)]
+    found += [f"mount: {line}" for line in leaks.mounts_of(directory)]
+    found += [f"directory: {path}" for path in Path(directory).iterdir() if path.name != "shared"]
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if not leaks.mounts_of(directory):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if found := config.stash[_leftovers]:
+        terminalreporter.section("left behind by the tests", red=True)
+        for line in found:
+            terminalreporter.line(line)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("root") and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if item.get_closest_marker("machine") and (missing := _missing_for_machines()):
+            item.add_marker(pytest.mark.skip(reason=missing))
+        if "unprivileged" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("unprivileged"))
+    items.sort(key=_cost)
+
+
+def _cost(item: pytest.Item) -> int:
+    return 2 * bool(item.get_closest_marker("slow")) + bool(item.get_closest_marker("machine"))
+
+
+def _missing_for_machines() -> str:
+    """Why no machine can run here, or "". In CI nothing is skipped: what is missing there is a failure."""
+    if os.environ.get("CI"):
+        return ""
+    qemu = os.environ.get("FIRKIN_QEMU", "qemu-system-x86_64")
+    return "" if shutil.which(qemu) else f"needs {qemu}: apt install qemu-system-x86"
+
+
+# --- one test ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def home(request: pytest.FixtureRequest) -> Iterator[Home]:
+    """This test's home, in this process's environment too. What still runs in it at the end is a failure."""
+    boots = request.node.get_closest_marker("machine") is not None
+    with fresh_home() as home, inhabited(home):
+        if boots:
+            home.share_cache(session_dir() / "shared" / "cache")
+        yield home
+        if boots:
+            mark = str(home.root)
+            leaks.dismiss_supervisor(mark)
+            left = leaks.end_leftovers(mark)
+            assert not left, "left running: " + "; ".join(map(str, left))
+
+
+@pytest.fixture
+def settings(home: Home) -> Settings:
+    from firkin.settings import Settings
+
+    return Settings.load(home.environ())
+
+
+@pytest.fixture
+async def engine(settings: Settings) -> AsyncIterator[Engine]:
+    from firkin.engine.engine import Engine
+
+    async with Engine(settings) as engine:
+        yield engine
+
+
+@pytest.fixture
+def firkin(home: Home) -> Command:
+    return Command(FIRKIN, home.environ(), home.work_dir)
+
+
+# --- shared by the session --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """A directory that lives as long as the session and is common to all its workers."""
+    directory = session_dir() / "shared"
+    directory.mkdir(mode=0o755, exist_ok=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def once(shared_dir: Path) -> Callable[[str, Callable[[Path], Any]], Path]:
+    """`once("wheel", make)` calls `make(directory)` in the first worker that asks; the others wait for it."""
+    from tests.support.once import once
+
+    return lambda name, make: once(shared_dir / name, make)
+
+
+@pytest.fixture(scope="session")
+def wheel(once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    from tests.support.wheel import build_wheel
+
+    return next(once("wheel", build_wheel).glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def unprivileged(wheel: Path, shared_dir: Path) -> Iterator[User]:
+    from tests.support.user import unprivileged_user
+
+    with unprivileged_user(wheel, shared_dir) as user:
+        yield user
