@@ -21,7 +21,9 @@ class Digest:
     def parse(cls, text: str) -> Digest:
         """The digest that `text` writes. Raises UsageError."""
         if not _FORM.fullmatch(text):
-            raise UsageError(f"{text!r} is not a digest", hint="a digest is sha256: and 64 lowercase hex digits")
+            raise UsageError(
+                f"{text!r} is not a digest", hint="a digest is sha256: and 64 lowercase hex digits"
+            )
         return cls(text)
 
     @classmethod
