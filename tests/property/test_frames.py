@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firkin.errors import ProtocolError
-from firkin.wire.frames import Break, Control, Credit, Data, Eof, Frame, FrameParser, Sync, encode
+from firkin.wire.frames import (
+    RESYNC_PADDING,
+    Break,
+    Control,
+    Credit,
+    Data,
+    Eof,
+    Frame,
+    FrameParser,
+    Sync,
+    encode,
+)
 
 streams = st.integers(1, 2**32 - 1)
 offsets = st.integers(0, 2**64 - 1)
@@ -41,7 +52,7 @@ def test_any_split_of_the_stream_gives_the_frames_that_were_sent(sent, cuts):
     assert parse(FrameParser(), [bytes([byte]) for byte in stream]) == [frame for frame, _ in sent]
 
 
-@given(st.binary(max_size=2000), st.binary(min_size=16, max_size=16), st.lists(frames, max_size=4), cut_places)
+@given(st.binary(max_size=999), st.binary(min_size=16, max_size=16), st.lists(frames, max_size=4), cut_places)
 def test_whatever_comes_before_the_awaited_sync_is_dropped(rubbish, nonce, sent, cuts):
     stream = rubbish + b"".join(map(encode, [Sync(nonce), *sent]))
     assert parse(FrameParser(nonce=nonce), split(stream, cuts)) == [Sync(nonce), *sent]
@@ -87,3 +98,10 @@ def test_a_header_outside_the_bounds_is_refused_before_its_payload_arrives(heade
 def test_the_largest_frames_pass():
     sent = [Data(1, 0, bytes(65536)), Control(bytes(1 << 20)), Data(2**32 - 1, 2**64 - 1, b"x")]
     assert parse(FrameParser(), [b"".join(map(encode, sent))]) == sent
+
+
+@given(frames, st.integers(1, 200))
+def test_a_half_frame_that_zeros_filled_up_is_refused(frame, cut):
+    half = encode(frame)[: min(cut, len(encode(frame)) - 1)]
+    with pytest.raises(ProtocolError):
+        list(FrameParser().feed(half + RESYNC_PADDING))

@@ -1,6 +1,6 @@
 """Frames of docs/design/wire.md: bytes to values and back, without I/O.
 
-    u8 type | u8 flags = 0 | u16 reserved = 0 | u32 stream | u32 length | payload      (little-endian)
+    u8 type | u8 flags = 0 | u16 reserved = 0 | u32 stream | u32 length | payload | u8 0xA5    (little-endian)
 
 The rule: nothing that a peer sends is held before its header was checked against the bounds below, so that a
 parser never holds more than one frame.
@@ -25,6 +25,8 @@ RESYNC_PADDING = bytes(MAX_CONTROL_BYTES + 16)
 
 _HEADER = Struct("<BBHII")
 _OFFSET = Struct("<Q")
+_END = b"\xa5"
+"""Closes every frame: a half frame that RESYNC_PADDING filled up ends in a zero, and is refused."""
 _HEADER_AND_OFFSET = Struct("<BBHIIQ")
 _PAD = re.compile(rb"\0+")
 _SYNC, _CONTROL, _DATA, _EOF, _CREDIT, _BREAK = range(1, 7)
@@ -85,17 +87,17 @@ def encode(frame: Frame) -> bytes:
     """The bytes of `frame`. Its values must be within the bounds of the wire."""
     match frame:
         case Data(stream, offset, data):
-            return b"".join((_HEADER_AND_OFFSET.pack(_DATA, 0, 0, stream, 8 + len(data), offset), data))
+            return b"".join((_HEADER_AND_OFFSET.pack(_DATA, 0, 0, stream, 8 + len(data), offset), data, _END))
         case Credit(stream, consumed):
-            return _HEADER_AND_OFFSET.pack(_CREDIT, 0, 0, stream, 8, consumed)
+            return _HEADER_AND_OFFSET.pack(_CREDIT, 0, 0, stream, 8, consumed) + _END
         case Control(payload):
-            return _HEADER.pack(_CONTROL, 0, 0, 0, len(payload)) + payload
+            return _HEADER.pack(_CONTROL, 0, 0, 0, len(payload)) + payload + _END
         case Eof(stream, offset):
-            return _HEADER_AND_OFFSET.pack(_EOF, 0, 0, stream, 8, offset)
+            return _HEADER_AND_OFFSET.pack(_EOF, 0, 0, stream, 8, offset) + _END
         case Break(stream):
-            return _HEADER.pack(_BREAK, 0, 0, stream, 0)
+            return _HEADER.pack(_BREAK, 0, 0, stream, 0) + _END
         case Sync(nonce):
-            return _HEADER.pack(_SYNC, 0, 0, 0, NONCE_BYTES) + nonce
+            return _HEADER.pack(_SYNC, 0, 0, 0, NONCE_BYTES) + nonce + _END
 
 
 class FrameParser:
@@ -151,7 +153,7 @@ class FrameParser:
         self._kept_from, self._needed = position, _HEADER.size
         if len(received) - position < _HEADER.size:
             return None
-        end = position + _HEADER.size + _payload_bytes(*_HEADER.unpack_from(received, position))
+        end = position + _HEADER.size + _payload_bytes(*_HEADER.unpack_from(received, position)) + 1
         self._needed = end - position
         return (position, end) if end <= len(received) else None
 
@@ -168,8 +170,11 @@ def _payload_bytes(kind: int, flags: int, reserved: int, stream: int, length: in
     return length
 
 
-def _decode(received: bytes, start: int, end: int) -> Frame:
+def _decode(received: bytes, start: int, after: int) -> Frame:
     kind, _, _, stream, _ = _HEADER.unpack_from(received, start)
+    end = after - 1
+    if received[end] != _END[0]:
+        raise ProtocolError(f"frame of type {kind} on stream {stream} without its end mark")
     payload = start + _HEADER.size
     if kind == _SYNC:
         return Sync(received[payload:end])
