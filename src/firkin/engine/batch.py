@@ -1,0 +1,142 @@
+"""Batch: everything that a freshly booted machine is told, as one tuple of wire operations in one round trip.
+
+Pure data: the clock's time and the entropy come in as arguments, so a batch can be compared and printed. The
+order matters: clock and entropy before any user code runs (a forked machine wakes with an old clock and its
+siblings' random state), modules before what needs them, the container's root before its process.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from pathlib import Path
+from typing import Protocol
+
+from firkin.container.spec import Bind, ContainerSpec
+from firkin.machine.spec import Share
+from firkin.process import capabilities
+from firkin.process.spec import ProcessSpec
+from firkin.wire import messages as wire
+
+ROOT_DEVICE = "/dev/vda"
+SEED_BYTES = 256
+
+# What Docker and podman hide or write-protect. A guest kernel of its own makes most of them harmless here; a
+# process that gets out of its container's namespaces still finds less to turn.
+MASKED = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+# Each container has a network stack of its own, so no privilege protects a low port or a ping (as Docker).
+SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+
+_RLIMIT_CORE, _RLIMIT_NOFILE = 4, 7  # setrlimit(2), asm-generic/resource.h
+_UNLIMITED = (1 << 64) - 1
+# NOFILE as systemd gives services: select(2) works, and who needs more may raise it. No surprise core files.
+RLIMITS = (
+    wire.Rlimit(type=_RLIMIT_CORE, soft=0, hard=_UNLIMITED),
+    wire.Rlimit(type=_RLIMIT_NOFILE, soft=1024, hard=524288),
+)
+
+
+class GuestNetwork(Protocol):
+    """What the machine is told of its network: its set-up, its resolv.conf, its address ("" for none)."""
+
+    @property
+    def ops(self) -> tuple[wire.Network, ...]: ...
+    @property
+    def resolv_conf(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+
+
+def prologue(now_ns: int, seed: bytes) -> tuple[wire.Op, ...]:
+    """What any machine hears first: the time, and randomness of its own."""
+    return (wire.Clock(sec=now_ns // 10**9, nsec=now_ns % 10**9), wire.Entropy(seed=seed))
+
+
+def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:
+    """The container's root, mounts and files. `single_files` are the bind sources that are no directory."""
+    binds = [_bind_mount(index, bind, bind.source in single_files) for index, bind in enumerate(spec.binds)]
+    tmpfs = [
+        wire.Mount(type="tmpfs", source="tmpfs", target=each.target, options=each.options)
+        for each in spec.tmpfs
+    ]
+    mounts = sorted(binds + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
+    covered = {mount.target for mount in mounts}
+    return wire.Container(
+        container=spec.id,
+        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only, grow=True),
+        hostname=spec.hostname,
+        mounts=tuple(mounts),
+        files=tuple(file for file in _files(spec, guest) if file.path not in covered),
+        masked=MASKED,
+        readonly_paths=READ_ONLY,
+        sysctls=SYSCTLS,
+    )
+
+
+def spawn_op(container_id: str, process: ProcessSpec) -> wire.Spawn:
+    """`process` as the agent is asked for it; the client fills in its number and its streams."""
+    terminal = process.terminal
+    return wire.Spawn(
+        proc=0,
+        container=container_id,
+        args=process.args,
+        env=process.env,
+        cwd=process.cwd,
+        user=process.user,
+        groups=process.groups,
+        caps=capabilities.DEFAULT,
+        rlimits=RLIMITS,
+        terminal=None if terminal is None else wire.Terminal(rows=terminal.rows, cols=terminal.cols),
+    )
+
+
+def shares(spec: ContainerSpec) -> tuple[Share, ...]:
+    """One share of the machine for each -v."""
+    return tuple(
+        Share(tag=_tag(index), source=Path(bind.source), readonly=bind.readonly)
+        for index, bind in enumerate(spec.binds)
+    )
+
+
+def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:
+    options = [
+        *(["ro"] if bind.readonly else []),
+        *([f"file={posixpath.basename(bind.source)}"] if single_file else []),
+    ]
+    return wire.Mount(type="virtiofs", source=_tag(index), target=bind.target, options=tuple(options))
+
+
+def _tag(index: int) -> str:
+    return f"bind{index}"
+
+
+def _files(spec: ContainerSpec, guest: GuestNetwork) -> list[wire.File]:
+    texts = {
+        "/etc/hostname": f"{spec.hostname}\n",
+        "/etc/hosts": _hosts(spec.hostname, guest.address),
+        "/etc/resolv.conf": guest.resolv_conf,
+    }
+    return [wire.File(path=path, mode=0o644, data=text.encode()) for path, text in texts.items()]
+
+
+def _hosts(hostname: str, address: str) -> str:
+    """A container can always look up itself; without a network its name is on the loopback, as in Debian."""
+    return (
+        "127.0.0.1\tlocalhost\n"
+        "::1\tlocalhost ip6-localhost ip6-loopback\n"
+        f"{address or '127.0.1.1'}\t{hostname}\n"
+    )

@@ -1,0 +1,62 @@
+"""Options: what a caller of run or exec asked for, before any image was looked at.
+
+`RunOptions` and `ExecOptions` are values whose single fields are already right; how they fit an image is
+engine.resolve's business, and engine.words makes them from what a person writes. They name no file of the
+caller's, so that they may be carried to another process.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from firkin.container.spec import Bind, Tmpfs
+from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.process.spec import TerminalSize
+
+PullPolicy = Literal["always", "missing", "never"]
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Every choice of `firkin run`. None, or an empty value, leaves it to the image or to the settings."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    """None keeps the image's; anything else replaces it and drops the image's cmd; () means no entrypoint."""
+    name: str = ""
+    env: tuple[str, ...] = ()
+    """`KEY=value`, or `KEY` to take away what the image sets."""
+    workdir: str = ""
+    user: str = ""
+    groups: tuple[int, ...] = ()
+    hostname: str = ""
+    stdin: bool = False
+    terminal: TerminalSize | None = None
+    auto_remove: bool = False
+    cpus: int | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    read_only: bool = False
+    binds: tuple[Bind, ...] = ()
+    tmpfs: tuple[Tmpfs, ...] = ()
+    network: NetworkMode = "user"
+    ports: tuple[PublishedPort, ...] = ()
+    pull: PullPolicy = "missing"
+    platform: str = ""
+    stop_signal: int | None = None
+    stop_timeout_s: float | None = None
+    labels: dict[str, str] = {}
+
+
+class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Every choice of `firkin exec`. An empty value takes the container's first process as the model."""
+
+    command: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    workdir: str = ""
+    user: str = ""
+    groups: tuple[int, ...] = ()
+    stdin: bool = False
+    terminal: TerminalSize | None = None

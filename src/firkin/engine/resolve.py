@@ -1,0 +1,128 @@
+"""Resolve: RunOptions meet the image and the settings, and become a ContainerSpec that cannot be misread.
+
+Nothing here starts, creates or writes anything.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+from firkin.container.spec import ContainerSpec
+from firkin.engine.environment import DEFAULT_PATH, merge_environment
+from firkin.engine.options import ExecOptions, RunOptions
+from firkin.engine.rules import check_user, check_words, check_workdir
+from firkin.engine.signals import parse_signal
+from firkin.errors import HostUnsupported, UsageError
+from firkin.oci.image import Image
+from firkin.oci.image_config import ImageConfig
+from firkin.oci.platform import Platform
+from firkin.process.spec import ProcessSpec
+from firkin.settings import Settings
+
+
+def container_spec(
+    options: RunOptions,
+    image: Image,
+    *,
+    rootfs_key: str,
+    container_id: str,
+    name: str,
+    created_ns: int,
+    settings: Settings,
+    detached: bool = False,
+) -> ContainerSpec:
+    """What `options`, which passed rules.check, make of `image`. Raises UsageError or HostUnsupported."""
+    config = image.config
+    _check_platform(options.image, config.platform)
+    hostname = options.hostname or container_id[:12]
+    return ContainerSpec(
+        id=container_id,
+        name=name,
+        image=options.image,
+        image_digest=str(image.digest),
+        rootfs_key=rootfs_key,
+        process=_process(options, config, hostname),
+        created_ns=created_ns,
+        hostname=hostname,
+        cpus=options.cpus if options.cpus is not None else settings.cpus,
+        memory_bytes=options.memory_bytes if options.memory_bytes is not None else settings.memory_bytes,
+        disk_bytes=disk_bytes(options, settings),
+        read_only=options.read_only,
+        network=options.network,
+        ports=options.ports,
+        binds=options.binds,
+        tmpfs=options.tmpfs,
+        stop_signal=_stop_signal(options, config),
+        stop_timeout_s=10.0 if options.stop_timeout_s is None else options.stop_timeout_s,
+        auto_remove=options.auto_remove,
+        detached=detached,
+        labels={**config.labels, **options.labels},
+    )
+
+
+def disk_bytes(options: RunOptions, settings: Settings) -> int:
+    """The size of the container's disk, which is also that of the file system on it."""
+    return options.disk_bytes if options.disk_bytes is not None else settings.disk_bytes
+
+
+def exec_process(options: ExecOptions, first: ProcessSpec) -> ProcessSpec:
+    """One more process in the container whose first one is `first`. Raises UsageError."""
+    check_user(options.user)
+    check_workdir(options.workdir)
+    terminal_env = ("TERM=xterm",) if options.terminal else ()
+    env = merge_environment(terminal_env, first.env, options.env)
+    check_words((*options.command, *env))
+    return ProcessSpec(
+        args=options.command,
+        env=env,
+        cwd=options.workdir or first.cwd,
+        user=options.user or first.user,
+        groups=options.groups or first.groups,
+        stdin=options.stdin,
+        terminal=options.terminal,
+    )
+
+
+def _process(options: RunOptions, config: ImageConfig, hostname: str) -> ProcessSpec:
+    defaults = (DEFAULT_PATH, f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.terminal else ()))
+    args = _args(options, config)
+    env = merge_environment(defaults, config.env, options.env)
+    user = options.user or config.user
+    check_words((*args, *env))
+    check_user(user)
+    return ProcessSpec(
+        args=args,
+        env=env,
+        cwd=options.workdir or posixpath.join("/", config.working_dir),
+        user=user,
+        groups=options.groups,
+        stdin=options.stdin,
+        terminal=options.terminal,
+    )
+
+
+def _args(options: RunOptions, config: ImageConfig) -> tuple[str, ...]:
+    """As Docker: a given entrypoint replaces the image's and drops its cmd; a command replaces the cmd."""
+    entrypoint = config.entrypoint if options.entrypoint is None else options.entrypoint
+    default = config.cmd if options.entrypoint is None else ()
+    args = (*entrypoint, *(options.command or default))
+    if not args:
+        raise UsageError(
+            f"image {options.image} names no command to run", hint="write the command after the image's name"
+        )
+    return args
+
+
+def _stop_signal(options: RunOptions, config: ImageConfig) -> int:
+    if options.stop_signal is not None:
+        return options.stop_signal
+    return parse_signal(config.stop_signal) if config.stop_signal else 15
+
+
+def _check_platform(image: str, platform: Platform) -> None:
+    host = Platform.host()
+    if not host.runs(platform):
+        raise HostUnsupported(
+            f"image {image} is for {platform}, and this host runs {host}",
+            hint=f"choose a tag that has {host}, or leave out --platform",
+        )

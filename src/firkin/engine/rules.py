@@ -1,0 +1,123 @@
+"""Rules: what a RunOptions must keep whatever the image, checked before anything is pulled, made or started.
+
+Each refusal names the field and the rule that it breaks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from firkin.container.spec import Bind
+from firkin.engine.options import RunOptions
+from firkin.errors import HostUnsupported, UsageError
+
+MIN_MEMORY_BYTES = 64 << 20
+MIN_DISK_BYTES = 16 << 20
+MAX_MOUNTS = 64
+MAX_WORD_BYTES = 128 << 10  # execve(2): MAX_ARG_STRLEN
+MAX_WORDS_BYTES = 512 << 10  # args and environment travel in one control message of 1 MiB
+_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
+_USER = re.compile(r"[^\s:\0/]{1,256}(:[^\s:\0/]{1,256})?")
+
+
+def check(options: RunOptions) -> None:
+    """Refuse what is wrong. Raises UsageError, or HostUnsupported where a -v cannot be read."""
+    _check_hostname(options.hostname)
+    check_user(options.user)
+    check_workdir(options.workdir)
+    _check_sizes(options)
+    _check_mounts(options)
+    _check_ports(options)
+    check_words((*(options.entrypoint or ()), *options.command, *options.env))
+
+
+def _check_hostname(hostname: str) -> None:
+    if hostname and not _HOSTNAME.fullmatch(hostname):
+        raise UsageError(
+            f"hostname: {hostname!r} is not a host name",
+            hint="letters, digits, - and ., at most 63, and neither - nor . at the ends",
+        )
+
+
+def check_user(user: str) -> None:
+    if user and not _USER.fullmatch(user):
+        raise UsageError(f"user: {user!r} is not a user", hint="write NAME, UID, NAME:GROUP or UID:GID")
+
+
+def check_workdir(workdir: str) -> None:
+    if workdir and (not workdir.startswith("/") or "\0" in workdir or len(workdir) > 4095):
+        raise UsageError(f"workdir: {workdir!r} is not an absolute path", hint="begin it with /")
+
+
+def _check_sizes(options: RunOptions) -> None:
+    memory, disk, timeout = options.memory_bytes, options.disk_bytes, options.stop_timeout_s
+    if memory is not None and memory < MIN_MEMORY_BYTES:
+        raise UsageError(
+            f"memory: {memory} bytes are too few for a machine of its own",
+            hint=f"the kernel needs some, too: give {MIN_MEMORY_BYTES >> 20}m or more",
+        )
+    if disk is not None and disk < MIN_DISK_BYTES:
+        raise UsageError(f"disk: {disk} bytes are too few", hint=f"give {MIN_DISK_BYTES >> 20}m or more")
+    if timeout is not None and timeout < 0:
+        raise UsageError(f"stop_timeout: {timeout} is negative", hint="give seconds from 0")
+
+
+def _check_mounts(options: RunOptions) -> None:
+    targets = [each.target for each in options.binds] + [each.target for each in options.tmpfs]
+    for target in targets:
+        if targets.count(target) > 1:
+            raise UsageError(f"volume: two mounts at {target}", hint="give each a place of its own")
+    if len(targets) > MAX_MOUNTS:
+        raise UsageError(f"volume: more than {MAX_MOUNTS} mounts", hint="mount a directory above them")
+    for bind in options.binds:
+        _check_source(bind)
+
+
+def _check_source(bind: Bind) -> None:
+    """A missing directory is an error: one made in passing hides a typing mistake for weeks."""
+    if not os.path.exists(bind.source):
+        raise UsageError(
+            f"volume: host path {bind.source} does not exist", hint="make it first, or mend the path"
+        )
+    if not (os.path.isdir(bind.source) or os.path.isfile(bind.source)):
+        raise UsageError(
+            f"volume: host path {bind.source} is neither a directory nor a file", hint="mount its directory"
+        )
+    if not os.access(bind.source, os.R_OK | (os.X_OK if os.path.isdir(bind.source) else 0)):
+        raise HostUnsupported(
+            f"volume: host path {bind.source} is not readable by you", hint="change its mode or owner"
+        )
+
+
+def _check_ports(options: RunOptions) -> None:
+    if options.ports and options.network == "none":
+        raise UsageError(
+            "publish: a container without network has no ports", hint="leave out --network none or -p"
+        )
+    taken = [(port.host_ip, port.host_port, port.protocol) for port in options.ports if port.host_port]
+    for each in taken:
+        if taken.count(each) > 1:
+            raise UsageError(
+                f"publish: host port {each[1]}/{each[2]} is given twice", hint="give each a port of its own"
+            )
+
+
+def check_words(words: tuple[str, ...]) -> None:
+    total = 0
+    for word in words:
+        try:
+            size = len(word.encode())
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"{word!r} is not UTF-8 text", hint="rename the file, or pass it by standard input"
+            ) from error
+        if size >= MAX_WORD_BYTES or "\0" in word:
+            raise UsageError(
+                f"{word[:40]!r}... is longer than 128 KiB or holds a NUL byte", hint="pass it by a file"
+            )
+        total += size + 1
+    if total > MAX_WORDS_BYTES:
+        raise UsageError(
+            f"command and environment have {total} bytes, more than 512 KiB", hint="pass them by a file"
+        )

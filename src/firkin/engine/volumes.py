@@ -1,0 +1,74 @@
+"""Volume: the words of -v and --tmpfs, parsed into what is mounted where. Nothing here looks at the disk."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+
+from firkin.container.spec import Bind, Tmpfs
+from firkin.errors import UsageError
+from firkin.units import parse_size
+
+_FLAGS = {"ro", "rw", "noexec", "exec", "nosuid", "suid", "nodev", "dev"}
+_TMPFS_DEFAULTS = ("nosuid", "nodev", "noexec")
+_BIND_HINT = "write HOST:CONTAINER or HOST:CONTAINER:ro, such as -v $PWD:/src:ro"
+
+
+def parse_bind(word: str) -> Bind:
+    """`HOST:CONTAINER[:ro|rw]`; a HOST that begins with . or ~ is made absolute. Raises UsageError."""
+    parts = word.split(":")
+    if not 2 <= len(parts) <= 3 or not all(parts):
+        raise UsageError(f"volume {word!r} is not HOST:CONTAINER[:ro]", hint=_BIND_HINT)
+    source, target = parts[0], parts[1]
+    if not source.startswith(("/", ".", "~")):
+        raise UsageError(
+            f"volume {word!r}: {source!r} is not a path",
+            hint=f"write ./{source} for a directory of that name",
+        )
+    options = parts[2].split(",") if len(parts) == 3 else []
+    for option in options:
+        if option not in ("ro", "rw"):
+            raise UsageError(
+                f"volume {word!r}: option {option!r} cannot be honoured", hint="only ro and rw are known"
+            )
+    absolute = os.path.abspath(os.path.expanduser(source))
+    return Bind(source=absolute, target=container_path("volume", target), readonly="ro" in options)
+
+
+def parse_tmpfs(word: str) -> Tmpfs:
+    """`CONTAINER[:option,...]`: nosuid, nodev, noexec unless told otherwise, as Docker. Raises UsageError."""
+    target, _, options = word.partition(":")
+    chosen = list(_TMPFS_DEFAULTS)
+    for option in filter(None, options.split(",")):
+        _apply_option(chosen, option, word)
+    return Tmpfs(target=container_path("tmpfs", target), options=tuple(chosen))
+
+
+def _apply_option(chosen: list[str], option: str, word: str) -> None:
+    key, equals, value = option.partition("=")
+    if option in ("exec", "suid", "dev", "rw"):
+        opposite = "ro" if option == "rw" else "no" + option
+        chosen[:] = [each for each in chosen if each != opposite]
+    elif option in _FLAGS:
+        chosen[:] = [each for each in chosen if each != option] + [option]
+    elif key == "size" and equals:
+        chosen.append(f"size={parse_size(value)}")
+    elif key == "mode" and equals and value and set(value) <= set("01234567") and int(value, 8) <= 0o7777:
+        chosen.append(f"mode={value}")
+    else:
+        raise UsageError(
+            f"tmpfs {word!r}: option {option!r} cannot be honoured",
+            hint="known are ro, noexec, nosuid, nodev, their opposites, size=64m and mode=1777",
+        )
+
+
+def container_path(field: str, path: str) -> str:
+    """`path` normalised, when it may be a mount's place in a container. Raises UsageError naming `field`."""
+    normal = posixpath.normpath(path)
+    normal = "/" + normal.lstrip("/") if path.startswith("/") else normal
+    if not normal.startswith("/") or normal == "/" or "\0" in path or len(path) > 4095:
+        raise UsageError(
+            f"{field}: {path!r} is not a place in the container",
+            hint="write an absolute path below /, such as /data",
+        )
+    return normal

@@ -1,0 +1,213 @@
+"""Words: RunOptions and ExecOptions from what a shell or a Python caller writes, with Docker's syntax.
+
+Both callers come through here, so that both refuse the same mistake with the same sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from firkin.container.spec import Bind, Tmpfs
+from firkin.engine.environment import parse_environment
+from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
+from firkin.engine.ports import parse_ports
+from firkin.engine.signals import parse_signal
+from firkin.engine.volumes import parse_bind, parse_tmpfs
+from firkin.errors import UsageError
+from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.process.spec import TerminalSize
+from firkin.units import parse_duration, parse_size
+
+Size = int | str
+"""Bytes, or words such as "512m"."""
+
+T = TypeVar("T")
+
+
+def run_options(
+    image: str,
+    command: Iterable[str] = (),
+    *,
+    entrypoint: str | Iterable[str] | None = None,
+    name: str = "",
+    env: Mapping[str, str] | Iterable[str] = (),
+    env_files: Iterable[str | Path] = (),
+    environ: Mapping[str, str] | None = None,
+    workdir: str = "",
+    user: str | int = "",
+    groups: Iterable[int] = (),
+    hostname: str = "",
+    stdin: bool = False,
+    terminal: bool | TerminalSize | None = None,
+    auto_remove: bool = False,
+    cpus: int | float | str | None = None,
+    memory: Size | None = None,
+    disk: Size | None = None,
+    read_only: bool = False,
+    volumes: Iterable[str | Bind] = (),
+    tmpfs: Iterable[str | Tmpfs] = (),
+    network: str = "user",
+    publish: Iterable[str | int | PublishedPort] = (),
+    pull: str = "missing",
+    platform: str = "",
+    stop_signal: str | int | None = None,
+    stop_timeout: float | str | None = None,
+    labels: Mapping[str, str] | Iterable[str] = (),
+) -> RunOptions:
+    """RunOptions from words, with Docker's syntax for each.
+
+    A bare `NAME` in `env` gets its value from `environ`. `entrypoint=""` takes the image's entrypoint away.
+    Raises UsageError, which names the option and the rule.
+    """
+    return RunOptions(
+        image=image,
+        command=words("command", command),
+        entrypoint=None if entrypoint is None else _entrypoint(entrypoint),
+        name=name,
+        env=parse_environment(_pairs(env), env_files, environ),
+        workdir=workdir,
+        user=str(user),
+        groups=tuple(groups),
+        hostname=hostname,
+        stdin=stdin,
+        terminal=_terminal(terminal),
+        auto_remove=auto_remove,
+        cpus=None if cpus is None else parse_cpus(cpus),
+        memory_bytes=_size("memory", memory),
+        disk_bytes=_size("disk", disk),
+        read_only=read_only,
+        binds=tuple(
+            parse_bind(each) if isinstance(each, str) else each for each in listed("volumes", volumes)
+        ),
+        tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
+        network=_choice("network", network, NetworkMode),
+        ports=_ports(publish),
+        pull=_choice("pull", pull, PullPolicy),
+        platform=platform,
+        stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
+        stop_timeout_s=_seconds("stop_timeout", stop_timeout),
+        labels=_labels(labels),
+    )
+
+
+def exec_options(
+    command: Iterable[str],
+    *,
+    env: Mapping[str, str] | Iterable[str] = (),
+    env_files: Iterable[str | Path] = (),
+    environ: Mapping[str, str] | None = None,
+    workdir: str = "",
+    user: str | int = "",
+    groups: Iterable[int] = (),
+    stdin: bool = False,
+    terminal: bool | TerminalSize | None = None,
+) -> ExecOptions:
+    """ExecOptions from words. Raises UsageError, which names the option and the rule."""
+    args = words("command", command)
+    if not args:
+        raise UsageError("no command to execute", hint="write it after the container's name")
+    return ExecOptions(
+        command=args,
+        env=parse_environment(_pairs(env), env_files, environ),
+        workdir=workdir,
+        user=str(user),
+        groups=tuple(groups),
+        stdin=stdin,
+        terminal=_terminal(terminal),
+    )
+
+
+def parse_cpus(value: int | float | str) -> int:
+    """A whole number of CPUs. Raises UsageError: a machine has no half CPU, and a limit is never dropped."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 1 <= number <= 256 or number != int(number):
+        raise UsageError(
+            f"cpus: {value!r} is not a whole number of CPUs", hint="a machine has whole CPUs: write 1, 2, ..."
+        )
+    return int(number)
+
+
+def words(field: str, value: Iterable[str]) -> tuple[str, ...]:
+    """`value` as a tuple of strings. A lone string is refused: is "echo hi" one word or two?"""
+    found = listed(field, value)
+    for word in found:
+        if not isinstance(word, str) or "\0" in word:
+            raise UsageError(f"{field}: {word!r} is not a word", hint="pass strings without NUL bytes")
+    return found
+
+
+def listed(field: str, value: Iterable[T]) -> tuple[T, ...]:
+    """`value` as a tuple; a lone string, which would fall into letters, is refused."""
+    if isinstance(value, str | bytes):
+        raise UsageError(f"{field}: {value!r} is not a list", hint=f"write [{value!r}]")
+    return tuple(value)
+
+
+def _entrypoint(value: str | Iterable[str]) -> tuple[str, ...]:
+    """A string is one word, as --entrypoint; an empty one takes the entrypoint away."""
+    chosen = (value,) if isinstance(value, str) else words("entrypoint", value)
+    return () if chosen == ("",) else chosen
+
+
+def _terminal(value: bool | TerminalSize | None) -> TerminalSize | None:
+    if isinstance(value, TerminalSize):
+        return value
+    return TerminalSize() if value else None
+
+
+def _pairs(value: Mapping[str, str] | Iterable[str]) -> tuple[str, ...]:
+    return (
+        tuple(f"{key}={text}" for key, text in value.items())
+        if isinstance(value, Mapping)
+        else listed("env", value)
+    )
+
+
+def _labels(value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    pairs = (
+        value.items()
+        if isinstance(value, Mapping)
+        else (word.partition("=")[::2] for word in listed("labels", value))
+    )
+    labels = dict(pairs)
+    if "" in labels:
+        raise UsageError("label without a name", hint="write NAME=value")
+    return labels
+
+
+def _ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPort, ...]:
+    found: list[PublishedPort] = []
+    for each in listed("publish", value):
+        found += (each,) if isinstance(each, PublishedPort) else parse_ports(str(each))
+    return tuple(found)
+
+
+def _size(field: str, value: Size | None) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    try:
+        return parse_size(value)
+    except UsageError as error:
+        raise UsageError(f"{field}: {error}", hint=error.hint) from error
+
+
+def _seconds(field: str, value: float | str | None) -> float | None:
+    if value is None or isinstance(value, int | float):
+        return value
+    try:
+        return parse_duration(value)
+    except UsageError as error:
+        raise UsageError(f"{field}: {error}", hint=error.hint) from error
+
+
+def _choice(field: str, value: str, choices: Any) -> Any:
+    if value not in get_args(choices):
+        raise UsageError(
+            f"{field}: {value!r} is not one of {', '.join(get_args(choices))}", hint="choose one of them"
+        )
+    return value
