@@ -1,0 +1,164 @@
+"""Progress of a pull and of the building of a disk, drawn from events on standard error.
+
+On a terminal: bars. Elsewhere: one line for each thing that begins or is done, for logs. A disk that is
+there already moves nothing and is not mentioned. rich is imported when the first bar is due, so that a run of
+a cached image never pays for it. Events come from several threads. A standard error that went away is no reason
+to fail a pull, so errors of writing end the drawing, not the work.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from firkin.cli.report import printable
+from firkin.events import Event, subscribed
+from firkin.units import format_size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_STAGES = {"pull": "pulling", "rootfs": "building the disk of"}
+_MOVES = {"layer.progress": "layer", "rootfs.progress": "disk"}
+
+
+class Display(Protocol):
+    """What a progress display shows."""
+
+    def begin(self, title: str) -> None: ...
+    def moved(self, key: str, title: str, done: int, total: int) -> None: ...
+    def end(self) -> None: ...
+
+
+@contextmanager
+def progress(*, quiet: bool = False, to: TextIO | None = None) -> Iterator[None]:
+    """Show pulls and disk building on standard error while the block runs; nothing when `quiet`."""
+    if quiet:
+        yield
+        return
+    stream = sys.stderr if to is None else to
+    watcher = Watcher(Bars(stream) if stream.isatty() else Lines(stream))
+    try:
+        with subscribed(watcher):
+            yield
+    finally:
+        watcher.close()
+
+
+class Watcher:
+    """A subscriber that tells a Display about the outermost of the stages that it knows."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._lock = threading.Lock()
+        self._open = 0
+        self._dead = False
+        self._untold = ""  # title of a stage that has not moved yet
+
+    def __call__(self, event: Event) -> None:
+        if event.name in _STAGES or event.name in _MOVES:
+            with self._lock:
+                try:
+                    if not self._dead:
+                        self._show(event)
+                except OSError:
+                    self._dead = True
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._open and not self._dead:
+            self._display.end()
+        self._open, self._dead = 0, True
+
+    def _show(self, event: Event) -> None:
+        if event.phase == "begin":
+            self._open += 1
+            self._untold = f"{_STAGES[event.name]} {_object(event.fields)}".rstrip()
+            if event.name == "pull":
+                self._tell()
+        elif event.phase == "end":
+            self._open = max(0, self._open - 1)
+            if not self._open:
+                self._display.end()
+        elif self._open:
+            self._tell()
+            self._move(event)
+
+    def _tell(self) -> None:
+        if self._untold:
+            self._display.begin(self._untold)
+        self._untold = ""
+
+    def _move(self, event: Event) -> None:
+        digest = str(event.fields.get("digest", "")).rpartition(":")[2][:12]
+        title = f"{_MOVES[event.name]} {printable(digest)}".rstrip()
+        done, total = event.fields.get("done") or 0, event.fields.get("total") or 0
+        self._display.moved(f"{event.name} {digest}", title, int(done), int(total))
+
+
+def _object(fields: dict[str, Any]) -> str:
+    return printable(str(next((fields[key] for key in ("reference", "image", "key") if key in fields), "")))
+
+
+class Lines:
+    """A line when a stage begins, and one when a layer is whole."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._done: set[str] = set()
+
+    def begin(self, title: str) -> None:
+        self._print(f"firkin: {title}")
+
+    def moved(self, key: str, title: str, done: int, total: int) -> None:
+        if total and done >= total and key not in self._done:
+            self._done.add(key)
+            self._print(f"  {title}: {format_size(total)}")
+
+    def end(self) -> None:
+        self._done.clear()
+
+    def _print(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+
+class Bars:
+    """A bar for each layer, gone when the stage is over."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def begin(self, title: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        if self._progress is None:
+            self._progress = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                console=Console(file=self._stream),
+                transient=True,
+            )
+            self._progress.start()
+        self._progress.console.print(f"firkin: {title}", markup=False, highlight=False, soft_wrap=True)
+
+    def moved(self, key: str, title: str, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        if key not in self._tasks:
+            self._tasks[key] = self._progress.add_task(title, total=total or None)
+        self._progress.update(self._tasks[key], completed=done, total=total or None)
+
+    def end(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = None
+        self._tasks.clear()

@@ -1,0 +1,81 @@
+"""`--timing`: where the time of a run went, as bars in the terminal.
+
+    1.31 s to the first byte, 1.42 s in all
+    command line      █                                                 0.06 s
+    VMM start          █                                     at 0.07 s  0.02 s
+    kernel              ███████████████████████              at 0.09 s  0.81 s
+    first byte                                     |         at 1.31 s
+
+The picture is plain text of our own: rich would cost more time than many of the stages take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from firkin.cli.report import printable
+from firkin.cli.spans import Recorder, spans
+
+FIRST_BYTE = "output.first_byte"
+_LABELS = {
+    "pull": "pull",
+    "rootfs": "rootfs",
+    "vmm.start": "VMM start",
+    "kernel": "kernel",
+    "agent": "agent",
+    "container.start": "container start",
+}
+_LEAST_BAR = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One line of the picture, in nanoseconds from the start; an end of None is a moment."""
+
+    label: str
+    start_ns: int
+    end_ns: int | None
+
+
+def bars(recorder: Recorder, end_ns: int) -> list[Bar]:
+    """What to draw of `recorder`: the command line's own start, the stages, and the first byte of output."""
+    zero = recorder.start_ns
+    found = [
+        Bar(_LABELS.get(span.name, span.name), span.start_ns - zero, span.end_ns - zero)
+        for span in spans(recorder.events)
+    ]
+    begun = min((bar.start_ns for bar in found), default=end_ns - zero)
+    first = [event.time_ns - zero for event in recorder.events if event.name == FIRST_BYTE][:1]
+    return [Bar("command line", 0, begun), *found, *(Bar("first byte", at, None) for at in first)]
+
+
+def picture(drawn: Sequence[Bar], total_ns: int, *, columns: int, unicode: bool = True) -> str:
+    """`drawn` as lines of at most `columns` characters (never fewer than a readable least)."""
+    total = max(total_ns, 1)
+    labels = [printable(bar.label)[:24] for bar in drawn]
+    width = max(map(len, labels), default=0)
+    room = max(_LEAST_BAR, columns - width - 2 - 2 - 21)
+    lines = [_title(drawn, total_ns)]
+    for label, bar in zip(labels, drawn, strict=True):
+        drawing = _drawing(bar, total, room, unicode=unicode)
+        at = f"at {bar.start_ns / 1e9:.2f} s" if bar.start_ns else ""
+        took = "" if bar.end_ns is None else f"{(bar.end_ns - bar.start_ns) / 1e9:.3f} s"
+        lines.append(f"  {label:<{width}}  {drawing:<{room}} {at:>10} {took:>8}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _title(drawn: Sequence[Bar], total_ns: int) -> str:
+    first = next((bar.start_ns for bar in drawn if bar.end_ns is None), None)
+    whole = f"{total_ns / 1e9:.2f} s in all"
+    return whole if first is None else f"{first / 1e9:.2f} s to the first byte, {whole}"
+
+
+def _drawing(bar: Bar, total_ns: int, room: int, *, unicode: bool) -> str:
+    start = min(bar.start_ns * room // total_ns, room - 1)
+    if bar.end_ns is None:
+        return " " * start + "|"
+    cells = (bar.end_ns - bar.start_ns) * room / total_ns
+    full, thin = ("█", "▏") if unicode else ("#", ".")
+    length = min(round(cells), room - start)
+    return " " * start + (full * length if length else thin)

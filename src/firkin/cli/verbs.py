@@ -1,0 +1,43 @@
+"""Every verb: its module, the heading it stands under in `firkin --help`, and its line there.
+
+The lines are here, and not only in the modules, so that help costs no import; a test holds them together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    module: str
+    heading: str
+    line: str
+
+
+CONTAINERS, LOOK, IMAGES, HOST = "Containers", "Looking", "Images", "This host"
+
+VERBS: dict[str, Verb] = {
+    "run": Verb("run", CONTAINERS, "Run a command in a new container, in a machine of its own."),
+    "exec": Verb("exec", CONTAINERS, "Run another command in a running container."),
+    "attach": Verb("attach", CONTAINERS, "Connect this terminal to a running container."),
+    "stop": Verb("stop", CONTAINERS, "Ask containers to end, and end them when they do not."),
+    "kill": Verb("kill", CONTAINERS, "Send a signal to containers."),
+    "wait": Verb("wait", CONTAINERS, "Wait until containers end, and print their exit statuses."),
+    "rm": Verb("rm", CONTAINERS, "Remove containers and what they wrote."),
+    "ps": Verb("ps", LOOK, "List containers."),
+    "logs": Verb("logs", LOOK, "Show what a container printed."),
+    "top": Verb("top", LOOK, "List the processes of a container."),
+    "inspect": Verb("inspect", LOOK, "Show everything known about containers or images."),
+    "pull": Verb("pull", IMAGES, "Fetch images from a registry."),
+    "images": Verb("images", IMAGES, "List images."),
+    "tag": Verb("tag", IMAGES, "Give an image another name."),
+    "rmi": Verb("rmi", IMAGES, "Remove names of images, and images without a name."),
+    "import": Verb("import_image", IMAGES, "Make an image from an archive of a root file system."),
+    "kernel": Verb("kernel", HOST, "Show which kernel machines boot, or install one."),
+    "prune": Verb("prune", HOST, "Remove ended containers and data that nothing uses."),
+    "info": Verb("info", HOST, "Show how firkin is set up here."),
+    "version": Verb("version", HOST, "Show the version."),
+}
+HIDDEN: dict[str, Verb] = {
+    "system": Verb("system", HOST, "`docker system prune` is `firkin prune`."),
+}
