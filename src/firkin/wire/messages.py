@@ -244,7 +244,7 @@ def op_map(op: Op) -> dict[str, Any]:
 
 
 def encode_control(message: dict[str, Any]) -> bytes:
-    """The CONTROL payload of `message`. Raises ProtocolError where it would be larger than the wire allows."""
+    """The CONTROL payload of `message`. Raises ProtocolError where the wire allows no such size."""
     payload = msgspec.msgpack.encode(message)
     if len(payload) > MAX_CONTROL_BYTES:
         raise ProtocolError(

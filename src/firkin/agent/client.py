@@ -1,0 +1,230 @@
+"""The client of one machine's guest agent: docs/design/wire.md from the host's side.
+
+The guest is hostile: an event about a process that was not started here, a second hello, or anything else
+that the wire does not allow ends the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from firkin.agent.channel import Channel, Message
+from firkin.agent.process import RemoteProcess
+from firkin.agent.refusals import error_of
+from firkin.errors import AgentError, FirkinError, MachineDied, OutcomeUnknown, ProtocolError
+from firkin.wire.frames import NONCE_BYTES, RESYNC_PADDING, Sync, encode
+from firkin.wire.messages import (
+    PROTOCOL_VERSION,
+    U32,
+    Batch,
+    Exit,
+    Hello,
+    Op,
+    Poweroff,
+    ProcState,
+    Spawn,
+    convert,
+    op_map,
+)
+
+
+class AgentClient:
+    """Speaks to the agent of `machine`. Make it with open(); nothing else before start().
+
+    `processes` holds every process that was registered and not released, by its `proc`.
+    """
+
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
+        self.processes: dict[int, RemoteProcess] = {}
+        self._last_proc = 0
+        self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
+        self._synced = False
+        self.channel = Channel(
+            f"the agent of machine {machine!r}",
+            lost=self._died,
+            failure=lambda err: error_of(err, machine),
+            on_event=self._on_event,
+            on_sync=self._on_sync,
+            on_lost=self._on_lost,
+        )
+
+    @classmethod
+    async def open(cls, sock: socket.socket, machine: str) -> AgentClient:
+        """A client over `sock`, a connected stream socket that it now owns."""
+        client = cls(machine)
+        await client.channel.take(sock)
+        return client
+
+    async def __aenter__(self) -> AgentClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection. Processes go on, and keep their output until somebody resumes."""
+        await self.channel.close()
+
+    async def start(self, ops: Sequence[Op] = (), *, resume: bool = False) -> Hello:
+        """Synchronise, and run `ops` as one batch sent right behind: one round trip.
+
+        With `resume` the stream may hold the rest of a dead client's frame, and each process that the agent
+        knows appears in `processes`, waiting for its resume(). Raises what batch() raises, MachineDied
+        where the agent never answers, AgentError where it speaks another version. Deadlines are the
+        caller's.
+        """
+        nonce = os.urandom(NONCE_BYTES)
+        self.channel.connection.expect_sync(nonce)
+        self.channel.connection.send_bytes((RESYNC_PADDING if resume else b"") + encode(Sync(nonce)))
+        results = self._post_batch(ops) if ops else None
+        hello = await self._hello
+        if hello.v != PROTOCOL_VERSION:
+            raise AgentError(
+                f"machine {self.machine!r} speaks version {hello.v} of the wire, not {PROTOCOL_VERSION}",
+                hint="remove the container and run it anew",
+            )
+        if results is not None:
+            await self._finish_batch(ops, results)
+        return hello
+
+    async def request(self, op: Op) -> Message:
+        """The agent's answer to `op`.
+
+        Raises CommandNotFound, CommandNotExecutable, UsageError (no such user), AgentError (any other
+        refusal), OutcomeUnknown (the connection was lost before the answer), MachineDied (it was lost
+        before the request).
+        """
+        return await self.channel.post(op_map(op))
+
+    async def batch(self, ops: Sequence[Op]) -> list[Message]:
+        """The answers to `ops`, run in order up to the first refusal, which is raised as of request().
+
+        Processes of a refused batch stay registered, since those before the refusal do run.
+        """
+        return await self._finish_batch(ops, self._post_batch(ops))
+
+    def register(
+        self, spawn: Spawn, *, stdin: bool = False, stdout: bool = True, stderr: bool = True
+    ) -> RemoteProcess:
+        """Give `spawn` its proc and stream ids. The result's `op` is what to send, alone or in a batch.
+
+        What is not connected is /dev/null; with a terminal there is no separate stderr.
+        """
+        self._last_proc += 1
+        ids = [self.channel.new_stream() if wanted else 0 for wanted in (stdin, stdout, stderr)]
+        if spawn.terminal is not None:
+            ids[2] = 0
+        op = msgspec.structs.replace(spawn, proc=self._last_proc, stdin=ids[0], stdout=ids[1], stderr=ids[2])
+        process = RemoteProcess(
+            self,
+            op.proc,
+            stdin=self.channel.sender(op.stdin) if op.stdin else None,
+            stdout=self.channel.receiver(op.stdout),
+            stderr=self.channel.receiver(op.stderr),
+            op=op,
+            container=op.container,
+        )
+        self.processes[op.proc] = process
+        if self.channel.error is not None:
+            process.lose(self.channel.error)
+        return process
+
+    async def spawn(self, spawn: Spawn, **connected: bool) -> RemoteProcess:
+        """Start a process; `connected` as of register(). Raises as request() does."""
+        process = self.register(spawn, **connected)
+        assert process.op is not None
+        try:
+            started = await self.request(process.op)
+        except FirkinError:
+            self.release(process)
+            raise
+        process.pid = convert(started.get("pid"), U32)
+        return process
+
+    async def poweroff(self, *, sync: bool = True) -> None:
+        """Ask the machine to end, and wait until its agent is gone."""
+        try:
+            await self.request(Poweroff(sync=sync))
+        except (OutcomeUnknown, MachineDied):
+            pass  # there is no answer: the end of the stream is one
+        await self.channel.gone.wait()
+
+    def release(self, process: RemoteProcess) -> None:
+        """Drop `process` and its streams from the tables: the agent forgot it, or never started it."""
+        self.processes.pop(process.proc, None)
+        senders = [process.stdin.stream] if process.stdin else []
+        self.channel.release(*senders, process.stdout.stream, process.stderr.stream)
+
+    def _post_batch(self, ops: Sequence[Op]) -> asyncio.Future[Message]:
+        return self.channel.post(op_map(Batch(ops=tuple(ops))))
+
+    async def _finish_batch(self, ops: Sequence[Op], answer: asyncio.Future[Message]) -> list[Message]:
+        results = convert((await answer).get("results"), list[dict[str, Any]])
+        if len(results) != len(ops):
+            raise ProtocolError(f"{self.channel.peer} gave {len(results)} results for {len(ops)} requests")
+        for op, result in zip(ops, results, strict=True):
+            if isinstance(op, Spawn):
+                self.processes[op.proc].pid = convert(result.get("pid"), U32)
+        return results
+
+    def _on_sync(self, _: Sync) -> None:
+        if self._synced:
+            raise ProtocolError(f"{self.channel.peer} sent SYNC twice")
+        self._synced = True
+
+    def _on_event(self, message: Message) -> None:
+        match message.pop("ev"):
+            case "hello":
+                self._on_hello(convert(message, Hello))
+            case "exit":
+                self._on_exit(convert(message, Exit))
+            case other:
+                raise ProtocolError(f"{self.channel.peer} sent an unknown event {str(other)[:40]!r}")
+
+    def _on_hello(self, hello: Hello) -> None:
+        if self._hello.done() or not self._synced:
+            raise ProtocolError(f"{self.channel.peer} sent hello out of turn")
+        for state in hello.procs:
+            self._take_over(state)
+        self._hello.set_result(hello)
+
+    def _take_over(self, state: ProcState) -> None:
+        if state.proc in self.processes:
+            raise ProtocolError(f"{self.channel.peer} lists process {state.proc} twice")
+        self._last_proc = max(self._last_proc, state.proc)
+        process = RemoteProcess(
+            self,
+            state.proc,
+            stdin=self.channel.sender(state.stdin, offset=state.stdin_offset) if state.stdin else None,
+            stdout=self.channel.receiver(state.stdout),
+            stderr=self.channel.receiver(state.stderr),
+            container=state.container,
+            pid=state.pid,
+        )
+        self.processes[state.proc] = process
+        if state.exit is not None:
+            process.end(state.exit)
+
+    def _on_exit(self, exit: Exit) -> None:
+        process = self.processes.get(exit.proc)
+        if process is None or process.exit is not None:
+            raise ProtocolError(f"{self.channel.peer} ended process {exit.proc}, which does not run")
+        process.end(exit)
+
+    def _died(self, reason: str) -> FirkinError:
+        return MachineDied(f"the connection to machine {self.machine!r} was lost: {reason}")
+
+    def _on_lost(self, error: FirkinError) -> None:
+        for process in self.processes.values():
+            if process.exit is None:
+                process.lose(error)
+        if not self._hello.done():
+            self._hello.set_exception(error)
+            self._hello.exception()

@@ -1,0 +1,85 @@
+"""A process in a machine, as the agent's client shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from firkin.agent.streams import StreamReceiver, StreamSender
+from firkin.errors import FirkinError
+from firkin.process.spec import ExitStatus
+from firkin.wire.messages import Exit, Forget, Op, Resize, Signal, Spawn
+
+
+class Requests(Protocol):
+    """What a process needs of the client that made it."""
+
+    async def request(self, op: Op) -> dict[str, object]: ...
+    def release(self, process: RemoteProcess) -> None: ...
+
+
+class RemoteProcess:
+    """One process. `op` is the request that starts it, None for one that a resynchronisation found running.
+
+    `exit` is the agent's word on its end, once it came; with a terminal `stderr` is a stream that has ended.
+    """
+
+    def __init__(
+        self,
+        client: Requests,
+        proc: int,
+        *,
+        stdin: StreamSender | None,
+        stdout: StreamReceiver,
+        stderr: StreamReceiver,
+        op: Spawn | None = None,
+        container: str = "",
+        pid: int = 0,
+    ) -> None:
+        self.proc = proc
+        self.pid = pid
+        self.container = container
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.op = op
+        self.exit: Exit | None = None
+        self._client = client
+        self._lost: FirkinError | None = None
+        self._ended = asyncio.Event()
+
+    async def wait(self) -> ExitStatus:
+        """How it ended, once it did. Its streams may still hold output. Raises MachineDied."""
+        await self._ended.wait()
+        if self.exit is None:
+            assert self._lost is not None
+            raise self._lost
+        return ExitStatus(code=self.exit.code, signal=self.exit.signal, core_dumped=self.exit.core)
+
+    async def signal(self, number: int, *, all: bool = False) -> None:
+        """Send signal `number` to it; with `all` to every process of its container."""
+        await self._client.request(Signal(proc=self.proc, signal=number, all=all))
+
+    async def resize(self, rows: int, cols: int) -> None:
+        """Change the size of its terminal."""
+        await self._client.request(Resize(proc=self.proc, rows=rows, cols=cols))
+
+    async def forget(self) -> None:
+        """Let the agent drop its record and whatever output was not read. Only for one that has exited."""
+        await self._client.request(Forget(proc=self.proc))
+        self._client.release(self)
+
+    def resume(self, *, stdout_offset: int, stderr_offset: int) -> None:
+        """After a resynchronisation: receive its output again, from these offsets on."""
+        self.stdout.resume(stdout_offset)
+        self.stderr.resume(stderr_offset)
+
+    def end(self, exit: Exit) -> None:
+        """The agent reaped it."""
+        self.exit = exit
+        self._ended.set()
+
+    def lose(self, error: FirkinError) -> None:
+        """The agent is gone."""
+        self._lost = error
+        self._ended.set()

@@ -1,0 +1,47 @@
+"""The agent's refusals as errors in plain words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+from firkin.errors import (
+    AgentError,
+    CommandNotExecutable,
+    CommandNotFound,
+    FirkinError,
+    StorageFull,
+    UsageError,
+)
+from firkin.wire.messages import Failure, convert
+
+
+def error_of(message: dict[str, Any], machine: str) -> FirkinError:
+    """The error for an `err` map of the agent of `machine`. Raises ProtocolError where it is not one."""
+    failure = convert(message, Failure)
+    what = failure.object
+    match failure.step:
+        case "exec" if failure.errno == errno.ENOENT:
+            return CommandNotFound(
+                f"command not found in container: {what!r}",
+                hint="check its spelling and PATH, or whether the image holds it",
+            )
+        case "exec":
+            return CommandNotExecutable(
+                f"cannot execute {what!r} in container: {os.strerror(failure.errno)}",
+                hint="it must be an executable file for the image's platform",
+            )
+        case "lookup user" | "lookup group":
+            kind = failure.step.removeprefix("lookup ")
+            table = "/etc/passwd" if kind == "user" else "/etc/group"
+            return UsageError(
+                f"unknown {kind} {what!r} in container",
+                hint=f"name one from the image's {table}, or give a number",
+            )
+    if failure.errno == errno.ENOSPC:
+        return StorageFull(
+            f"machine {machine!r} cannot {failure.step} {what!r}: its disk is full",
+            hint="remove files in the container, or run it with a larger disk",
+        )
+    return AgentError(f"machine {machine!r} cannot {failure.step} {what!r}: {os.strerror(failure.errno)}")
