@@ -14,7 +14,7 @@ class TerminalSize(msgspec.Struct, frozen=True):
 
 
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One process in a container. The image's defaults have already been applied where one comes from an image."""
+    """One process in a container. Defaults of an image have already been applied."""
 
     args: tuple[str, ...]
     env: tuple[str, ...] = ()
@@ -49,5 +49,9 @@ class ExitStatus:
     def __str__(self) -> str:
         if self.code is not None:
             return f"exit status {self.code}"
-        name = signals.Signals(self.signal).name if self.signal in signals.valid_signals() else f"signal {self.signal}"
+        name = (
+            signals.Signals(self.signal).name
+            if self.signal in signals.valid_signals()
+            else f"signal {self.signal}"
+        )
         return f"killed by {name}" + (" (core dumped)" if self.core_dumped else "")
