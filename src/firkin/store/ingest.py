@@ -1,0 +1,177 @@
+"""Ingest: a blob on its way in, hashed as it is written, kept only when it is what it was said to be.
+
+    data/ingest/<hex>     partial of the blob with this digest: at most one, so that nobody fetches it twice
+    data/ingest/<uuid>    partial of content whose digest is not known yet
+
+The writer holds a flock on the partial. It is removed when the writer fails; one whose writer was killed
+has no lock on it: the next writer of the same blob goes on where it ended, and Store.collect removes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from firkin.errors import DigestMismatch, InUse
+from firkin.oci.descriptor import MAX_BLOB_BYTES
+from firkin.oci.digest import Digest
+from firkin.paths import Paths
+from firkin.store.files import disk_errors, require_space, sync_dir
+from firkin.store.lock import try_flock
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+
+class Ingest:
+    """The one writer of one partial. `offset` is how much of it is there and hashed."""
+
+    def __init__(
+        self, paths: Paths, path: Path, fd: int, digest: Digest | None, size_bytes: int | None
+    ) -> None:
+        self.digest = digest
+        self.size_bytes = size_bytes
+        self.offset = 0
+        self.committed = False
+        """True from commit() on, or from the start where somebody else brought the blob in before."""
+        self.moved = False
+        """True when the partial's name is no longer ours: the next writer may already use it."""
+        self._paths = paths
+        self._path = path
+        self._fd = fd
+        self._hash = hashlib.sha256()
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append `chunk`. Raises DigestMismatch where the blob becomes longer than promised, StorageFull."""
+        end = self.offset + len(chunk)
+        if end > self._limit_bytes:
+            raise DigestMismatch(
+                f"blob {self.digest or '(new)'} has more than the promised {self._limit_bytes} bytes",
+                hint="what sends it is broken or lies: try again, or ask its operator",
+            )
+        with disk_errors(self._path, self._limit_bytes - self.offset if self.size_bytes else len(chunk)):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(self._fd, view) :]
+        self._hash.update(chunk)
+        self.offset = end
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        with disk_errors(self._path):
+            os.ftruncate(self._fd, 0)
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        self._hash = hashlib.sha256()
+        self.offset = 0
+
+    def commit(self) -> Digest:
+        """Keep the blob, synced, 0444, under its digest, which is returned. Does nothing when `committed`.
+
+        Raises DigestMismatch where its digest or size is not the promised one: then nothing is kept.
+        """
+        found = Digest("sha256:" + self._hash.hexdigest())
+        if self.committed:
+            return self.digest or found
+        self._check(found)
+        target = self._paths.blobs_dir / found.hex
+        with disk_errors(target, self.offset):
+            os.fchmod(self._fd, 0o444)
+            os.fsync(self._fd)
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.rename(target)
+            self.moved = True
+            sync_dir(target.parent)
+        self.committed = True
+        return found
+
+    @property
+    def _limit_bytes(self) -> int:
+        return MAX_BLOB_BYTES if self.size_bytes is None else self.size_bytes
+
+    def _check(self, found: Digest) -> None:
+        if self.size_bytes is not None and self.offset != self.size_bytes:
+            raise DigestMismatch(
+                f"blob {self.digest} ended after {self.offset} of {self.size_bytes} bytes",
+                hint="what sends it is broken: try again, or ask its operator",
+            )
+        if self.digest is not None and found != self.digest:
+            raise DigestMismatch(
+                f"blob {self.digest} has the digest {found}",
+                hint="what sends it is broken or lies: try again, or ask its operator",
+            )
+
+    def _resume(self) -> None:
+        """Hash what a writer that was killed left behind."""
+        with disk_errors(self._path):
+            while chunk := os.read(self._fd, _HASH_CHUNK_BYTES):
+                self._hash.update(chunk)
+                self.offset += len(chunk)
+        if self.offset > self._limit_bytes:
+            self.restart()
+
+
+@contextmanager
+def open_ingest(paths: Paths, digest: Digest | None, size_bytes: int | None) -> Iterator[Ingest]:
+    """An Ingest that is ready to be written to; what is not committed when the block ends is removed.
+
+    Raises InUse at once where another writer, of this process or another, has this blob in work.
+    """
+    path = paths.ingest_dir / (digest.hex if digest else str(uuid.uuid4()))
+    fd = _open_locked(path)
+    try:
+        ingest = Ingest(paths, path, fd, digest, size_bytes)
+        try:
+            if digest and (paths.blobs_dir / digest.hex).exists():
+                ingest.committed = True
+            else:
+                ingest._resume()
+                require_space(path, (size_bytes or 0) - ingest.offset)
+            yield ingest
+        finally:
+            if not ingest.moved:
+                path.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
+
+
+def lock_partial(path: Path, *, create: bool) -> int | None:
+    """An open descriptor that holds the lock of the partial `path`; None where another writer holds it.
+
+    The lock is good only if the name still belongs to the file it was taken on: the last holder may have
+    renamed or removed the file in between. Raises FileNotFoundError where there is none and `create` is not
+    set.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    while True:
+        fd = os.open(path, flags, 0o600)
+        try:
+            if not try_flock(fd):
+                os.close(fd)
+                return None
+            if _names(path, fd):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _open_locked(path: Path) -> int:
+    with disk_errors(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = lock_partial(path, create=True)
+    if fd is None:
+        raise InUse(f"blob sha256:{path.name} is being fetched by somebody else", hint="wait for them to end")
+    return fd
+
+
+def _names(path: Path, fd: int) -> bool:
+    """Whether the name `path` still belongs to the open file `fd`."""
+    try:
+        named = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(named, os.fstat(fd))

@@ -1,0 +1,103 @@
+"""Mark and sweep: what no name, container or machine stands on any more is moved away, then deleted.
+
+Under the exclusive lock things are only renamed into data/ingest, which takes microseconds each, so that
+nobody who adds an image waits for the deleting. A crash leaves them there without a lock: the next sweep
+deletes them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from firkin.oci.digest import Digest
+from firkin.paths import Paths
+from firkin.store.ingest import lock_partial
+
+_ANY = re.compile(r".+")
+_BLOB = re.compile(r"[0-9a-f]{64}")
+_ROOTFS = re.compile(r"([0-9a-f]{64})-.+")
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """What a sweep deleted. `bytes` counts what the disk got back, so a sparse file counts for its blocks."""
+
+    blobs: int = 0
+    rootfs: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What is in use: blobs, the chain ids whose root file systems stay, and root file systems by their
+    key.
+    """
+
+    blobs: Set[Digest]
+    chain_ids: Set[Digest]
+    rootfs_keys: Set[str]
+
+
+def sweep(paths: Paths, marked: Marked) -> Reclaimed:
+    """Move what is not marked into the ingest directory. The caller holds the exclusive lock."""
+    blobs = [
+        path for path in _entries(paths.blobs_dir, _BLOB) if Digest(f"sha256:{path.name}") not in marked.blobs
+    ]
+    rootfs = [path for path in _entries(paths.rootfs_dir, _ROOTFS) if not _stays(path.name, marked)]
+    reclaimed = sum(map(disk_bytes, (*blobs, *rootfs)))
+    for path in (*rootfs, *blobs):
+        path.rename(paths.ingest_dir / str(uuid.uuid4()))
+    return Reclaimed(len(blobs), len(rootfs), reclaimed)
+
+
+def delete_stale(paths: Paths, temporaries: Iterable[Path]) -> None:
+    """Delete partials and swept things that nobody holds, and `temporaries`."""
+    for path in _entries(paths.ingest_dir, _ANY):
+        _delete(path)
+    for path in temporaries:
+        path.unlink(missing_ok=True)
+
+
+def disk_bytes(path: Path) -> int:
+    """What `path`, a file or a directory with what is in it, takes on the disk."""
+    total = 0
+    for entry in (path, *path.rglob("*")):
+        try:
+            total += entry.lstat().st_blocks * 512
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def _stays(key: str, marked: Marked) -> bool:
+    return key in marked.rootfs_keys or Digest(f"sha256:{key[:64]}") in marked.chain_ids
+
+
+def _entries(directory: Path, form: re.Pattern[str]) -> list[Path]:
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return [directory / name for name in names if form.fullmatch(name)]
+
+
+def _delete(path: Path) -> None:
+    """Delete `path` unless a living writer holds it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)  # another sweep may be at it too; the next one takes the rest
+        return
+    try:
+        fd = lock_partial(path, create=False)
+    except FileNotFoundError:
+        return
+    if fd is not None:
+        try:
+            path.unlink()
+        finally:
+            os.close(fd)
