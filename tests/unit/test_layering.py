@@ -33,6 +33,7 @@ NEIGHBOURS = {
     1: {"firkin.errors"},
     2: {"firkin.paths"},
     4: {"firkin.process.spec", "firkin.machine.spec", "firkin.process.capabilities"},
+    8: {"firkin"},  # the public API, for the command line
 }
 """What may be taken from a package of one's own row: modules that hold values and no service."""
 
