@@ -6,6 +6,7 @@ business. What comes from a peer goes through `convert`, so that nothing of a wr
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -112,8 +113,9 @@ class Spawn(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "spawn"
     proc: int
     container: str
-    args: tuple[str | bytes, ...]
-    env: tuple[str | bytes, ...]
+    args: tuple[str, ...]
+    """These and `env` may hold any bytes, as os.fsdecode gives them."""
+    env: tuple[str, ...]
     cwd: str
     caps: Capabilities
     user: str = ""
@@ -172,7 +174,7 @@ class Batch(Op, frozen=True, kw_only=True):
 
 
 U32 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 32) - 1)]
-U64 = Annotated[int, msgspec.Meta(ge=0, le=(1 << 64) - 1)]
+Offset = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Word = Annotated[str, msgspec.Meta(max_length=4096)]
 
 
@@ -202,7 +204,7 @@ class ProcState(msgspec.Struct, frozen=True, kw_only=True):
     container: Word
     pid: int
     stdin: U32
-    stdin_offset: U64
+    stdin_offset: Offset
     stdout: U32
     stderr: U32
     exit: Exit | None
@@ -240,7 +242,13 @@ def op_map(op: Op) -> dict[str, Any]:
     fields = {name: getattr(op, name) for name in op.__struct_fields__}
     if isinstance(op, Batch):
         fields["ops"] = [op_map(each) for each in op.ops]
+    elif isinstance(op, Spawn):
+        fields |= {"args": _bytes(op.args), "env": _bytes(op.env)}
     return {"op": op.op, **fields}
+
+
+def _bytes(texts: tuple[str, ...]) -> list[str | bytes]:
+    return [text if text.isascii() else os.fsencode(text) for text in texts]
 
 
 def encode_control(message: dict[str, Any]) -> bytes:
