@@ -60,6 +60,7 @@ class FakeAgent:
     async def close(self) -> None:
         """The machine ends, and its processes with it."""
         self.off.set()
+        self._unplug()
         for process in self.processes.values():
             process.kill()
         for process in self.processes.values():
@@ -68,8 +69,6 @@ class FakeAgent:
             feed.close()
         for output in self._outputs.values():
             output.close()
-        if self._connection is not None:
-            self._connection.abort()
 
     def _on_frame(self, frame: Frame) -> None:
         if not self._synced and not isinstance(frame, Sync):
@@ -221,6 +220,7 @@ class FakeAgent:
         asyncio.get_running_loop().call_soon(self._unplug)
 
     def _unplug(self) -> None:
+        self._synced = False
         if self._connection is not None:
             self._connection.abort()
 
