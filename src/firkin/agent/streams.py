@@ -29,12 +29,17 @@ class SendsFrames(Protocol):
 
 
 class StreamSender:
-    """The writing end of stream `stream`, from `offset` on."""
+    """The writing end of stream `stream`, from `offset` on.
+
+    Where that is not 0, an earlier sender wrote what comes before: how much of it was taken is not known until
+    the receiver's first CREDIT.
+    """
 
     def __init__(self, connection: SendsFrames, stream: int, *, offset: int = 0) -> None:
         self.stream = stream
         self._connection = connection
-        self._offset = self._consumed = offset
+        self._offset = offset
+        self._consumed = max(0, offset - WINDOW_BYTES)
         self._closed = self._broken = False
         self._lost: FirkinError | None = None
         self._changed = asyncio.Event()

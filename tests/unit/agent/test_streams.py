@@ -120,3 +120,14 @@ async def test_a_window_overrun_is_an_offence_even_after_the_reader_left():
     receiver.data(Data(1, 0, bytes(WINDOW_BYTES)))
     with pytest.raises(ProtocolError):
         receiver.data(Data(1, WINDOW_BYTES, b"x"))
+
+
+async def test_a_sender_that_takes_over_waits_to_hear_what_was_taken():
+    wire = Wire()
+    sender = StreamSender(wire, 1, offset=WINDOW_BYTES)
+    writing = asyncio.create_task(sender.write(b"abc"))
+    await asyncio.sleep(0)
+    assert wire.sent == []
+    sender.credit(WINDOW_BYTES - 1)
+    await writing
+    assert wire.sent == [Data(1, WINDOW_BYTES, b"abc")]

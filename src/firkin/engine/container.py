@@ -1,0 +1,74 @@
+"""What every container shows, whoever owns it: this process, the supervisor, or nobody any more.
+
+OwnedContainer (engine.owner) runs in this process; RemoteContainer (engine.remote) asks the owner through its
+control socket; one that has ended is read from disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from firkin.container.log import LogRecord
+from firkin.container.record import State
+from firkin.container.spec import ContainerSpec
+from firkin.engine.options import ExecOptions
+from firkin.process.protocol import Process
+from firkin.process.spec import ExitStatus
+from firkin.wire.messages import ProcessRow
+
+
+class Container(Protocol):
+    """One container. Methods raise WrongState where its state does not allow them."""
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def spec(self) -> ContainerSpec: ...
+
+    @property
+    def state(self) -> State:
+        """As it is on disk now."""
+
+    async def attach(self, *, stdin: bool = False, replay: bool = False) -> Process:
+        """The main process: its output from now on, with `replay` from its beginning.
+
+        With `stdin`, what is written goes to its standard input, and the end of it ends that of the process.
+        """
+
+    async def exec(self, options: ExecOptions) -> Process:
+        """Start one more process in it. Raises CommandNotFound, CommandNotExecutable, UsageError."""
+
+    async def stop(self, timeout_s: float | None = None) -> None:
+        """Its stop signal, after `timeout_s` (None: the container's own) SIGKILL; ended when this returns.
+
+        Legal in every state.
+        """
+
+    async def kill(self, signal: int) -> None:
+        """Send `signal` to the main process."""
+
+    async def wait(self) -> ExitStatus:
+        """How the main process ended, once it did."""
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Delete it. With `force` a running one is killed first; else that raises WrongState."""
+
+    def logs(
+        self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None
+    ) -> AsyncIterator[LogRecord]:
+        """What its main process wrote: the last `tail` lines, from `since_ns` (CLOCK_REALTIME) on.
+
+        With `follow` until the container has ended.
+        """
+
+    async def top(self) -> list[ProcessRow]:
+        """The processes in it, their ids as in the container."""
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything that is known of it, ready for JSON."""
