@@ -24,9 +24,10 @@
     ├── MachineError                 a machine did not do its part: see its console
     │   ├── BootFailed               with the console's tail
     │   └── MachineDied              it ended under a running container
-    ├── ProcessError                 the command inside could not be started
+    ├── ProcessError                 the command inside did not do what was asked of it
     │   ├── CommandNotFound          exit 127
-    │   └── CommandNotExecutable     exit 126
+    │   ├── CommandNotExecutable     exit 126
+    │   └── CommandFailed            it ended, and check=True asked for 0; has .output
     ├── AgentError                   the guest agent refused a request, or broke the protocol
     │   └── ProtocolError            a peer sent bytes that the wire does not allow: the connection is dropped
     ├── Timeout                      a wait passed its deadline; names the operation and the seconds
@@ -34,6 +35,8 @@
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class FirkinError(Exception):
@@ -129,6 +132,15 @@ class CommandNotFound(ProcessError):
 
 class CommandNotExecutable(ProcessError):
     exit_status = 126
+
+
+class CommandFailed(ProcessError):
+    """A process ended with another status than 0. `output` is what it said, `exit_status` what a shell reports."""
+
+    def __init__(self, message: str, *, hint: str = "", output: Any, exit_status: int) -> None:
+        super().__init__(message, hint=hint)
+        self.output = output
+        self.exit_status = exit_status
 
 
 class AgentError(FirkinError): ...

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path
-from typing import Protocol
 
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.machine.spec import Share
+from firkin.network.guest import GuestNetwork
 from firkin.process import capabilities
 from firkin.process.spec import ProcessSpec
 from firkin.wire import messages as wire
@@ -48,17 +48,6 @@ RLIMITS = (
     wire.Rlimit(type=_RLIMIT_CORE, soft=0, hard=_UNLIMITED),
     wire.Rlimit(type=_RLIMIT_NOFILE, soft=1024, hard=524288),
 )
-
-
-class GuestNetwork(Protocol):
-    """What the machine is told of its network: its set-up, its resolv.conf, its address ("" for none)."""
-
-    @property
-    def ops(self) -> tuple[wire.Network, ...]: ...
-    @property
-    def resolv_conf(self) -> str: ...
-    @property
-    def address(self) -> str: ...
 
 
 def prologue(now_ns: int, seed: bytes) -> tuple[wire.Op, ...]:
@@ -125,12 +114,12 @@ def _tag(index: int) -> str:
 
 
 def _files(spec: ContainerSpec, guest: GuestNetwork) -> list[wire.File]:
-    texts = {
-        "/etc/hostname": f"{spec.hostname}\n",
-        "/etc/hosts": _hosts(spec.hostname, guest.address),
+    contents = {
+        "/etc/hostname": f"{spec.hostname}\n".encode(),
+        "/etc/hosts": _hosts(spec.hostname, guest.address).encode(),
         "/etc/resolv.conf": guest.resolv_conf,
     }
-    return [wire.File(path=path, mode=0o644, data=text.encode()) for path, text in texts.items()]
+    return [wire.File(path=path, mode=0o644, data=content) for path, content in contents.items()]
 
 
 def _hosts(hostname: str, address: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypedDict, TypeVar, get_args
 
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
@@ -24,6 +24,41 @@ Size = int | str
 """Bytes, or words such as "512m"."""
 
 T = TypeVar("T")
+
+
+class ProcessWords(TypedDict, total=False):
+    """What may be said of any process: the keywords of exec_options()."""
+
+    env: Mapping[str, str] | Iterable[str]
+    env_files: Iterable[str | Path]
+    environ: Mapping[str, str] | None
+    workdir: str
+    user: str | int
+    groups: Iterable[int]
+    stdin: bool
+    terminal: bool | TerminalSize | None
+
+
+class RunWords(ProcessWords, total=False):
+    """What may be said of a container: the keywords of run_options()."""
+
+    entrypoint: str | Iterable[str] | None
+    name: str
+    hostname: str
+    auto_remove: bool
+    cpus: int | float | str | None
+    memory: Size | None
+    disk: Size | None
+    read_only: bool
+    volumes: Iterable[str | Bind]
+    tmpfs: Iterable[str | Tmpfs]
+    network: str
+    publish: Iterable[str | int | PublishedPort]
+    pull: str
+    platform: str
+    stop_signal: str | int | None
+    stop_timeout: float | str | None
+    labels: Mapping[str, str] | Iterable[str]
 
 
 def run_options(

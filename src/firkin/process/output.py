@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import AnyStr, Generic
 
 from firkin.errors import ProcessError
 from firkin.process.protocol import ByteReceiver, ByteSender, Process
@@ -14,12 +15,12 @@ LIMIT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """How a process ended and what it wrote."""
+class Output(Generic[AnyStr]):
+    """How a process ended and what it wrote: bytes, or str where the caller asked for text."""
 
     status: ExitStatus
-    stdout: bytes
-    stderr: bytes
+    stdout: AnyStr
+    stderr: AnyStr
 
     @property
     def ok(self) -> bool:
@@ -27,7 +28,7 @@ class Output:
         return self.status.ok
 
 
-async def output(process: Process, input: bytes = b"", *, limit_bytes: int = LIMIT_BYTES) -> Output:
+async def output(process: Process, input: bytes = b"", *, limit_bytes: int = LIMIT_BYTES) -> Output[bytes]:
     """Give `process` all of `input` and end of file, and wait for its end and that of its streams.
 
     Input that it does not read is dropped, as by subprocess. Raises ProcessError once either stream passes

@@ -1,6 +1,6 @@
 """What a machine is told, as data."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -9,17 +9,12 @@ import pytest
 from firkin.container.spec import Bind, ContainerSpec, Tmpfs
 from firkin.engine import batch
 from firkin.machine.spec import Share
+from firkin.network.guest import GuestNetwork
 from firkin.process.spec import ProcessSpec, TerminalSize
 from firkin.wire import messages as wire
 
 
-@dataclass(frozen=True)
-class Guest:
-    ops: tuple[wire.Network, ...] = ()
-    resolv_conf: str = "nameserver 10.0.2.3\n"
-    address: str = "10.0.2.15"
-
-
+GUEST = GuestNetwork(ops=(), resolv_conf=b"nameserver 10.0.2.3\n", address="10.0.2.15")
 SPEC = ContainerSpec(
     id="ab" * 32,
     name="n",
@@ -33,7 +28,7 @@ SPEC = ContainerSpec(
 
 
 def container(guest=None, single_files=frozenset(), **changes):
-    return batch.container_op(msgspec.structs.replace(SPEC, **changes), guest or Guest(), single_files)
+    return batch.container_op(msgspec.structs.replace(SPEC, **changes), guest or GUEST, single_files)
 
 
 def test_a_container_finds_itself_and_its_name_servers():
@@ -45,12 +40,12 @@ def test_a_container_finds_itself_and_its_name_servers():
 
 
 def test_without_a_network_the_name_is_on_the_loopback():
-    files = {file.path: file.data.decode() for file in container(replace(Guest(), address="")).files}
+    files = {file.path: file.data.decode() for file in container(replace(GUEST, address="")).files}
     assert "127.0.1.1\tbox\n" in files["/etc/hosts"]
 
 
 def test_a_mount_over_one_of_our_files_wins():
-    op = container(frozenset(), binds=(Bind(source="/h", target="/etc/hosts"),))
+    op = container(binds=(Bind(source="/h", target="/etc/hosts"),))
     assert "/etc/hosts" not in {file.path for file in op.files}
 
 
