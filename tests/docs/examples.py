@@ -72,7 +72,7 @@ def programs(page: list[Block]) -> Iterator[tuple[Block, str | None]]:
 
 
 def matches(expected: str, actual: str) -> bool:
-    """Whether `actual` is what `expected` promises; blanks at line ends and empty lines around do not count."""
+    """Whether `actual` is what `expected` promises; blanks at line ends and lines around do not count."""
     pattern = ".*".join(re.escape(part) for part in _plain(expected).split("..."))
     return re.fullmatch(pattern, _plain(actual), re.DOTALL) is not None
 
