@@ -42,6 +42,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int = 1
     memory_bytes: int = 256 << 20
     disk_bytes: int = 10 << 30
+    shm_bytes: int = 64 << 20
     read_only: bool = False
     network: NetworkMode = "user"
     ports: tuple[PublishedPort, ...] = ()

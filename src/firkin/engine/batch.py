@@ -73,6 +73,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         masked=MASKED,
         readonly_paths=READ_ONLY,
         sysctls=SYSCTLS,
+        shm_bytes=spec.shm_bytes,
     )
 
 

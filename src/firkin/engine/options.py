@@ -38,6 +38,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int | None = None
     memory_bytes: int | None = None
     disk_bytes: int | None = None
+    shm_bytes: int | None = None
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

@@ -47,6 +47,7 @@ def container_spec(
         cpus=options.cpus if options.cpus is not None else settings.cpus,
         memory_bytes=options.memory_bytes if options.memory_bytes is not None else settings.memory_bytes,
         disk_bytes=disk_bytes(options, settings),
+        shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         read_only=options.read_only,
         network=options.network,
         ports=options.ports,

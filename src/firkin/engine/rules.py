@@ -59,6 +59,8 @@ def _check_sizes(options: RunOptions) -> None:
         )
     if disk is not None and disk < MIN_DISK_BYTES:
         raise UsageError(f"disk: {disk} bytes are too few", hint=f"give {MIN_DISK_BYTES >> 20}m or more")
+    if options.shm_bytes is not None and options.shm_bytes <= 0:
+        raise UsageError(f"shm_size: {options.shm_bytes} bytes are too few", hint="give 64k or more")
     if timeout is not None and timeout < 0:
         raise UsageError(f"stop_timeout: {timeout} is negative", hint="give seconds from 0")
 

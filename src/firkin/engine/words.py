@@ -12,7 +12,6 @@ from typing import Any, TypedDict, TypeVar, get_args
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
-from firkin.engine.ports import parse_ports
 from firkin.engine.signals import parse_signal
 from firkin.engine.volumes import parse_bind, parse_tmpfs
 from firkin.errors import UsageError
@@ -49,6 +48,7 @@ class RunWords(ProcessWords, total=False):
     cpus: int | float | str | None
     memory: Size | None
     disk: Size | None
+    shm_size: Size | None
     read_only: bool
     volumes: Iterable[str | Bind]
     tmpfs: Iterable[str | Tmpfs]
@@ -80,6 +80,7 @@ def run_options(
     cpus: int | float | str | None = None,
     memory: Size | None = None,
     disk: Size | None = None,
+    shm_size: Size | None = None,
     read_only: bool = False,
     volumes: Iterable[str | Bind] = (),
     tmpfs: Iterable[str | Tmpfs] = (),
@@ -112,6 +113,7 @@ def run_options(
         cpus=None if cpus is None else parse_cpus(cpus),
         memory_bytes=_size("memory", memory),
         disk_bytes=_size("disk", disk),
+        shm_bytes=_size("shm_size", shm_size),
         read_only=read_only,
         binds=tuple(
             parse_bind(each) if isinstance(each, str) else each for each in listed("volumes", volumes)
@@ -218,7 +220,7 @@ def _labels(value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
 def _ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPort, ...]:
     found: list[PublishedPort] = []
     for each in listed("publish", value):
-        found += (each,) if isinstance(each, PublishedPort) else parse_ports(str(each))
+        found += (each,) if isinstance(each, PublishedPort) else PublishedPort.parse(str(each))
     return tuple(found)
 
 
