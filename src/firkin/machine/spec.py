@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+
+from firkin.errors import UsageError
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,58 @@ class PublishedPort(msgspec.Struct, frozen=True, kw_only=True):
     host_port: int
     host_ip: str = "0.0.0.0"
     protocol: Literal["tcp", "udp"] = "tcp"
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[PublishedPort, ...]:
+        """The ports that docker's `-p` syntax asks for: `[[ip:][host]:]guest[/tcp|/udp]`, ranges as `a-b`.
+
+        `guest` alone and `ip::guest` leave the host's port to be chosen. Ranges on both sides are equally
+        long. An IPv6 address stands in brackets. Raises UsageError.
+        """
+        body, slash, protocol = text.partition("/")
+        if slash and protocol not in ("tcp", "udp"):
+            raise _bad_port(text, f"{protocol!r} is neither tcp nor udp")
+        ip, host, guest = _port_fields(text, body)
+        guests = _port_range(text, guest)
+        hosts = _port_range(text, host) if host else [0] * len(guests)
+        if len(hosts) != len(guests):
+            raise _bad_port(text, "the ranges are not equally long")
+        chosen = protocol or "tcp"
+        return tuple(
+            cls(guest_port=inside, host_port=outside, host_ip=ip, protocol="udp" if chosen == "udp" else "tcp")
+            for inside, outside in zip(guests, hosts, strict=True)
+        )
+
+    def __str__(self) -> str:
+        """As `-p` takes it: `parse(str(port)) == (port,)`."""
+        ip = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip
+        return f"{ip}:{self.host_port or ''}:{self.guest_port}/{self.protocol}"
+
+
+def _port_fields(text: str, body: str) -> tuple[str, str, str]:
+    """The address (0.0.0.0 where none is given), the host's ports and the guest's, as written."""
+    rest, _, guest = body.rpartition(":")
+    ip, _, host = rest.rpartition(":")
+    ip = ip.removeprefix("[").removesuffix("]") if ip.startswith("[") else ip
+    try:
+        return str(ipaddress.ip_address(ip)) if ip else "0.0.0.0", host, guest
+    except ValueError:
+        raise _bad_port(text, f"{ip!r} is not an IP address") from None
+
+
+def _port_range(text: str, field: str) -> list[int]:
+    first, dash, last = field.partition("-")
+    numbers = (first, last) if dash else (first, first)
+    if not all(number.isascii() and number.isdecimal() and 0 < int(number) < 65536 for number in numbers):
+        raise _bad_port(text, f"{field!r} is not a port from 1 to 65535")
+    begin, end = map(int, numbers)
+    if end < begin:
+        raise _bad_port(text, f"the range {field} runs backwards")
+    return list(range(begin, end + 1))
+
+
+def _bad_port(text: str, reason: str) -> UsageError:
+    return UsageError(f"cannot publish {text!r}: {reason}", hint="write [ip:][host:]guest[/udp], such as 8080:80")
 
 
 NetworkMode = Literal["user", "none"]

@@ -1,0 +1,68 @@
+"""Files in data/cache that are made from other files: the extracted kernel, the initramfs, small verdicts.
+
+The rule: an artifact is named by what it was made from, so it is never stale and never changed; a file of that
+name is whole, since it came by rename. Deleting any of them costs only the time to make it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+_UNUSED_DAYS = 30
+_DAY_S = 86_400
+
+
+def stamp(path: Path) -> str:
+    """What tells one state of a file from another without reading it: path, device, inode, size, time of change.
+
+    Raises OSError.
+    """
+    status = path.stat()
+    return f"{path}:{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def artifact(cache_dir: Path, kind: str, inputs: tuple[str, ...], make: Callable[[], bytes]) -> Path:
+    """The file of `kind` made from `inputs`; `make` is called where it is not there yet. Raises OSError.
+
+    A crash leaves at most a temporary file, which goes with the kind's next cleaning.
+    """
+    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
+    path = cache_dir / f"{kind}-{key}"
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        _make(path, make())
+        _clean(cache_dir, kind)
+        return path
+    if time.time() - status.st_mtime > _DAY_S:
+        os.utime(path)
+    return path
+
+
+def _make(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), 0o444)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _clean(cache_dir: Path, kind: str) -> None:
+    """Remove what nobody used for a month; users refresh the time, at most once a day."""
+    oldest = time.time() - _UNUSED_DAYS * _DAY_S
+    for path in cache_dir.glob(f"{kind}-*"):
+        try:
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+        except FileNotFoundError:
+            continue

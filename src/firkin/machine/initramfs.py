@@ -1,0 +1,72 @@
+"""The initramfs of a machine: the guest agent as /init, and the kernel modules that this machine needs.
+
+    /init           the agent
+    /modules/*.ko   plain, unsigned
+    /modules.list   their names, one a line, in the order in which the agent loads them
+
+The rule: only what is needed before the first byte; each further module costs every boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from firkin.errors import HostUnsupported
+from firkin.machine import cpio, modules
+from firkin.machine.artifacts import artifact, stamp
+from firkin.machine.kernel import Kernel
+
+_FORMAT = "1"
+_BASE = ("virtio_mmio", "virtio_blk", "virtio_console", "ext4")
+_NETWORK = ("virtio_net",)
+_SHARES = ("virtiofs",)
+_OPTIONAL = ("crc32c_generic",)
+"""ext4 asks for crc32c by a name that modules.dep does not know (a soft dependency)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes in: the agent, the kernel whose modules they are, and which of them."""
+
+    agent: Path
+    kernel: Kernel
+    network: bool
+    shares: bool
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        return _BASE + (_NETWORK if self.network else ()) + (_SHARES if self.shares else ())
+
+
+def agent_path() -> Path:
+    """The guest agent that this firkin carries. Raises HostUnsupported where the package was built without it."""
+    path = Path(__file__).with_name("data") / "agent"
+    if not path.is_file():
+        raise HostUnsupported(
+            f"the guest agent is not in this installation of firkin ({path})",
+            hint="in a checkout, build it: python hatch_build.py (needs gcc)",
+        )
+    return path
+
+
+def initramfs_path(contents: Contents, cache_dir: Path) -> Path:
+    """The archive as a file in the cache, written there when it is new. Raises HostUnsupported, Corrupt, OSError."""
+    dep_path = contents.kernel.modules_dir / "modules.dep"
+    inputs = (_FORMAT, stamp(contents.agent), stamp(dep_path), *contents.wanted)
+    return artifact(cache_dir, "initramfs", inputs, lambda: build(contents))
+
+
+def build(contents: Contents) -> bytes:
+    """The archive. Raises HostUnsupported, Corrupt, OSError."""
+    return cpio.archive(_entries(contents))
+
+
+def _entries(contents: Contents) -> Iterator[cpio.Entry]:
+    order = modules.load_order(contents.kernel.modules_dir, contents.wanted, optional=_OPTIONAL)
+    yield from map(cpio.directory, ("dev", "proc", "sys", "modules"))
+    yield cpio.file("init", contents.agent.read_bytes(), 0o755)
+    yield cpio.file("modules.list", "".join(f"{module.name}\n" for module in order).encode())
+    for module in order:
+        yield cpio.file(f"modules/{module.name}.ko", modules.read_module(module))

@@ -1,0 +1,69 @@
+"""How a VMM ended, in words: from its status, what it complained of, and what the guest printed last."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass
+
+from firkin.errors import BootFailed, FirkinError, HostUnsupported, MachineDied, PortInUse
+
+_DEBUG_EXIT_0 = 1
+"""isa-debug-exit turns the guest's word 0 into this status (2 * 0 + 1)."""
+_PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+_FORWARD = re.compile(r"[Cc]ould not set up host forwarding rule '([^']*)'")
+
+
+@dataclass(frozen=True, slots=True)
+class VmmExit:
+    """`status` as os.waitstatus_to_exitcode gives it; `reason` in one line; `complaint` is QEMU's standard error."""
+
+    status: int
+    reason: str
+    complaint: str = ""
+
+    @property
+    def clean(self) -> bool:
+        """Whether the guest powered the machine off."""
+        return self.status == _DEBUG_EXIT_0 and not self.complaint
+
+
+def explain(status: int, complaint: str, console: str) -> VmmExit:
+    """The VmmExit of a VMM with this exit status, standard error and console tail."""
+    panic = _PANIC.search(console)
+    complaint = "\n".join(line for line in complaint.splitlines() if "warning:" not in line)
+    if status < 0:
+        reason = f"QEMU was killed by {signal.Signals(-status).name}"
+    elif panic:
+        reason = f"kernel panic: {panic[1].strip()}"
+    elif complaint:
+        reason = complaint.splitlines()[-1]
+    elif status == _DEBUG_EXIT_0:
+        reason = "powered off"
+    else:
+        reason = "the guest restarted" if status == 0 else f"QEMU ended with status {status}"
+    return VmmExit(status, reason, complaint)
+
+
+def boot_failure(name: str, exit: VmmExit, console: str) -> FirkinError:
+    """The error for a machine whose VMM ended before its agent answered."""
+    if forward := _FORWARD.search(exit.complaint):
+        return PortInUse(
+            f"cannot publish {forward[1]} of machine {name!r}: the host's port is in use",
+            hint="choose another port, or find who has it: ss -lntup",
+        )
+    if exit.complaint and not console:
+        return HostUnsupported(
+            f"QEMU did not start machine {name!r}: {exit.reason}",
+            hint="check that this QEMU is 7.2 or later and whole: qemu-system-x86_64 --version",
+        )
+    return BootFailed(
+        f"machine {name!r} ended before its agent answered: {exit.reason}",
+        hint="see the console's tail; try another kernel: firkin kernel list",
+        console_tail=console,
+    )
+
+
+def death(name: str, exit: VmmExit) -> MachineDied:
+    """The error for a machine that ended under whoever used it."""
+    return MachineDied(f"machine {name!r} ended: {exit.reason}", hint="see its console.log; `firkin rm` tidies")

@@ -1,0 +1,155 @@
+"""A running machine: its VMM as a process, its agent's socket, its console, and QMP when somebody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from firkin.aio.child import STOP, Child
+from firkin.errors import BootFailed, MachineDied
+from firkin.events import stage
+from firkin.linux import unix_socket
+from firkin.linux.sink import Sink
+from firkin.machine.console import Console
+from firkin.machine.qemu import exit as exits
+from firkin.machine.qemu.command import Accelerator
+from firkin.machine.qemu.confinement import Confinement
+from firkin.machine.qemu.exit import VmmExit
+from firkin.machine.spec import PublishedPort
+
+T = TypeVar("T")
+
+AGENT_SOCKET, QMP_SOCKET, CONSOLE_FIFO, CONSOLE_LOG = "agent.sock", "qmp.sock", "console", "console.log"
+_DYING_S = 1.0
+
+
+class Machine:
+    """One machine and its VMM. Comes from boot() or adopt(), which own it; nobody else makes one.
+
+    `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None for
+    an adopted machine: whoever started it was told).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        vmm: Child,
+        *,
+        accelerator: Accelerator,
+        ports: tuple[PublishedPort, ...],
+        run_dir: Path,
+        console: Console,
+        complaints: Sink | None = None,
+        confinement: Confinement | None = None,
+        boot_timeout_s: float = 60.0,
+    ) -> None:
+        self.name = name
+        self.pid = vmm.pid
+        self.accelerator: Accelerator = accelerator
+        self.ports = ports
+        self.confinement = confinement
+        self._vmm = vmm
+        self._run_dir = run_dir
+        self._console = console
+        self._complaints = complaints
+        self._boot_timeout_s = boot_timeout_s
+        self._qmp: Any = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(console.fd, self._drain_console)
+
+    def open_agent(self) -> socket.socket:
+        """A connection to the agent, non-blocking; the caller owns it. Bytes wait in it until the guest is up.
+
+        The VMM talks to one client at a time: a second one waits for the first to leave. Raises MachineDied.
+        """
+        try:
+            sock = unix_socket.connect(self._run_dir / AGENT_SOCKET)
+        except OSError as error:
+            raise MachineDied(f"cannot reach machine {self.name!r}: {error.strerror}", hint="it is gone") from error
+        sock.setblocking(False)
+        return sock
+
+    async def booted(self, hello: Awaitable[T]) -> T:
+        """The agent's `hello`, awaited until the boot deadline and only while the VMM lives.
+
+        Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and what
+        `hello` raises by itself.
+        """
+        with stage("machine.boot", machine=self.name, accelerator=self.accelerator):
+            answer = asyncio.ensure_future(hello)
+            ended = asyncio.ensure_future(self.wait())
+            try:
+                await asyncio.wait((answer, ended), timeout=self._boot_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                if answer.done() and answer.exception() is not None:
+                    # The connection broke: most often because the VMM ends, which then says more.
+                    await asyncio.wait((ended,), timeout=_DYING_S)
+                elif answer.done():
+                    return answer.result()
+                if ended.done():
+                    raise exits.boot_failure(self.name, ended.result(), self.console_tail())
+                if answer.done():
+                    return answer.result()
+                raise self._boot_timeout()
+            finally:
+                for task in (answer, ended):
+                    task.cancel()
+
+    async def wait(self) -> VmmExit:
+        """How the VMM ended, once it has. May be awaited by many."""
+        status = await self._vmm.wait()
+        return exits.explain(status, self._complaints.text() if self._complaints else "", self.console_tail())
+
+    async def stop(self) -> VmmExit:
+        """End the machine now, whatever it does: when this returns, it is gone. Legal in every state.
+
+        What the guest has not synced is lost to the guest; what it has written stays. Raises Timeout for a VMM
+        that even SIGKILL does not end.
+        """
+        await self._vmm.stop(STOP)
+        ended = await self.wait()
+        await self.release()
+        return ended
+
+    async def release(self) -> None:
+        """Let go of descriptors and connections; the machine lives on, if it lives. May be called twice."""
+        if self._qmp is not None:
+            from firkin.machine.qemu.monitor import disconnect
+
+            qmp, self._qmp = self._qmp, None
+            await disconnect(qmp)
+        if self._console.fd >= 0:
+            self._loop.remove_reader(self._console.fd)
+            self._console.close()
+
+    def console_tail(self) -> str:
+        """The last lines that the guest's kernel printed, at most 16 KiB."""
+        return self._console.tail()
+
+    async def pause(self) -> None:
+        """Stop the virtual CPUs. Raises MachineDied, Timeout."""
+        await self._execute("stop")
+
+    async def resume(self) -> None:
+        """Let the virtual CPUs run again. Raises MachineDied, Timeout."""
+        await self._execute("cont")
+
+    async def _execute(self, command: str) -> None:
+        from firkin.machine.qemu.monitor import connect, execute
+
+        if self._qmp is None:
+            self._qmp = await connect(self._run_dir / QMP_SOCKET, self.name)
+        await execute(self._qmp, command, self.name)
+
+    def _boot_timeout(self) -> BootFailed:
+        return BootFailed(
+            f"machine {self.name!r} did not reach its agent within {self._boot_timeout_s:g} s ({self.accelerator})",
+            hint="see the console's tail; a slow host may need a longer boot_timeout_s",
+            console_tail=self.console_tail(),
+        )
+
+    def _drain_console(self) -> None:
+        if not self._console.drain():
+            self._loop.remove_reader(self._console.fd)

@@ -1,0 +1,67 @@
+"""The guest's side of a network mode: what the agent is told to set up, without asking anybody.
+
+The rule: addresses are fixed, so a start needs no DHCP round trips; what the mode does not offer has no route.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from firkin.machine.spec import NetworkMode
+from firkin.wire.messages import Network, Route
+
+ADDRESS = "10.0.2.15"
+GATEWAY = "10.0.2.2"
+NAMESERVER = "10.0.2.3"
+SUBNET = "10.0.2.0/24"
+"""The VMM's user-mode network (QEMU's defaults). Its gateway address also stands for the host's loopback."""
+
+_RESOLV_CONF = Path("/etc/resolv.conf")
+_MAX_RESOLV_CONF_BYTES = 64 << 10
+_MAX_SEARCH_DOMAINS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class GuestNetwork:
+    """What the guest gets: requests for the agent, /etc/resolv.conf, and its address ("" where it has none)."""
+
+    ops: tuple[Network, ...]
+    resolv_conf: bytes
+    address: str
+
+
+def guest_ops(mode: NetworkMode) -> GuestNetwork:
+    """The guest's side of `mode`.
+
+    `user` reaches the outside through the gateway, but no other address of the VMM's subnet than the name server:
+    whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
+    """
+    if mode == "none":
+        return GuestNetwork((), b"", "")
+    routes = (
+        Route(dst=f"{NAMESERVER}/32"),
+        Route(dst="default", via=GATEWAY, onlink=True),
+        Route(dst=SUBNET, kind="prohibit"),
+    )
+    eth0 = Network(interface="eth0", addresses=(f"{ADDRESS}/32",), routes=routes)
+    return GuestNetwork((eth0,), resolv_conf(_host_resolv_conf()), ADDRESS)
+
+
+def resolv_conf(host: str) -> bytes:
+    """resolv.conf(5) for the guest: the VMM's name server, with the search domains and options of the host's."""
+    kept = {}
+    for line in host.splitlines():
+        keyword, *values = line.split()[: _MAX_SEARCH_DOMAINS + 1] or [""]
+        if values and keyword in ("search", "domain", "options"):
+            kept["search" if keyword == "domain" else keyword] = " ".join(values)
+    lines = [f"nameserver {NAMESERVER}", *(f"{keyword} {values}" for keyword, values in kept.items())]
+    return "".join(f"{line}\n" for line in lines if line != "search .").encode()
+
+
+def _host_resolv_conf() -> str:
+    try:
+        with _RESOLV_CONF.open("rb") as file:
+            return file.read(_MAX_RESOLV_CONF_BYTES).decode("ascii", "replace")
+    except OSError:
+        return ""  # a host without a resolver; the guest's queries then fail as the host's do
