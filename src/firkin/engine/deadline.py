@@ -11,7 +11,7 @@ from firkin.errors import Timeout
 
 @asynccontextmanager
 async def within(seconds: float | None, what: str, *, hint: str = "") -> AsyncIterator[None]:
-    """Cancel the block after `seconds` and raise Timeout, which says `what` was waited for. None waits for ever."""
+    """Cancel the block after `seconds` and raise Timeout, which names `what`. None waits for ever."""
     try:
         async with asyncio.timeout(seconds) as deadline:
             yield

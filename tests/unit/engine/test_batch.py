@@ -13,7 +13,6 @@ from firkin.network.guest import GuestNetwork
 from firkin.process.spec import ProcessSpec, TerminalSize
 from firkin.wire import messages as wire
 
-
 GUEST = GuestNetwork(ops=(), resolv_conf=b"nameserver 10.0.2.3\n", address="10.0.2.15")
 SPEC = ContainerSpec(
     id="ab" * 32,
