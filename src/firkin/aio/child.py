@@ -1,7 +1,7 @@
 """A process known by its pidfd: waiting for it, and the ladder that ends it.
 
-The rule: whoever holds a Child may wait and stop at any time and as often as they like; the pidfd makes a signal
-to somebody else's recycled pid impossible.
+The rule: whoever holds a Child may wait and stop at any time and as often as they like; the pidfd makes a
+signal to somebody else's recycled pid impossible.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ KILL = (Rung(signal.SIGKILL, 10.0),)
 
 
 class Child:
-    """A running or ended process. `status` is None while it runs, then as os.waitstatus_to_exitcode: -N by signal N.
+    """A running or ended process. `status` is None while it runs, then as os.waitstatus_to_exitcode: -N by
+    signal N.
 
-    Where the process is not our child (`ours=False`: somebody else started it), its status cannot be had and is 0.
+    Where the process is not our child (`ours=False`: somebody else started it), its status cannot be had and
+    is 0.
     """
 
     def __init__(self, pid: int, pidfd: int, *, ours: bool = True) -> None:

@@ -23,13 +23,14 @@ NOBODY = 65534
 
 _VMM_UIDS_BEGIN = 0x7F000000
 _VMM_UIDS_COUNT = 1 << 16
-"""Where nobody allots: above the ranges of systemd's dynamic users (61184..) and containers (524288..1879048191),
-and below the 0x7FFFFFFE that systemd reserves."""
+"""Where nobody allots: above the ranges of systemd's dynamic users (61184..) and containers
+(524288..1879048191), and below the 0x7FFFFFFE that systemd reserves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A uid and gid to become, the further groups to keep, and capabilities (bit mask) to carry across exec."""
+    """A uid and gid to become, the further groups to keep, and capabilities (bit mask) to carry across exec.
+    """
 
     uid: int
     gid: int
@@ -38,9 +39,11 @@ class Credentials:
 
 
 def unprivileged(serial: int, *, groups: tuple[int, ...] = (), ambient: int = 0) -> Credentials:
-    """Credentials for a program that root starts: a uid of its own where this user namespace maps one, else nobody.
+    """Credentials for a program that root starts: a uid of its own where this user namespace maps one, else
+    nobody.
 
-    `serial` chooses the uid: programs with different serials (modulo 65,536) cannot signal or trace each other.
+    `serial` chooses the uid: programs with different serials (modulo 65,536) cannot signal or trace each
+    other.
     """
     uid = _VMM_UIDS_BEGIN + serial % _VMM_UIDS_COUNT
     if not (_maps("/proc/self/uid_map", uid) and _maps("/proc/self/gid_map", uid)):

@@ -1,7 +1,7 @@
 """Starting a program with exactly the descriptors, the credentials and the walls that it is to have.
 
-The rule: everything is prepared in the parent, the child between fork and exec only enters it. What fails there
-comes back to the caller as an OSError, before anything else happens.
+The rule: everything is prepared in the parent, the child between fork and exec only enters it. What fails
+there comes back to the caller as an OSError, before anything else happens.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Launch:
     It is the leader of a session of its own, so that a terminal's ^C is not for it, and stands in /.
     """
 
-    argv: Sequence[str]
+    argv: list[str]
     env: Mapping[str, str]
     stdin_fd: int
     stdout_fd: int
@@ -41,7 +41,8 @@ class Launch:
 
 
 def start(launch: Launch) -> tuple[int, int]:
-    """Start `launch.argv[0]` (an absolute path): its pid and pidfd, once exec succeeded. The caller owns both.
+    """Start `launch.argv[0]` (an absolute path): its pid and pidfd, once exec succeeded. The caller owns
+    both.
 
     Raises OSError for what failed in the child before exec, and exec itself.
     """

@@ -1,7 +1,8 @@
 """Landlock: a process gives up every file, and every TCP port, but those that it names (landlock(7)).
 
-The rule: a ruleset is built in the parent as plain data and one descriptor; the child only enters it. Rights that
-this kernel does not know are left out of what is handled, never out of what is allowed: `abi()` says what holds.
+The rule: a ruleset is built in the parent as plain data and one descriptor; the child only enters it. Rights
+that this kernel does not know are left out of what is handled, never out of what is allowed: `abi()` says
+what holds.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ READ_WRITE = READ_FILE | WRITE_FILE | TRUNCATE
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What stays allowed at `path` and, for a directory, beneath it. A path that is missing allows nothing."""
+    """What stays allowed at `path` and, for a directory, beneath it. A path that is missing allows nothing.
+    """
 
     path: str
     access: int
@@ -53,7 +55,9 @@ def abi() -> int:
         return 0
 
 
-def create_ruleset(version: int, rules: Iterable[Rule], *, handled_tcp: int = 0, bind_ports: Iterable[int] = ()) -> int:
+def create_ruleset(
+    version: int, rules: Iterable[Rule], *, handled_tcp: int = 0, bind_ports: Iterable[int] = ()
+) -> int:
     """A descriptor of the ruleset for `restrict_self`. The caller closes it.
 
     `handled_tcp` names the TCP rights that are given up (ABI 4 on), but for binding `bind_ports`.
@@ -64,7 +68,9 @@ def create_ruleset(version: int, rules: Iterable[Rule], *, handled_tcp: int = 0,
     scoped = _SCOPE_ABSTRACT_SOCKETS_AND_SIGNALS if version >= 6 else 0
     size = 8 if version < 4 else 16 if version < 6 else 24
     attributes = struct.pack("=QQQ", handled, tcp, scoped)
-    fd = syscall("landlock_create_ruleset", _CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0))
+    fd = syscall(
+        "landlock_create_ruleset", _CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0)
+    )
     try:
         for rule in rules:
             _allow_path(fd, rule, handled)
@@ -97,4 +103,11 @@ def _allow_path(ruleset_fd: int, rule: Rule, handled: int) -> None:
 
 
 def _add_rule(ruleset_fd: int, kind: int, attributes: bytes) -> None:
-    syscall("landlock_add_rule", _ADD_RULE, ctypes.c_int(ruleset_fd), ctypes.c_int(kind), attributes, ctypes.c_uint(0))
+    syscall(
+        "landlock_add_rule",
+        _ADD_RULE,
+        ctypes.c_int(ruleset_fd),
+        ctypes.c_int(kind),
+        attributes,
+        ctypes.c_uint(0),
+    )

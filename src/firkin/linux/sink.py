@@ -1,4 +1,6 @@
-"""A bounded place for what a program writes to its standard error: kept without a reader, read when it ended badly."""
+"""A bounded place for what a program writes to its standard error: kept without a reader, read when it ended
+badly.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ _F_ADD_SEALS, _F_SEAL_SHRINK, _F_SEAL_GROW = 1033, 2, 4
 
 
 class Sink:
-    """A memory file of fixed size: what does not fit is refused to the writer, who goes on (memfd_create(2))."""
+    """A memory file of fixed size: what does not fit is refused to the writer, who goes on (memfd_create(2)).
+    """
 
     def __init__(self, name: str) -> None:
         self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -19,7 +22,11 @@ class Sink:
 
     def text(self) -> str:
         """What was written so far."""
-        return "" if self.fd < 0 else os.pread(self.fd, MAX_BYTES, 0).rstrip(b"\0").decode("utf-8", "replace").strip()
+        return (
+            ""
+            if self.fd < 0
+            else os.pread(self.fd, MAX_BYTES, 0).rstrip(b"\0").decode("utf-8", "replace").strip()
+        )
 
     def close(self) -> None:
         if self.fd >= 0:

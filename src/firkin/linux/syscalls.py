@@ -51,7 +51,9 @@ def syscall(call: str, number: int, *args: object) -> int:
 def set_cloexec_from(first_fd: int) -> None:
     """Mark every descriptor from `first_fd` on close-on-exec (close_range(2), Linux 5.11). Raises OSError."""
     last = ctypes.c_uint(0xFFFFFFFF)
-    syscall("close_range", _SYS_CLOSE_RANGE, ctypes.c_uint(first_fd), last, ctypes.c_uint(CLOSE_RANGE_CLOEXEC))
+    syscall(
+        "close_range", _SYS_CLOSE_RANGE, ctypes.c_uint(first_fd), last, ctypes.c_uint(CLOSE_RANGE_CLOEXEC)
+    )
 
 
 def set_capabilities(mask: int) -> None:

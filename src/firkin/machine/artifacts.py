@@ -1,7 +1,7 @@
 """Files in data/cache that are made from other files: the extracted kernel, the initramfs, small verdicts.
 
-The rule: an artifact is named by what it was made from, so it is never stale and never changed; a file of that
-name is whole, since it came by rename. Deleting any of them costs only the time to make it again.
+The rule: an artifact is named by what it was made from, so it is never stale and never changed; a file of
+that name is whole, since it came by rename. Deleting any of them costs only the time to make it again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _DAY_S = 86_400
 
 
 def stamp(path: Path) -> str:
-    """What tells one state of a file from another without reading it: path, device, inode, size, time of change.
+    """What tells one state of a file from another without reading it: path, device, inode, size, time of
+    change.
 
     Raises OSError.
     """

@@ -1,7 +1,7 @@
 """What the guest's kernel prints: kept while nobody looks, bounded however much it prints.
 
-    run_dir/console    a FIFO; the VMM writes, and holds it open for reading too, so that up to 64 KiB wait in it
-    dir/console.log    what was read from it so far; cut to its tail when it grows
+    run_dir/console    a FIFO; the VMM writes, and holds it open for reading too, so that up to 64 KiB wait in
+    it dir/console.log    what was read from it so far; cut to its tail when it grows
 
 The rule: in the good case nothing is printed (`quiet`), so nothing here costs a boot anything.
 """

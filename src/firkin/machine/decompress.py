@@ -68,7 +68,9 @@ def _zstd(data: bytes, limit_bytes: int) -> bytes:
 
 
 def _lz4_legacy(data: bytes, limit_bytes: int) -> bytes:
-    """Blocks of at most 8 MiB behind a length each; a length that is no length ends them (the kernel's trailer)."""
+    """Blocks of at most 8 MiB behind a length each; a length that is no length ends them (the kernel's
+    trailer).
+    """
     import lz4.block
 
     parts, size, at = [], 0, 4

@@ -41,7 +41,9 @@ class Contents:
 
 
 def agent_path() -> Path:
-    """The guest agent that this firkin carries. Raises HostUnsupported where the package was built without it."""
+    """The guest agent that this firkin carries. Raises HostUnsupported where the package was built without
+    it.
+    """
     path = Path(__file__).with_name("data") / "agent"
     if not path.is_file():
         raise HostUnsupported(
@@ -52,7 +54,9 @@ def agent_path() -> Path:
 
 
 def initramfs_path(contents: Contents, cache_dir: Path) -> Path:
-    """The archive as a file in the cache, written there when it is new. Raises HostUnsupported, Corrupt, OSError."""
+    """The archive as a file in the cache, written there when it is new. Raises HostUnsupported, Corrupt,
+    OSError.
+    """
     dep_path = contents.kernel.modules_dir / "modules.dep"
     inputs = (_FORMAT, stamp(contents.agent), stamp(dep_path), *contents.wanted)
     return artifact(cache_dir, "initramfs", inputs, lambda: build(contents))

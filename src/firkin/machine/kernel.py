@@ -37,7 +37,8 @@ class Kernel:
 
 
 def choose_kernel(settings: Settings) -> Kernel:
-    """The kernel to boot. Raises HostUnsupported when there is none, UsageError for a bad `kernel` setting."""
+    """The kernel to boot. Raises HostUnsupported when there is none, UsageError for a bad `kernel` setting.
+    """
     if settings.kernel:
         return _explicit(settings)
     found = kernels(settings)
@@ -54,8 +55,8 @@ def choose_kernel(settings: Settings) -> Kernel:
 def kernels(settings: Settings) -> list[Kernel]:
     """Every kernel here, the one that would be chosen first; the unusable ones stand last, with the reason.
 
-    Installed ones come before the distribution's; among each, cloud kernels first (they are built for machines:
-    virtio's file systems inside, half as many drivers to start), then the newest.
+    Installed ones come before the distribution's; among each, cloud kernels first (they are built for
+    machines: virtio's file systems inside, half as many drivers to start), then the newest.
     """
     found = [_explicit(settings)] if settings.kernel else []
     found += sorted(_installed(settings.paths.kernels_dir), key=_preference, reverse=True)
@@ -68,9 +69,13 @@ def _explicit(settings: Settings) -> Kernel:
     try:
         with path.open("rb") as image:
             head = image.read(vmlinux.HEADER_BYTES)
-            version = vmlinux.version_of(head) or vmlinux.version_of(head + image.read(vmlinux.MAX_IMAGE_BYTES))
+            version = vmlinux.version_of(head) or vmlinux.version_of(
+                head + image.read(vmlinux.MAX_IMAGE_BYTES)
+            )
     except OSError as error:
-        raise UsageError(f"cannot read kernel {path}: {error.strerror}", hint="mend the setting `kernel`") from error
+        raise UsageError(
+            f"cannot read kernel {path}: {error.strerror}", hint="mend the setting `kernel`"
+        ) from error
     if not version:
         raise UsageError(f"{path} is not a Linux kernel", hint="give a bzImage or a vmlinux")
     beside = path.parent / "modules"
@@ -94,7 +99,9 @@ def _distribution() -> Iterator[Kernel]:
     for name in _names(_BOOT):
         version = name.removeprefix("vmlinuz-")
         if version != name:
-            modules = next((root / version for root in _MODULES if (root / version).is_dir()), _MODULES[0] / version)
+            modules = next(
+                (root / version for root in _MODULES if (root / version).is_dir()), _MODULES[0] / version
+            )
             yield _checked(Kernel(_BOOT / name, version, modules, "distribution"))
 
 

@@ -1,6 +1,7 @@
 """Kernel modules as an initramfs wants them: in an order in which each finds what it needs, and plain.
 
-The rule: a module that the kernel neither has built in nor installed is an error here, not a hang in the machine.
+The rule: a module that the kernel neither has built in nor installed is an error here, not a hang in the
+machine.
 """
 
 from __future__ import annotations
@@ -35,8 +36,11 @@ def canonical(name: str) -> str:
     return base.replace("-", "_")
 
 
-def load_order(modules_dir: Path, wanted: Iterable[str], *, optional: Iterable[str] = ()) -> tuple[Module, ...]:
-    """The files to load so that all of `wanted` work: dependencies first, without what the kernel has built in.
+def load_order(
+    modules_dir: Path, wanted: Iterable[str], *, optional: Iterable[str] = ()
+) -> tuple[Module, ...]:
+    """The files to load so that all of `wanted` work: dependencies first, without what the kernel has built
+    in.
 
     `optional` ones are left out when the kernel lacks them. Raises HostUnsupported for a wanted one that is
     missing, Corrupt when modules.dep cannot be understood.
@@ -60,9 +64,9 @@ def load_order(modules_dir: Path, wanted: Iterable[str], *, optional: Iterable[s
 def read_module(module: Module) -> bytes:
     """The module's ELF file, uncompressed and without its signature. Raises HostUnsupported, Corrupt.
 
-    Distributions' kernels check signatures but do not demand them (CONFIG_MODULE_SIG_FORCE is off), and the check
-    of RSA and SHA under TCG costs a machine time in each boot. Who could swap a module in our cache could as well
-    swap the kernel beside it.
+    Distributions' kernels check signatures but do not demand them (CONFIG_MODULE_SIG_FORCE is off), and the
+    check of RSA and SHA under TCG costs a machine time in each boot. Who could swap a module in our cache
+    could as well swap the kernel beside it.
     """
     try:
         data = module.path.read_bytes()

@@ -1,9 +1,11 @@
-"""An empty qcow2 overlay over a raw image: where a container's writes go (docs/interop/qcow2.txt in QEMU's tree).
+"""An empty qcow2 overlay over a raw image: where a container's writes go (docs/interop/qcow2.txt in QEMU's
+tree).
 
     cluster 0   header (version 3), backing format extension, backing file name
     cluster 1   refcount table     cluster 2   its first block     cluster 3..   L1 table
 
-The rule: the overlay holds no data, so everything that it needs fits in the clusters that one refcount block counts.
+The rule: the overlay holds no data, so everything that it needs fits in the clusters that one refcount block
+counts.
 """
 
 from __future__ import annotations
@@ -25,30 +27,39 @@ MAX_SIZE_BYTES = 1 << 50
 
 
 def create_overlay(path: Path, backing: Path, size_bytes: int) -> None:
-    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over the raw image `backing`; `path` is new.
+    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over the raw image `backing`; `path` is
+    new.
 
-    Raises UsageError where the size is not from the backing's to 1 PiB, StorageFull or HostUnsupported where it
-    cannot be written; nothing is left at `path` then.
+    Raises UsageError where the size is not from the backing's to 1 PiB, StorageFull or HostUnsupported where
+    it cannot be written; nothing is left at `path` then.
     """
     try:
         least = backing.stat().st_size
         if not least <= size_bytes <= MAX_SIZE_BYTES:
-            raise UsageError(f"a disk of {size_bytes} bytes cannot hold an image of {least} bytes", hint="ask for more")
+            raise UsageError(
+                f"a disk of {size_bytes} bytes cannot hold an image of {least} bytes", hint="ask for more"
+            )
         _write(path, overlay_clusters(str(backing.absolute()), size_bytes))
     except OSError as error:
         kind = StorageFull if error.errno in (28, 122) else HostUnsupported
-        raise kind(f"cannot make disk {path}: {error.strerror}", hint="make room, or choose another data_dir") from error
+        raise kind(
+            f"cannot make disk {path}: {error.strerror}", hint="make room, or choose another data_dir"
+        ) from error
 
 
 def overlay_clusters(backing: str, size_bytes: int) -> list[tuple[int, bytes]]:
-    """The parts of the file that are not zero, each with its offset. Raises UsageError for a name beyond 1023 bytes."""
+    """The parts of the file that are not zero, each with its offset. Raises UsageError for a name beyond 1023
+    bytes.
+    """
     size_bytes = -(-size_bytes // _CLUSTER) * _CLUSTER
     per_l1_entry = _CLUSTER * (_CLUSTER // 8)
     l1_entries = -(-size_bytes // per_l1_entry)
     l1_clusters = -(-l1_entries * 8 // _CLUSTER)
     name = os.fsencode(backing)
     if len(name) > 1023:
-        raise UsageError(f"the path of the image is too long for qcow2: {backing}", hint="choose a shorter data_dir")
+        raise UsageError(
+            f"the path of the image is too long for qcow2: {backing}", hint="choose a shorter data_dir"
+        )
     extensions = _extension(_BACKING_FORMAT, b"raw") + _extension(0, b"")
     name_at = _HEADER_BYTES + len(extensions)
     header = struct.pack(
@@ -59,7 +70,12 @@ def overlay_clusters(backing: str, size_bytes: int) -> list[tuple[int, bytes]]:
     refcount_table = struct.pack(">Q", 2 * _CLUSTER)
     refcounts = struct.pack(">H", 1) * (3 + l1_clusters)
     end_of_l1 = _L1_AT + l1_clusters * _CLUSTER
-    return [(0, header + extensions + name), (_CLUSTER, refcount_table), (2 * _CLUSTER, refcounts), (end_of_l1, b"")]
+    return [
+        (0, header + extensions + name),
+        (_CLUSTER, refcount_table),
+        (2 * _CLUSTER, refcounts),
+        (end_of_l1, b""),
+    ]
 
 
 def _extension(kind: int, data: bytes) -> bytes:

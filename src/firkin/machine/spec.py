@@ -54,7 +54,9 @@ class PublishedPort(msgspec.Struct, frozen=True, kw_only=True):
             raise _bad_port(text, "the ranges are not equally long")
         chosen = protocol or "tcp"
         return tuple(
-            cls(guest_port=inside, host_port=outside, host_ip=ip, protocol="udp" if chosen == "udp" else "tcp")
+            cls(
+                guest_port=inside, host_port=outside, host_ip=ip, protocol="udp" if chosen == "udp" else "tcp"
+            )
             for inside, outside in zip(guests, hosts, strict=True)
         )
 
@@ -87,7 +89,9 @@ def _port_range(text: str, field: str) -> list[int]:
 
 
 def _bad_port(text: str, reason: str) -> UsageError:
-    return UsageError(f"cannot publish {text!r}: {reason}", hint="write [ip:][host:]guest[/udp], such as 8080:80")
+    return UsageError(
+        f"cannot publish {text!r}: {reason}", hint="write [ip:][host:]guest[/udp], such as 8080:80"
+    )
 
 
 NetworkMode = Literal["user", "none"]

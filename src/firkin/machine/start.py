@@ -66,12 +66,13 @@ async def boot(
 ) -> AsyncIterator[Machine]:
     """A machine whose VMM has started; await `machine.booted(client.start(...))` for its agent.
 
-    `dir` takes console.log, `run_dir` (0700, made when missing) the sockets. With lifetime `owner` the machine ends
-    with this block, and with the thread that started it however that ends; with `detached` it lives on and the
-    block's end only lets go of it. The VMM inherits `alive_fd`, so a flock on it is held as long as the VMM lives.
+    `dir` takes console.log, `run_dir` (0700, made when missing) the sockets. With lifetime `owner` the
+    machine ends with this block, and with the thread that started it however that ends; with `detached` it
+    lives on and the block's end only lets go of it. The VMM inherits `alive_fd`, so a flock on it is held as
+    long as the VMM lives.
 
-    Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), PortInUse, UsageError for a spec that
-    QEMU cannot build, BootFailed.
+    Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), PortInUse, UsageError for a
+    spec that QEMU cannot build, BootFailed.
     """
     with stage("machine.start", machine=spec.name):
         machine = await _start(spec, settings, dir, run_dir, lifetime, alive_fd)
@@ -126,7 +127,9 @@ async def _start(
                 vmm, walls = _spawn(spec, prepared, inherited, complaints, run_dir, lifetime)
             failed.pop_all()
     except OSError as error:
-        raise HostUnsupported(f"cannot start machine {spec.name!r}: {error}", hint="see firkin info") from error
+        raise HostUnsupported(
+            f"cannot start machine {spec.name!r}: {error}", hint="see firkin info"
+        ) from error
     return Machine(
         spec.name,
         vmm,
@@ -141,11 +144,14 @@ async def _start(
 
 
 async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
-    """Find QEMU, the kernel, the initramfs and the accelerator. Raises HostUnsupported, UsageError, OSError."""
+    """Find QEMU, the kernel, the initramfs and the accelerator. Raises HostUnsupported, UsageError, OSError.
+    """
     _check(spec)
     qemu = shutil.which(settings.qemu)
     if qemu is None:
-        raise HostUnsupported(f"there is no QEMU: {settings.qemu} was not found", hint="sudo apt install qemu-system-x86")
+        raise HostUnsupported(
+            f"there is no QEMU: {settings.qemu} was not found", hint="sudo apt install qemu-system-x86"
+        )
     cache_dir = settings.paths.cache_dir
     kernel = choose_kernel(settings)
     contents = Contents(agent_path(), kernel, network=spec.network != "none", shares=bool(spec.shares))
@@ -179,7 +185,9 @@ def _check(spec: MachineSpec) -> None:
             hint=f"give it at least {_MIN_MEMORY_BYTES >> 20} MiB",
         )
     if not 1 <= spec.cpus <= _MAX_CPUS:
-        raise UsageError(f"machine {spec.name!r} cannot have {spec.cpus} CPUs", hint=f"give it 1 to {_MAX_CPUS}")
+        raise UsageError(
+            f"machine {spec.name!r} cannot have {spec.cpus} CPUs", hint=f"give it 1 to {_MAX_CPUS}"
+        )
 
 
 @contextmanager
@@ -212,7 +220,12 @@ def _inherited(
 
 
 def _spawn(
-    spec: MachineSpec, prepared: Prepared, inherited: Inherited, complaints: Sink, run_dir: Path, lifetime: Lifetime
+    spec: MachineSpec,
+    prepared: Prepared,
+    inherited: Inherited,
+    complaints: Sink,
+    run_dir: Path,
+    lifetime: Lifetime,
 ) -> tuple[Child, Confinement]:
     """Start QEMU behind its walls. Raises OSError."""
     argv = command(prepared.qemu, spec, inherited, prepared.accelerator, prepared.cmdline)

@@ -1,4 +1,5 @@
-"""How fast this host's time stamp counter runs: a guest under TCG sees it and cannot measure it (docs/design/boot.md).
+"""How fast this host's time stamp counter runs: a guest under TCG sees it and cannot measure it
+(docs/design/boot.md).
 
 The rule: measured once a boot of the host, over a twentieth of a second; then it is a file in the cache.
 """
@@ -9,6 +10,7 @@ import ctypes
 import mmap
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from firkin.machine.artifacts import artifact
@@ -37,7 +39,7 @@ def _measure() -> int:
         return _from_cpuinfo()  # SELinux and hardened kernels forbid pages that are writable and executable
     code.write(_READ_TSC)
     address = ctypes.addressof(ctypes.c_char.from_buffer(code))
-    read = ctypes.CFUNCTYPE(ctypes.c_uint64)(address)
+    read: Callable[[], int] = ctypes.CFUNCTYPE(ctypes.c_uint64)(address)
     begin_ns, begin = time.monotonic_ns(), read()
     time.sleep(_MEASURE_S)
     end_ns, end = time.monotonic_ns(), read()

@@ -1,7 +1,7 @@
 """From a distribution's bzImage to the ELF file within, which QEMU starts directly through its PVH entry.
 
-That skips the real-mode setup and the self-extraction, 150 to 300 ms under TCG (docs/design/boot.md). The rule:
-what is not a bzImage with a PVH kernel inside is given to QEMU as it is, by the slower way.
+That skips the real-mode setup and the self-extraction, 150 to 300 ms under TCG (docs/design/boot.md). The
+rule: what is not a bzImage with a PVH kernel inside is given to QEMU as it is, by the slower way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _BANNER = re.compile(rb"Linux version (\S{1,128}) ")
 
 @dataclass(frozen=True, slots=True)
 class BzImage:
-    """The header of a Linux/x86 boot image (Documentation/arch/x86/boot.rst): its version and its payload's place."""
+    """The header of a Linux/x86 boot image (Documentation/arch/x86/boot.rst): its version and its payload's
+    place.
+    """
 
     version: str
     payload_offset: int
@@ -33,7 +35,8 @@ class BzImage:
 
     @classmethod
     def parse(cls, head: bytes) -> BzImage | None:
-        """The header at the beginning of an image; None for anything but a bzImage of protocol 2.08 or later."""
+        """The header at the beginning of an image; None for anything but a bzImage of protocol 2.08 or later.
+        """
         if len(head) < 0x250 or head[0x1FE:0x200] != b"\x55\xaa" or head[0x202:0x206] != b"HdrS":
             return None
         protocol, version_at = struct.unpack_from("<H6xH", head, 0x206)

@@ -1,4 +1,5 @@
-"""What a machine's network is: the guest's addresses and routes, the VMM's side of it, and published ports."""
+"""What a machine's network is: the guest's addresses and routes, the VMM's side of it, and published ports.
+"""
 
 from firkin.network.guest import GuestNetwork, guest_ops
 from firkin.network.publish import claim_ports

@@ -1,6 +1,7 @@
 """The guest's side of a network mode: what the agent is told to set up, without asking anybody.
 
-The rule: addresses are fixed, so a start needs no DHCP round trips; what the mode does not offer has no route.
+The rule: addresses are fixed, so a start needs no DHCP round trips; what the mode does not offer has no
+route.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _MAX_SEARCH_DOMAINS = 6
 
 @dataclass(frozen=True, slots=True)
 class GuestNetwork:
-    """What the guest gets: requests for the agent, /etc/resolv.conf, and its address ("" where it has none)."""
+    """What the guest gets: requests for the agent, /etc/resolv.conf, and its address ("" where it has none).
+    """
 
     ops: tuple[Network, ...]
     resolv_conf: bytes
@@ -34,8 +36,8 @@ class GuestNetwork:
 def guest_ops(mode: NetworkMode) -> GuestNetwork:
     """The guest's side of `mode`.
 
-    `user` reaches the outside through the gateway, but no other address of the VMM's subnet than the name server:
-    whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
+    `user` reaches the outside through the gateway, but no other address of the VMM's subnet than the name
+    server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
     """
     if mode == "none":
         return GuestNetwork((), b"", "")
@@ -49,7 +51,8 @@ def guest_ops(mode: NetworkMode) -> GuestNetwork:
 
 
 def resolv_conf(host: str) -> bytes:
-    """resolv.conf(5) for the guest: the VMM's name server, with the search domains and options of the host's."""
+    """resolv.conf(5) for the guest: the VMM's name server, with the search domains and options of the host's.
+    """
     kept = {}
     for line in host.splitlines():
         keyword, *values = line.split()[: _MAX_SEARCH_DOMAINS + 1] or [""]

@@ -1,7 +1,7 @@
 """Published ports: choosing the free ones, and saying early and clearly which cannot be had.
 
-The rule: a port is tried by binding it, the one test that is never wrong. It is let go again for the VMM, so the
-VMM's own refusal must be understood as well (machine.qemu.exit).
+The rule: a port is tried by binding it, the one test that is never wrong. It is let go again for the VMM, so
+the VMM's own refusal must be understood as well (machine.qemu.exit).
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def claim_ports(ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
     finally:
         for sock in sockets:
             sock.close()
-    return tuple(msgspec.structs.replace(port, host_port=number) for port, number in zip(ports, numbers, strict=True))
+    return tuple(
+        msgspec.structs.replace(port, host_port=number) for port, number in zip(ports, numbers, strict=True)
+    )
 
 
 def _bind(port: PublishedPort) -> socket.socket:
@@ -60,4 +62,6 @@ def _refusal(port: PublishedPort, error: OSError) -> FirkinError:
             f"cannot publish {port}: this user may not bind the port",
             hint="choose one from 1024 on, or: sudo sysctl net.ipv4.ip_unprivileged_port_start=0",
         )
-    return UsageError(f"cannot publish {port}: {error.strerror}", hint="give an address of this host, or none")
+    return UsageError(
+        f"cannot publish {port}: {error.strerror}", hint="give an address of this host, or none"
+    )

@@ -24,5 +24,7 @@ def netdev_args(ports: Sequence[PublishedPort]) -> tuple[str, ...]:
 
 def _forward(port: PublishedPort) -> str:
     if ipaddress.ip_address(port.host_ip).version != 4:
-        raise UsageError(f"cannot publish on {port.host_ip}: only IPv4 addresses", hint="use 0.0.0.0 or 127.0.0.1")
+        raise UsageError(
+            f"cannot publish on {port.host_ip}: only IPv4 addresses", hint="use 0.0.0.0 or 127.0.0.1"
+        )
     return f"{port.protocol}:{port.host_ip}:{port.host_port}-{ADDRESS}:{port.guest_port}"

@@ -1,4 +1,5 @@
-"""A MachineSpec as QEMU's argv: a plan that is computed, compared in tests and printed, before anything runs."""
+"""A MachineSpec as QEMU's argv: a plan that is computed, compared in tests and printed, before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _FIRST_DISK_FDSET = 2
 
 @dataclass(frozen=True, slots=True)
 class DiskFds:
-    """The open files of one disk: as the guest may use it, for reading only (to probe it), and its backing."""
+    """The open files of one disk: as the guest may use it, for reading only (to probe it), and its backing.
+    """
 
     fds: tuple[int, ...]
     backing_fd: int | None = None
@@ -51,17 +53,29 @@ class Inherited:
 
     def all(self) -> tuple[int, ...]:
         disks = [fd for disk in self.disks for fd in (*disk.fds, disk.backing_fd)]
-        fds = (self.kernel_fd, self.initramfs_fd, *self.console_fds, self.agent_fd, self.qmp_fd, *disks, *self.shares)
+        fds = (
+            self.kernel_fd,
+            self.initramfs_fd,
+            *self.console_fds,
+            self.agent_fd,
+            self.qmp_fd,
+            *disks,
+            *self.shares,
+        )
         return tuple(fd for fd in (*fds, self.alive_fd) if fd is not None)
 
 
-def command(qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str) -> list[str]:
+def command(
+    qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str
+) -> list[str]:
     """QEMU's whole argv. The ports of `spec` have their host_port."""
     parts = devices(spec, inherited, accelerator, cmdline)
     return [qemu, *(arg for part in parts for arg in part.args())]
 
 
-def devices(spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str) -> tuple[Part, ...]:
+def devices(
+    spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str
+) -> tuple[Part, ...]:
     """The parts of the machine, in the order of the guest's device names."""
     memory_mib = -(-spec.memory_bytes // _MIB)
     parts: list[Part] = [
@@ -91,9 +105,18 @@ def devices(spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, c
 
 def kernel_cmdline(accelerator: Accelerator, *, tsc_khz: int = 0) -> str:
     """The kernel's command line. The reason and the gain of each word stand in docs/design/boot.md."""
-    words = ["quiet", "console=ttyS0", "panic=-1", "reboot=t", "cryptomgr.notests=1", "init_on_alloc=0", "pci=off"]
+    words = [
+        "quiet",
+        "console=ttyS0",
+        "panic=-1",
+        "reboot=t",
+        "cryptomgr.notests=1",
+        "init_on_alloc=0",
+        "pci=off",
+    ]
     if accelerator == "tcg":
-        # microvm has neither HPET nor PM timer: calibrating the TSC against the PIT hangs one boot in ten under TCG.
+        # microvm has neither HPET nor PM timer: calibrating the TSC against the PIT hangs one boot in ten
+        # under TCG.
         words += ["tsc=reliable", "no_timer_check", "noreplace-smp"]
         words += [f"tsc_early_khz={tsc_khz}"] if tsc_khz else []
     return " ".join(words)

@@ -25,7 +25,9 @@ _RESOLV_CONF = "/etc/resolv.conf"
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What holds QEMU: the uid it runs as, the Landlock ABI (0: absent), its seccomp filter; and what is missing."""
+    """What holds QEMU: the uid it runs as, the Landlock ABI (0: absent), its seccomp filter; and what is
+    missing.
+    """
 
     uid: int
     landlock_abi: int
@@ -39,7 +41,7 @@ class Confinement:
         if self.landlock_abi == 0:
             lines.append("Landlock is absent: QEMU can open every file that its user can")
         elif self.landlock_abi < 4:
-            lines.append(f"Landlock ABI {self.landlock_abi} cannot restrict TCP: a machine without network relies on seccomp")
+            lines.append(f"Landlock ABI {self.landlock_abi} cannot close TCP to QEMU")
         if self.uid == 0:
             lines.append("no other uid is mapped here: QEMU runs as this user namespace's root")
         return tuple(lines)
@@ -56,8 +58,11 @@ def credentials(spec: MachineSpec, run_dir: Path, accelerator: Accelerator) -> C
     return chosen if can_become(chosen) else None
 
 
-def ruleset(version: int, qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator) -> int | None:
-    """A descriptor of QEMU's Landlock ruleset for the kernel's ABI `version`; None for version 0. The caller closes it.
+def ruleset(
+    version: int, qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator
+) -> int | None:
+    """A descriptor of QEMU's Landlock ruleset for the kernel's ABI `version`; None for version 0. The caller
+    closes it.
 
     Raises OSError.
     """
@@ -86,7 +91,9 @@ def rules(qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accel
 
 
 def _prefix(qemu: str) -> list[str]:
-    """Where a QEMU outside /usr keeps its libraries and firmware: /opt/qemu for /opt/qemu/bin/qemu-system-x86_64."""
+    """Where a QEMU outside /usr keeps its libraries and firmware: /opt/qemu for
+    /opt/qemu/bin/qemu-system-x86_64.
+    """
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(qemu)))
     if prefix.startswith("/nix/store/"):
         return ["/nix/store"]
@@ -94,7 +101,8 @@ def _prefix(qemu: str) -> list[str]:
 
 
 def _resolver_rules() -> list[Rule]:
-    """QEMU's user network reads resolv.conf again whenever it changes, and it changes by rename: so its directory.
+    """QEMU's user network reads resolv.conf again whenever it changes, and it changes by rename: so its
+    directory.
 
     In /etc that shows what every user of the host may read, and nothing can be listed.
     """

@@ -1,7 +1,8 @@
 """The parts of a QEMU command line, one frozen value each; `args()` is all that they do.
 
-The rule: files and sockets come as descriptors that QEMU inherits, so a part says what it is, not where to look.
-Wherever a file name is unavoidable it is /dev/fdset/N (QEMU duplicates our descriptor) or /proc/self/fd/N.
+The rule: files and sockets come as descriptors that QEMU inherits, so a part says what it is, not where to
+look. Wherever a file name is unavoidable it is /dev/fdset/N (QEMU duplicates our descriptor) or
+/proc/self/fd/N.
 """
 
 from __future__ import annotations
@@ -86,7 +87,12 @@ class Console:
     fdset: int
 
     def args(self) -> tuple[str, ...]:
-        return "-chardev", f"file,id=console,path=/dev/fdset/{self.fdset},append=on", "-serial", "chardev:console"
+        return (
+            "-chardev",
+            f"file,id=console,path=/dev/fdset/{self.fdset},append=on",
+            "-serial",
+            "chardev:console",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,12 @@ class Monitor:
     socket_fd: int
 
     def args(self) -> tuple[str, ...]:
-        return "-chardev", f"socket,id=qmp,fd={self.socket_fd},server=on,wait=off", "-mon", "chardev=qmp,mode=control"
+        return (
+            "-chardev",
+            f"socket,id=qmp,fd={self.socket_fd},server=on,wait=off",
+            "-mon",
+            "chardev=qmp,mode=control",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,9 @@ class AgentPort:
 
 @dataclass(frozen=True, slots=True)
 class BlockDevice:
-    """A virtio disk from descriptor sets. qcow2 has its raw `backing` given here: what its header names is ignored."""
+    """A virtio disk from descriptor sets. qcow2 has its raw `backing` given here: what its header names is
+    ignored.
+    """
 
     index: int
     format: Literal["raw", "qcow2"]
@@ -137,7 +150,11 @@ class BlockDevice:
     def args(self) -> tuple[str, ...]:
         node = f"disk{self.index}"
         blockdevs = []
-        top: dict[str, object] = {"node-name": node, "driver": self.format, "file": _file(self.fdset, self.readonly)}
+        top: dict[str, object] = {
+            "node-name": node,
+            "driver": self.format,
+            "file": _file(self.fdset, self.readonly),
+        }
         top |= {"read-only": self.readonly, "discard": "unmap"}
         if self.format == "qcow2":
             top["backing"] = None
@@ -146,7 +163,9 @@ class BlockDevice:
             blockdevs.append(base | {"file": _file(self.backing_fdset, True)})
             top["backing"] = base["node-name"]
         blockdevs.append(top)
-        nodes = tuple(arg for each in blockdevs for arg in ("-blockdev", json.dumps(each, separators=(",", ":"))))
+        nodes = tuple(
+            arg for each in blockdevs for arg in ("-blockdev", json.dumps(each, separators=(",", ":")))
+        )
         return (*nodes, "-device", f"virtio-blk-device,drive={node}")
 
 

@@ -16,7 +16,9 @@ _FORWARD = re.compile(r"[Cc]ould not set up host forwarding rule '([^']*)'")
 
 @dataclass(frozen=True, slots=True)
 class VmmExit:
-    """`status` as os.waitstatus_to_exitcode gives it; `reason` in one line; `complaint` is QEMU's standard error."""
+    """`status` as os.waitstatus_to_exitcode gives it; `reason` in one line; `complaint` is QEMU's standard
+    error.
+    """
 
     status: int
     reason: str
@@ -66,4 +68,6 @@ def boot_failure(name: str, exit: VmmExit, console: str) -> FirkinError:
 
 def death(name: str, exit: VmmExit) -> MachineDied:
     """The error for a machine that ended under whoever used it."""
-    return MachineDied(f"machine {name!r} ended: {exit.reason}", hint="see its console.log; `firkin rm` tidies")
+    return MachineDied(
+        f"machine {name!r} ended: {exit.reason}", hint="see its console.log; `firkin rm` tidies"
+    )

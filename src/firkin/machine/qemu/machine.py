@@ -1,4 +1,5 @@
-"""A running machine: its VMM as a process, its agent's socket, its console, and QMP when somebody needs it."""
+"""A running machine: its VMM as a process, its agent's socket, its console, and QMP when somebody needs it.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +30,8 @@ _DYING_S = 1.0
 class Machine:
     """One machine and its VMM. Comes from boot() or adopt(), which own it; nobody else makes one.
 
-    `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None for
-    an adopted machine: whoever started it was told).
+    `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None
+    for an adopted machine: whoever started it was told).
     """
 
     def __init__(
@@ -61,28 +62,33 @@ class Machine:
         self._loop.add_reader(console.fd, self._drain_console)
 
     def open_agent(self) -> socket.socket:
-        """A connection to the agent, non-blocking; the caller owns it. Bytes wait in it until the guest is up.
+        """A connection to the agent, non-blocking; the caller owns it. Bytes wait in it until the guest is
+        up.
 
         The VMM talks to one client at a time: a second one waits for the first to leave. Raises MachineDied.
         """
         try:
             sock = unix_socket.connect(self._run_dir / AGENT_SOCKET)
         except OSError as error:
-            raise MachineDied(f"cannot reach machine {self.name!r}: {error.strerror}", hint="it is gone") from error
+            raise MachineDied(
+                f"cannot reach machine {self.name!r}: {error.strerror}", hint="it is gone"
+            ) from error
         sock.setblocking(False)
         return sock
 
     async def booted(self, hello: Awaitable[T]) -> T:
         """The agent's `hello`, awaited until the boot deadline and only while the VMM lives.
 
-        Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and what
-        `hello` raises by itself.
+        Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and
+        what `hello` raises by itself.
         """
         with stage("machine.boot", machine=self.name, accelerator=self.accelerator):
             answer = asyncio.ensure_future(hello)
             ended = asyncio.ensure_future(self.wait())
             try:
-                await asyncio.wait((answer, ended), timeout=self._boot_timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    (answer, ended), timeout=self._boot_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                )
                 if answer.done() and answer.exception() is not None:
                     # The connection broke: most often because the VMM ends, which then says more.
                     await asyncio.wait((ended,), timeout=_DYING_S)
@@ -105,8 +111,8 @@ class Machine:
     async def stop(self) -> VmmExit:
         """End the machine now, whatever it does: when this returns, it is gone. Legal in every state.
 
-        What the guest has not synced is lost to the guest; what it has written stays. Raises Timeout for a VMM
-        that even SIGKILL does not end.
+        What the guest has not synced is lost to the guest; what it has written stays. Raises Timeout for a
+        VMM that even SIGKILL does not end.
         """
         await self._vmm.stop(STOP)
         ended = await self.wait()
@@ -145,7 +151,8 @@ class Machine:
 
     def _boot_timeout(self) -> BootFailed:
         return BootFailed(
-            f"machine {self.name!r} did not reach its agent within {self._boot_timeout_s:g} s ({self.accelerator})",
+            f"machine {self.name!r} ({self.accelerator}) did not reach its agent within "
+            f"{self._boot_timeout_s:g} s",
             hint="see the console's tail; a slow host may need a longer boot_timeout_s",
             console_tail=self.console_tail(),
         )

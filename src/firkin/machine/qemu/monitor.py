@@ -24,7 +24,9 @@ async def connect(socket_path: Path, machine: str) -> QMPClient:
     except TimeoutError as error:
         raise _too_slow(machine, "answer on QMP") from error
     except (QMPError, OSError) as error:
-        raise MachineDied(f"cannot reach the VMM of machine {machine!r}: {error}", hint="it may be gone") from error
+        raise MachineDied(
+            f"cannot reach the VMM of machine {machine!r}: {error}", hint="it may be gone"
+        ) from error
     return client
 
 
@@ -38,9 +40,13 @@ async def execute(client: QMPClient, command: str, machine: str) -> object:
     except TimeoutError as error:
         raise _too_slow(machine, f"do {command!r}") from error
     except ExecuteError as error:
-        raise AgentError(f"the VMM of machine {machine!r} refused {command!r}: {error}", hint="see its state") from error
+        raise AgentError(
+            f"the VMM of machine {machine!r} refused {command!r}: {error}", hint="see its state"
+        ) from error
     except QMPError as error:
-        raise MachineDied(f"machine {machine!r} ended during {command!r}", hint="see its console.log") from error
+        raise MachineDied(
+            f"machine {machine!r} ended during {command!r}", hint="see its console.log"
+        ) from error
 
 
 async def disconnect(client: QMPClient) -> None:
@@ -53,4 +59,7 @@ async def disconnect(client: QMPClient) -> None:
 
 
 def _too_slow(machine: str, what: str) -> FirkinError:
-    return Timeout(f"the VMM of machine {machine!r} did not {what} within {_DEADLINE_S:g} s", hint="the host may be overloaded")
+    return Timeout(
+        f"the VMM of machine {machine!r} did not {what} within {_DEADLINE_S:g} s",
+        hint="the host may be overloaded",
+    )
