@@ -1,0 +1,92 @@
+"""AsyncEngine: images and containers of one user, from asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Unpack
+
+from firkin.api.async_container import AsyncContainer
+from firkin.api.starting import Starting
+from firkin.engine.engine import Engine as InnerEngine
+from firkin.engine.options import PullPolicy
+from firkin.engine.words import RunWords, run_options
+from firkin.oci.image import Image
+from firkin.settings import Settings
+
+
+class AsyncEngine:
+    """Where images are kept and containers run. An async context manager: leaving it ends what run() started.
+
+    `settings` are the user's (environment and config file) where none are given; `overrides` are fields of
+    Settings, such as accelerator="tcg". Entering it touches nothing.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        self._engine = InnerEngine(Settings.load(**overrides) if settings is None else settings)
+
+    async def __aenter__(self) -> AsyncEngine:
+        await self._engine.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._engine.__aexit__(kind, error, trace)
+
+    def run(
+        self, image: str, command: Iterable[str] = (), *, detach: bool = False, **words: Unpack[RunWords]
+    ) -> Starting[AsyncContainer]:
+        """Start a container: `await` it, enter it, or take its `.output()`.
+
+        Missing images are pulled. It ends with this engine and is removed once it ended, unless `words` say
+        auto_remove=False. With `detach` the supervisor has it: it lives until somebody stops it, and stays
+        until somebody removes it. Raises UsageError before anything is made, and what pulling, building the
+        disk and booting raise; nothing is left of it then.
+        """
+        words.setdefault("auto_remove", not detach)
+        options = run_options(image, command, **words)
+
+        async def start() -> AsyncContainer:
+            engine = self._engine
+            return AsyncContainer(await (engine.run_detached(options) if detach else engine.run(options)))
+
+        return Starting(start)
+
+    async def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
+        """The image of that name, from its registry unless `policy` lets a local one do.
+
+        Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, RegistryError, IntegrityError.
+        """
+        return await self._engine.pull(reference, platform=platform, policy=policy)
+
+    async def images(self) -> list[ImageSummary]:
+        """Every local image, by name."""
+        return self._engine.images()
+
+    async def image(self, reference: str) -> Image:
+        """The local image of that name. Raises ImageNotFound."""
+        return self._engine.image(reference)
+
+    async def tag(self, source: str, target: str) -> None:
+        """Give the local image `source` one more name. Raises ImageNotFound."""
+        self._engine.tag(source, target)
+
+    async def remove_image(self, reference: str, *, force: bool = False) -> list[str]:
+        """Take the name away, and the image where it was the last: what went. Raises ImageNotFound, InUse."""
+        return await self._engine.remove_image(reference, force=force)
+
+    async def import_image(
+        self, archive: str | Path | BinaryIO, reference: str, *, changes: Sequence[str] = ()
+    ) -> Image:
+        """A new image of one layer from a tar of a root file system. `changes` are lines such as "CMD sh"."""
+        return await self._engine.import_image(archive, reference, changes=changes)
+
+    async def containers(self, *, all: bool = False) -> list[ContainerSummary]:
+        """The running containers of this user, whoever started them; with `all` the ended ones too."""
+        return self._engine.containers(all=all)
+
+    async def container(self, name_or_id: str) -> AsyncContainer:
+        """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
+        return AsyncContainer(await self._engine.container(name_or_id))

@@ -1,0 +1,132 @@
+"""AsyncProcess: a process in a container, with the words of asyncio's and subprocess' own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from firkin.api.outcome import finished
+from firkin.api.streams import AsyncReader, AsyncWriter
+from firkin.engine.deadline import within
+from firkin.engine.signals import parse_signal
+from firkin.errors import FirkinError, UsageError
+from firkin.process.output import Output, output
+from firkin.process.protocol import Process as EngineProcess
+from firkin.process.spec import ExitStatus
+
+
+class AsyncProcess:
+    """A started process. Leaving its `async with` block kills it where it still runs.
+
+    `stdin` is None unless the process was started with stdin=True. With a terminal everything comes through
+    `stdout`.
+    """
+
+    def __init__(self, process: EngineProcess, what: str) -> None:
+        self._process = process
+        self._what = what
+        self._status: ExitStatus | None = None
+        self.stdin = None if process.stdin is None else AsyncWriter(process.stdin)
+        self.stdout = AsyncReader(process.stdout)
+        self.stderr = AsyncReader(process.stderr)
+
+    @property
+    def pid(self) -> int:
+        """Its process id in the machine."""
+        return self._process.pid
+
+    async def wait(self, timeout: float | None = None) -> ExitStatus:
+        """How it ended, once it did; its streams may still hold output.
+
+        Raises Timeout after `timeout` seconds (the process goes on), MachineDied.
+        """
+        async with within(timeout, f"wait for {self._what}"):
+            self._status = await self._process.wait()
+        return self._status
+
+    async def kill(self, signal: str | int = "KILL") -> None:
+        """Send it a signal, by name or number. Nothing happens when it has ended."""
+        number = parse_signal(signal)
+        if self._status is None:
+            await self._process.signal(number)
+
+    async def terminate(self) -> None:
+        """Send it SIGTERM."""
+        await self.kill(signal.SIGTERM)
+
+    async def resize(self, rows: int, cols: int) -> None:
+        """Change the size of its terminal."""
+        await self._process.resize(rows, cols)
+
+    @overload
+    async def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: Literal[False] = ...,
+    ) -> Output[bytes]: ...
+    @overload
+    async def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: Literal[True],
+    ) -> Output[str]: ...
+    @overload
+    async def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: bool = ...,
+    ) -> Output[Any]: ...
+    async def output(
+        self,
+        input: bytes | str | None = None,
+        *,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool = False,
+    ) -> Output[Any]:
+        """Give it `input` and end of file, wait for its end, and return its status and all that it wrote.
+
+        Output is bytes, or with `text` str (UTF-8; what is not, becomes U+FFFD). Raises Timeout after `timeout`
+        seconds, with `check` CommandFailed for another exit status than 0, ProcessError past 64 MiB in a stream,
+        MachineDied. Where it raises something other than CommandFailed, the process was killed.
+        """
+        if input is not None and self.stdin is None:
+            raise UsageError(f"{self._what} has no standard input", hint="start it with stdin=True")
+        data = input.encode() if isinstance(input, str) else input or b""
+        try:
+            async with within(timeout, self._what):
+                said = await output(self._process, data)
+        except BaseException:
+            await asyncio.shield(self._end())
+            raise
+        self._status = said.status
+        return finished(said, self._what, check=check, text=text)
+
+    async def __aenter__(self) -> AsyncProcess:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        """Kill it, if it runs, and read no more of it."""
+        if self._status is None:
+            with suppress(FirkinError):  # it has ended, or its machine has
+                await self._process.signal(signal.SIGKILL)
+                self._status = await self._process.wait()
+        self._process.stdout.close()
+        self._process.stderr.close()

@@ -1,0 +1,137 @@
+"""Container: AsyncContainer with blocking calls. Each method promises what the one of the same name there does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any, Literal, Unpack, overload
+
+from firkin.api.async_container import AsyncContainer
+from firkin.api.loop import Loop
+from firkin.api.process import Process
+from firkin.container.log import LogRecord
+from firkin.engine.words import ProcessWords
+from firkin.machine.spec import PublishedPort
+from firkin.process.output import Output
+from firkin.process.spec import ExitStatus
+
+
+class Container:
+    """A container. Leaving its `with` block ends it where it still runs, and removes it."""
+
+    def __init__(self, container: AsyncContainer, loop: Loop) -> None:
+        self._container = container
+        self._loop = loop
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self._container.id
+
+    @property
+    def name(self) -> str:
+        return self._container.name
+
+    @property
+    def image(self) -> str:
+        """The reference that it was started from."""
+        return self._container.image
+
+    @property
+    def ports(self) -> tuple[PublishedPort, ...]:
+        """What is published, with the host ports that were chosen."""
+        return self._container.ports
+
+    def exec(self, command: Iterable[str], **words: Unpack[ProcessWords]) -> Process:
+        """Start one more process in it. `words`: env, workdir, user, groups, stdin, terminal.
+
+        Raises CommandNotFound, CommandNotExecutable, UsageError, WrongState where the container has ended.
+        """
+
+        async def start() -> Process:
+            return Process(await self._container.exec(command, **words), self._loop)
+
+        return self._loop.call(start())
+
+    def attach(self, *, stdin: bool = False, replay: bool = True) -> Process:
+        """Its first process: with `replay` all output from the start, else from now on."""
+        return Process(self._loop.call(self._container.attach(stdin=stdin, replay=replay)), self._loop)
+
+    @overload
+    def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: Literal[False] = ...,
+    ) -> Output[bytes]: ...
+    @overload
+    def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: Literal[True],
+    ) -> Output[str]: ...
+    @overload
+    def output(
+        self,
+        input: bytes | str | None = ...,
+        *,
+        timeout: float | None = ...,
+        check: bool = ...,
+        text: bool = ...,
+    ) -> Output[Any]: ...
+    def output(
+        self,
+        input: bytes | str | None = None,
+        *,
+        timeout: float | None = None,
+        check: bool = False,
+        text: bool = False,
+    ) -> Output[Any]:
+        """Run its first process to its end: Process.output() of attach()."""
+        return self._loop.call(self._container.output(input, timeout=timeout, check=check, text=text))
+
+    def wait(self, timeout: float | None = None) -> ExitStatus:
+        """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""
+        return self._loop.call(self._container.wait(timeout))
+
+    def kill(self, signal: str | int = "KILL") -> None:
+        """Send its first process a signal, by name or number. Raises WrongState where it has ended."""
+        self._loop.call(self._container.kill(signal))
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End it: its stop signal, `timeout` seconds, then KILL. Gone when this returns."""
+        self._loop.call(self._container.stop(timeout))
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove it with all that it wrote; with `force` end it first. Raises WrongState where it runs."""
+        self._loop.call(self._container.remove(force=force))
+
+    def logs(
+        self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None
+    ) -> Iterator[LogRecord]:
+        """What its first process wrote, piece by piece; with `follow` until it ends."""
+        return self._loop.iterate(self._container.logs(follow=follow, tail=tail, since_ns=since_ns))
+
+    def top(self) -> list[Any]:
+        """Its processes, as ps would list them inside."""
+        return self._loop.call(self._container.top())
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it, as `firkin inspect` prints it."""
+        return self._container.inspect()
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call(self._container.__aexit__(kind, error, trace))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.id[:12]}>"

@@ -1,0 +1,160 @@
+"""Engine: AsyncEngine with blocking calls, and run(), the whole of it in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Unpack, overload
+
+from firkin.api.async_engine import AsyncEngine
+from firkin.api.container import Container
+from firkin.api.loop import Loop
+from firkin.engine.images import ImageSummary
+from firkin.engine.options import PullPolicy
+from firkin.engine.summary import ContainerSummary
+from firkin.engine.words import RunWords
+from firkin.oci.image import Image
+from firkin.process.output import Output
+from firkin.settings import Settings
+
+
+class Engine:
+    """Where images are kept and containers run. A context manager: leaving it ends what run() started.
+
+    `settings` are the user's (environment and config file) where none are given; `overrides` are fields of
+    Settings, such as accelerator="tcg". It may be used from several threads.
+    """
+
+    def __init__(self, settings: Settings | None = None, **overrides: Any) -> None:
+        self._engine = AsyncEngine(settings, **overrides)
+        self._loop = Loop()
+        self._loop.call(self._engine.__aenter__())
+
+    def close(self) -> None:
+        """End what run() started. May be called twice."""
+        self.__exit__(None, None, None)
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop.is_open:
+            try:
+                self._loop.call(self._engine.__aexit__(kind, error, trace))
+            finally:
+                self._loop.close()
+
+    def run(
+        self, image: str, command: Iterable[str] = (), *, detach: bool = False, **words: Unpack[RunWords]
+    ) -> Container:
+        """Start a container. Missing images are pulled.
+
+        It ends with this engine and is removed once it ended, unless `words` say auto_remove=False. With `detach`
+        the supervisor has it: it lives until somebody stops it, and stays until somebody removes it. Raises
+        UsageError before anything is made, and what pulling, building the disk and booting raise; nothing is left
+        of it then.
+        """
+
+        async def start() -> Container:
+            return Container(await self._engine.run(image, command, detach=detach, **words), self._loop)
+
+        return self._loop.call(start())
+
+    def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
+        """The image of that name, from its registry unless `policy` lets a local one do."""
+        return self._loop.call(self._engine.pull(reference, platform=platform, policy=policy))
+
+    def images(self) -> list[ImageSummary]:
+        """Every local image, by name."""
+        return self._loop.call(self._engine.images())
+
+    def image(self, reference: str) -> Image:
+        """The local image of that name. Raises ImageNotFound."""
+        return self._loop.call(self._engine.image(reference))
+
+    def tag(self, source: str, target: str) -> None:
+        """Give the local image `source` one more name. Raises ImageNotFound."""
+        self._loop.call(self._engine.tag(source, target))
+
+    def remove_image(self, reference: str, *, force: bool = False) -> list[str]:
+        """Take the name away, and the image where it was the last: what went. Raises ImageNotFound, InUse."""
+        return self._loop.call(self._engine.remove_image(reference, force=force))
+
+    def import_image(
+        self, archive: str | Path | BinaryIO, reference: str, *, changes: Sequence[str] = ()
+    ) -> Image:
+        """A new image of one layer from a tar of a root file system. `changes` are lines such as "CMD sh"."""
+        return self._loop.call(self._engine.import_image(archive, reference, changes=changes))
+
+    def containers(self, *, all: bool = False) -> list[ContainerSummary]:
+        """The running containers of this user, whoever started them; with `all` the ended ones too."""
+        return self._loop.call(self._engine.containers(all=all))
+
+    def container(self, name_or_id: str) -> Container:
+        """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
+        return Container(self._loop.call(self._engine.container(name_or_id)), self._loop)
+
+
+@overload
+def run(
+    image: str,
+    command: Iterable[str] = ...,
+    *,
+    input: bytes | str | None = ...,
+    timeout: float | None = ...,
+    check: bool = ...,
+    text: Literal[False] = ...,
+    settings: Settings | None = ...,
+    **words: Unpack[RunWords],
+) -> Output[bytes]: ...
+@overload
+def run(
+    image: str,
+    command: Iterable[str] = ...,
+    *,
+    input: bytes | str | None = ...,
+    timeout: float | None = ...,
+    check: bool = ...,
+    text: Literal[True],
+    settings: Settings | None = ...,
+    **words: Unpack[RunWords],
+) -> Output[str]: ...
+@overload
+def run(
+    image: str,
+    command: Iterable[str] = ...,
+    *,
+    input: bytes | str | None = ...,
+    timeout: float | None = ...,
+    check: bool = ...,
+    text: bool = ...,
+    settings: Settings | None = ...,
+    **words: Unpack[RunWords],
+) -> Output[Any]: ...
+def run(
+    image: str,
+    command: Iterable[str] = (),
+    *,
+    input: bytes | str | None = None,
+    timeout: float | None = None,
+    check: bool = False,
+    text: bool = False,
+    settings: Settings | None = None,
+    **words: Unpack[RunWords],
+) -> Output[Any]:
+    """Run `command` in a new container of `image`, in a machine of its own, to its end: what subprocess.run() is.
+
+    `input` goes to its standard input. The output is bytes, or with `text` str (UTF-8; what is not, becomes
+    U+FFFD). `words` are those of `firkin run`: env, workdir, user, volumes, memory, network, ... (see
+    docs/reference/python.md). The container is removed at the end, unless auto_remove=False.
+
+    Raises Timeout when it took longer than `timeout` seconds from its start on, CommandFailed with `check` when
+    it did not exit with 0, CommandNotFound, and whatever else kept it from running: all are FirkinError.
+    """
+    words.setdefault("stdin", input is not None)
+    with Engine(settings) as engine:
+        container = engine.run(image, command, **words)
+        return container.output(input, timeout=timeout, check=check, text=text)
