@@ -1,0 +1,13 @@
+"""The OCI distribution protocol, the pulling half: from a Reference to verified blobs in a store.
+
+    client        RegistryClient: pull
+    transfer      one blob into an ingest, resumed
+    repository    requests to one repository: login, retries, waiting
+    auth          challenges and tokens
+    credentials   who we are, from the user's auth files
+    transport     one HTTP exchange: redirects, deadlines, errors in words
+    endpoint      where a registry is, and how safe
+    refusal       what a registry's refusals mean
+
+aiohttp costs 0.2 s to import, so only functions that are about to use the network import it.
+"""

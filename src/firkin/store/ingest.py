@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ _HASH_CHUNK_BYTES = 1 << 20
 
 
 class Ingest:
-    """The one writer of one partial. `offset` is how much of it is there and hashed."""
+    """The one writer of one partial. `offset` is how much of it is there and hashed.
+
+    Its methods may be called from any thread. Closing waits for the one that runs, and those that come later
+    fail: so a task may be cancelled while a thread still writes for it.
+    """
 
     def __init__(
         self, paths: Paths, path: Path, fd: int, digest: Digest | None, size_bytes: int | None
@@ -37,15 +42,68 @@ class Ingest:
         self.offset = 0
         self.committed = False
         """True from commit() on, or from the start where somebody else brought the blob in before."""
-        self.moved = False
-        """True when the partial's name is no longer ours: the next writer may already use it."""
         self._paths = paths
         self._path = path
         self._fd = fd
         self._hash = hashlib.sha256()
+        self._begun = False
+        self._named = True  # until the rename: after it the partial's name may belong to the next writer
+        self._turn = threading.Lock()
 
-    def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append `chunk`. Raises DigestMismatch where the blob becomes longer than promised, StorageFull."""
+    def resume(self) -> int:
+        """Take up what a writer who was killed left behind, hashing it; where to go on."""
+        with self._turn, disk_errors(self._path):
+            while chunk := os.read(self._fd, _HASH_CHUNK_BYTES):
+                self._hash.update(chunk)
+                self.offset += len(chunk)
+            self._begun = True
+            if self.offset > self._limit_bytes:
+                self._restart()
+            return self.offset
+
+    def write(self, *chunks: bytes | memoryview) -> None:
+        """Append `chunks`; to nothing, where there was no resume() before.
+
+        Raises DigestMismatch where the blob becomes longer than promised, StorageFull.
+        """
+        with self._turn:
+            if not self._begun:
+                self._restart()
+            for chunk in chunks:
+                self._append(chunk)
+
+    def restart(self) -> None:
+        """Forget what was written."""
+        with self._turn:
+            self._restart()
+
+    def commit(self) -> Digest:
+        """Keep the blob, synced, 0444, under its digest, which is returned. Does nothing when `committed`.
+
+        Raises DigestMismatch where its digest or size is not the promised one: then nothing is kept.
+        """
+        with self._turn:
+            found = Digest("sha256:" + self._hash.hexdigest())
+            if self.committed:
+                return self.digest or found
+            self._check(found)
+            target = self._paths.blobs_dir / found.hex
+            with disk_errors(target, self.offset):
+                self._move(target)
+            self.committed = True
+            return found
+
+    def close(self) -> None:
+        """Let go, and remove what is not committed. May be called twice."""
+        with self._turn:
+            if self._fd < 0:
+                return
+            if self._named:
+                self._path.unlink(missing_ok=True)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _append(self, chunk: bytes | memoryview) -> None:
         end = self.offset + len(chunk)
         if end > self._limit_bytes:
             raise DigestMismatch(
@@ -59,33 +117,23 @@ class Ingest:
         self._hash.update(chunk)
         self.offset = end
 
-    def restart(self) -> None:
-        """Forget what was written."""
+    def _restart(self) -> None:
         with disk_errors(self._path):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
         self._hash = hashlib.sha256()
+        self._begun = True
         self.offset = 0
 
-    def commit(self) -> Digest:
-        """Keep the blob, synced, 0444, under its digest, which is returned. Does nothing when `committed`.
-
-        Raises DigestMismatch where its digest or size is not the promised one: then nothing is kept.
-        """
-        found = Digest("sha256:" + self._hash.hexdigest())
-        if self.committed:
-            return self.digest or found
-        self._check(found)
-        target = self._paths.blobs_dir / found.hex
-        with disk_errors(target, self.offset):
-            os.fchmod(self._fd, 0o444)
-            os.fsync(self._fd)
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.rename(target)
-            self.moved = True
-            sync_dir(target.parent)
-        self.committed = True
-        return found
+    def _move(self, target: Path) -> None:
+        if not self._begun:
+            self._restart()
+        os.fchmod(self._fd, 0o444)
+        os.fsync(self._fd)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.rename(target)
+        self._named = False
+        sync_dir(target.parent)
 
     @property
     def _limit_bytes(self) -> int:
@@ -103,15 +151,6 @@ class Ingest:
                 hint="what sends it is broken or lies: try again, or ask its operator",
             )
 
-    def _resume(self) -> None:
-        """Hash what a writer that was killed left behind."""
-        with disk_errors(self._path):
-            while chunk := os.read(self._fd, _HASH_CHUNK_BYTES):
-                self._hash.update(chunk)
-                self.offset += len(chunk)
-        if self.offset > self._limit_bytes:
-            self.restart()
-
 
 @contextmanager
 def open_ingest(paths: Paths, digest: Digest | None, size_bytes: int | None) -> Iterator[Ingest]:
@@ -120,21 +159,15 @@ def open_ingest(paths: Paths, digest: Digest | None, size_bytes: int | None) -> 
     Raises InUse at once where another writer, of this process or another, has this blob in work.
     """
     path = paths.ingest_dir / (digest.hex if digest else str(uuid.uuid4()))
-    fd = _open_locked(path)
+    ingest = Ingest(paths, path, _open_locked(path), digest, size_bytes)
     try:
-        ingest = Ingest(paths, path, fd, digest, size_bytes)
-        try:
-            if digest and (paths.blobs_dir / digest.hex).exists():
-                ingest.committed = True
-            else:
-                ingest._resume()
-                require_space(path, (size_bytes or 0) - ingest.offset)
-            yield ingest
-        finally:
-            if not ingest.moved:
-                path.unlink(missing_ok=True)
+        if digest and (paths.blobs_dir / digest.hex).exists():
+            ingest.committed = True
+        else:
+            require_space(path, (size_bytes or 0) - path.stat().st_size)
+        yield ingest
     finally:
-        os.close(fd)
+        ingest.close()
 
 
 def lock_partial(path: Path, *, create: bool) -> int | None:

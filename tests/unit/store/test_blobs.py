@@ -88,7 +88,7 @@ def test_a_writer_that_gives_up_leaves_nothing(store: Store, settings: Settings)
 def test_what_a_killed_writer_left_is_taken_up_where_it_ended(store: Store, settings: Settings) -> None:
     leave_partial(settings, CONTENT[:4321])
     with store.ingest(DIGEST, len(CONTENT)) as ingest:
-        assert ingest.offset == 4321
+        assert ingest.resume() == 4321
         ingest.write(CONTENT[4321:])
         ingest.commit()
     assert store.read_blob(DIGEST) == CONTENT
@@ -97,9 +97,22 @@ def test_what_a_killed_writer_left_is_taken_up_where_it_ended(store: Store, sett
 def test_a_partial_longer_than_the_blob_is_begun_again(store: Store, settings: Settings) -> None:
     leave_partial(settings, CONTENT + b"more")
     with store.ingest(DIGEST, len(CONTENT)) as ingest:
-        assert ingest.offset == 0
+        assert ingest.resume() == 0
         ingest.write(CONTENT)
         ingest.commit()
+
+
+def test_a_writer_who_does_not_resume_begins_at_the_beginning(store: Store, settings: Settings) -> None:
+    leave_partial(settings, b"something else")
+    bring_in(store, [CONTENT])
+    assert store.read_blob(DIGEST) == CONTENT
+
+
+def test_a_thread_that_writes_on_after_its_ingest_was_closed_touches_nothing(store: Store) -> None:
+    with store.ingest(DIGEST, len(CONTENT)) as ingest:
+        ingest.write(b"half")
+    with pytest.raises(HostUnsupported, match="Bad file descriptor"):
+        ingest.write(b"more")
 
 
 def test_only_one_writer_works_on_a_blob(store: Store, settings: Settings) -> None:

@@ -1,0 +1,183 @@
+"""RegistryClient: a reference, and its image is in the store, every byte checked against a digest.
+
+The order is that of trust: the reference names a manifest or an index, its digest is checked; the index
+names the platform's manifest, the manifest names config and layers. What any of them is not allowed to be
+is found out before the layers are fetched. Nothing gets a name here: that is the caller's last step, when
+all is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from firkin.errors import Corrupt, DigestMismatch, IntegrityError, UsageError
+from firkin.events import stage
+from firkin.oci import media_types
+from firkin.oci.descriptor import MAX_DOCUMENT_BYTES, Descriptor
+from firkin.oci.digest import Digest
+from firkin.oci.image import Image
+from firkin.oci.image_config import decode_config
+from firkin.oci.manifest import Index, Manifest, check_is_image, decode, platform_not_found
+from firkin.oci.platform import Platform
+from firkin.oci.reference import Reference
+from firkin.registry.auth import Login
+from firkin.registry.endpoint import Endpoint
+from firkin.registry.repository import Base, Repository, find_base
+from firkin.registry.transfer import IngestsBlobs, fetch_blob
+from firkin.registry.transport import Transport, open_transport, read_document
+from firkin.settings import Settings
+
+_ACCEPT = ", ".join(sorted(media_types.MANIFESTS | media_types.INDEXES))
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A manifest or index: what it is called, its bytes, and what they mean."""
+
+    descriptor: Descriptor
+    content: bytes
+    document: Manifest | Index
+
+
+class RegistryClient:
+    """Pulls from any number of registries, with one pool of connections. An async context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._transport: Transport | None = None
+        self._bases: dict[str, Base] = {}
+        self._logins: dict[tuple[str, str], Login] = {}
+
+    async def __aenter__(self) -> Self:
+        self._transport = await self._stack.enter_async_context(
+            open_transport(self._settings.registry_timeout_s)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def resolve(self, reference: Reference) -> Fetched:
+        """What `reference` names at its registry, its digest checked.
+
+        Raises ImageNotFound, RegistryUnreachable, AuthenticationFailed, RegistryError, IntegrityError,
+        Timeout.
+        """
+        repository = await self._repository(reference)
+        return await _fetch_document(repository, reference, None)
+
+    async def pull(self, reference: Reference, platform: Platform, store: IngestsBlobs) -> Descriptor:
+        """Bring the image of `reference` for `platform` into `store`; what the reference names, maybe an
+        index.
+
+        What is there already is not fetched, and what an earlier pull was killed over goes on where it ended.
+        Raises PlatformNotFound, StorageFull, and what `resolve` raises; then `store` holds whole blobs only.
+        """
+        with stage("pull", reference=str(reference)):
+            repository = await self._repository(reference)
+            named = await _fetch_document(repository, reference, None)
+            chosen = await self._choose(repository, reference, named, platform)
+            manifest = chosen.document
+            assert isinstance(manifest, Manifest)
+            check_is_image(manifest, f"image {reference}")
+            await fetch_blob(repository, _config_of(manifest, reference), store)
+            _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
+            await self._fetch_layers(repository, manifest.layers, store)
+            for document in {chosen.descriptor.digest: chosen, named.descriptor.digest: named}.values():
+                await asyncio.to_thread(_keep, store, document)
+            return named.descriptor
+
+    async def _choose(
+        self, repository: Repository, reference: Reference, named: Fetched, platform: Platform
+    ) -> Fetched:
+        """The platform's manifest: `named` itself, or the entry of the index that it is."""
+        if isinstance(named.document, Manifest):
+            return named
+        entry = named.document.select(platform, f"image {reference}")
+        chosen = await _fetch_document(repository, reference, entry)
+        if isinstance(chosen.document, Index):
+            raise Corrupt(f"image {reference} is an index inside an index", hint="ask its publisher")
+        return chosen
+
+    async def _fetch_layers(
+        self, repository: Repository, layers: Iterable[Descriptor], store: IngestsBlobs
+    ) -> None:
+        places = asyncio.Semaphore(max(1, self._settings.parallel_layers))
+
+        async def fetch(layer: Descriptor) -> None:
+            async with places:
+                await fetch_blob(repository, layer, store)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for layer in {layer.digest: layer for layer in layers}.values():
+                    group.create_task(fetch(layer))
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors.exceptions[0].__cause__
+
+    async def _repository(self, reference: Reference) -> Repository:
+        if self._transport is None:
+            raise UsageError(
+                "a RegistryClient is used before it is entered", hint="write async with RegistryClient(...)"
+            )
+        endpoint = Endpoint.of(reference.registry, self._settings.insecure_registries)
+        if reference.registry not in self._bases:
+            self._bases[reference.registry] = await find_base(self._transport, endpoint)
+        key = (reference.registry, reference.repository)
+        if key not in self._logins:
+            self._logins[key] = Login(self._transport, self._settings.auth_files, *key)
+        base, login = self._bases[reference.registry], self._logins[key]
+        return Repository(self._transport, base, login, endpoint, reference.repository)
+
+
+async def _fetch_document(repository: Repository, reference: Reference, entry: Descriptor | None) -> Fetched:
+    """The manifest or index that `reference` names, or that the `entry` of its index describes."""
+    expected = entry.digest if entry else reference.digest
+    what = f"image {reference}" if entry is None else f"image {reference}, manifest {entry.digest}"
+    path = f"manifests/{expected or reference.tag}"
+    async with repository.get(path, what, {"Accept": _ACCEPT}) as response:
+        content = await read_document(response, MAX_DOCUMENT_BYTES, repository.timeout_s, what)
+        served_as, promised = response.content_type, response.headers.get("Docker-Content-Digest", "")
+    digest = Digest.of(content)
+    if digest != (expected or digest) or (promised.startswith("sha256:") and promised != str(digest)):
+        hint = "what sends it is broken or lies: try again, or ask its operator"
+        raise DigestMismatch(f"{what} has the digest {digest}, not {expected or promised}", hint=hint)
+    if entry is not None and entry.size_bytes != len(content):
+        raise IntegrityError(
+            f"{what} has {len(content)} bytes, not the {entry.size_bytes} that its index promises"
+        )
+    document = decode(content, entry.media_type if entry else served_as, what)
+    return Fetched(Descriptor(document.media_type, digest, len(content)), content, document)
+
+
+def _config_of(manifest: Manifest, reference: Reference) -> Descriptor:
+    if manifest.config.size_bytes > MAX_DOCUMENT_BYTES:
+        raise Corrupt(
+            f"image {reference} has a config of more than {MAX_DOCUMENT_BYTES} bytes",
+            hint="ask its publisher",
+        )
+    return manifest.config
+
+
+def _check_config(content: bytes, chosen: Fetched, reference: Reference, platform: Platform) -> None:
+    """Find out before the layers are fetched whether they could be used."""
+    assert isinstance(chosen.document, Manifest)
+    config = decode_config(content, f"image {reference}, config {chosen.document.config.digest}")
+    Image.of(chosen.descriptor, chosen.document, config)
+    if not platform.runs(config.platform):
+        raise platform_not_found(platform, [config.platform], f"image {reference}")
+
+
+def _keep(store: IngestsBlobs, fetched: Fetched) -> None:
+    with store.ingest(fetched.descriptor.digest, len(fetched.content)) as ingest:
+        if not ingest.committed:
+            ingest.write(fetched.content)
+            ingest.commit()

@@ -1,0 +1,65 @@
+"""Refusals: what a registry means by a status that is not success (OCI distribution spec, "Error Codes")."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from firkin.errors import AuthenticationFailed, FirkinError, ImageNotFound, RegistryError
+
+MAX_BODY_BYTES = 64 << 10
+
+
+class _Error(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class _Body(msgspec.Struct, frozen=True):
+    errors: list[_Error] = []
+
+
+def refusal(status: int, body: bytes, headers: Mapping[str, str], host: str, what: str) -> FirkinError:
+    """The error for a registry on `host` that answered a request for `what` with `status`."""
+    said = _said(body)
+    if status == 404:
+        return ImageNotFound(f"{host} has no {what}{said}", hint="check the name and the tag")
+    if status in (401, 403):
+        hint = f"it may not exist, or need a login: podman login {host}"
+        return AuthenticationFailed(f"{host} does not let us read {what}{said}", hint=hint)
+    if status == 429:
+        wait_s = retry_after_s(headers)
+        hint = (
+            "log in for a higher limit, or try again later"
+            if wait_s is None
+            else f"try again in {wait_s:.0f} s"
+        )
+        return RegistryError(f"{host} says that we ask too often, for {what}{said}", hint=hint)
+    return RegistryError(
+        f"{host} answered status {status} for {what}{said}", hint="try again, or ask its operator"
+    )
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3); None without a readable one."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _said(body: bytes) -> str:
+    """What the registry says itself, in brackets, printable and short; or nothing."""
+    try:
+        errors = msgspec.json.decode(body, type=_Body).errors
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    words = "; ".join(error.message or error.code for error in errors[:3])
+    printable = "".join(char if char.isprintable() else "?" for char in words[:200])
+    return f" ({printable})" if printable else ""
