@@ -53,6 +53,12 @@ class Child:
             os.close(self._pidfd)
             self._pidfd = None
 
+    def abort(self) -> None:
+        """Kill and reap it at once, without an event loop: for what failed before anybody else knew of it."""
+        self.send(signal.SIGKILL)
+        if self.status is None and self._pidfd is not None:
+            self._reap(self._pidfd)
+
     def send(self, number: int) -> None:
         """Send a signal; nothing happens when it has ended."""
         if self.status is None and self._pidfd is not None:
@@ -103,8 +109,9 @@ class Child:
 
     def _reap(self, pidfd: int) -> None:
         """Take the exit status. Only here is the pidfd closed: after the process has ended."""
-        self.status = 0
-        if self._ours:
+        if not self._ours:
+            self.status = 0
+        elif self.status is None:
             _, status = os.waitpid(self.pid, 0)
             self.status = os.waitstatus_to_exitcode(status)
         os.close(pidfd)

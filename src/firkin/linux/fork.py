@@ -10,7 +10,7 @@ import os
 import signal
 import struct
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firkin.linux import credentials as credentials_of
@@ -36,6 +36,8 @@ class Launch:
     fds: Sequence[int] = ()
     dies_with_parent: bool = True
     """SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)."""
+    prepare: Callable[[], None] | None = None
+    """Called in the child before its rights are dropped: system calls only, no locks, no imports."""
     credentials: Credentials | None = None
     landlock_fd: int | None = None
 
@@ -82,6 +84,8 @@ def _become(launch: Launch, parent: int, report_fd: int) -> None:
         os.umask(0o077)
         os.chdir("/")
         _arrange_descriptors(launch, report_fd)
+        if launch.prepare is not None:
+            launch.prepare()
         if launch.credentials is not None:
             credentials_of.drop(launch.credentials)
         prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -35,6 +35,9 @@ from firkin.machine.spec import Disk, MachineSpec, PublishedPort
 from firkin.machine.tsc import tsc_khz
 from firkin.network.publish import claim_ports
 from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.machine.virtiofs import Daemon
 
 Lifetime = Literal["owner", "detached"]
 _MIN_MEMORY_BYTES = 64 << 20
@@ -123,7 +126,11 @@ async def _start(
             failed.callback(console.close)
             complaints = Sink(f"qemu {spec.name}")
             failed.callback(complaints.close)
-            with _inherited(spec, prepared, console, run_dir, alive_fd) as inherited:
+            daemons = []
+            for share in _share_daemons(spec, settings, run_dir, lifetime):
+                failed.callback(share.abort)
+                daemons.append(share)
+            with _inherited(spec, prepared, console, daemons, run_dir, alive_fd) as inherited:
                 vmm, walls = _spawn(spec, prepared, inherited, complaints, run_dir, lifetime)
             failed.pop_all()
     except OSError as error:
@@ -138,6 +145,7 @@ async def _start(
         run_dir=run_dir,
         console=console,
         complaints=complaints,
+        daemons=daemons,
         confinement=walls,
         boot_timeout_s=spec.boot_timeout_s,
     )
@@ -190,9 +198,28 @@ def _check(spec: MachineSpec) -> None:
         )
 
 
+def _share_daemons(
+    spec: MachineSpec, settings: Settings, run_dir: Path, lifetime: Lifetime
+) -> Iterator[Daemon]:
+    """The running daemons of the machine's shares, one after the other. Raises HostUnsupported, UsageError.
+    """
+    if not spec.shares:
+        return
+    from firkin.machine.virtiofs import find_program, start_daemon
+
+    program = find_program(settings)
+    for index, share in enumerate(spec.shares):
+        yield start_daemon(program, share, index, run_dir, dies_with_parent=lifetime == "owner")
+
+
 @contextmanager
 def _inherited(
-    spec: MachineSpec, prepared: Prepared, console: Console, run_dir: Path, alive_fd: int | None
+    spec: MachineSpec,
+    prepared: Prepared,
+    console: Console,
+    daemons: Sequence[Daemon],
+    run_dir: Path,
+    alive_fd: int | None,
 ) -> Iterator[Inherited]:
     """The descriptors for the VMM, closed on our side at the end of the block. Raises OSError."""
     with ExitStack() as stack:
@@ -215,6 +242,7 @@ def _inherited(
             agent_fd=stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET)).fileno(),
             qmp_fd=stack.enter_context(unix_socket.listen(run_dir / QMP_SOCKET)).fileno(),
             disks=tuple(map(disk_fds, spec.disks)),
+            shares=tuple(keep(daemon.vmm_fd) for daemon in daemons),
             alive_fd=alive_fd,
         )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from firkin.aio.child import STOP, Child
-from firkin.errors import BootFailed, MachineDied
+from firkin.errors import BootFailed, FirkinError, MachineDied
 from firkin.events import stage
 from firkin.linux import unix_socket
 from firkin.linux.sink import Sink
@@ -20,6 +20,9 @@ from firkin.machine.qemu.command import Accelerator
 from firkin.machine.qemu.confinement import Confinement
 from firkin.machine.qemu.exit import VmmExit
 from firkin.machine.spec import PublishedPort
+
+if TYPE_CHECKING:
+    from firkin.machine.virtiofs import Daemon
 
 T = TypeVar("T")
 
@@ -44,6 +47,7 @@ class Machine:
         run_dir: Path,
         console: Console,
         complaints: Sink | None = None,
+        daemons: Sequence[Daemon] = (),
         confinement: Confinement | None = None,
         boot_timeout_s: float = 60.0,
     ) -> None:
@@ -56,6 +60,7 @@ class Machine:
         self._run_dir = run_dir
         self._console = console
         self._complaints = complaints
+        self._daemons = daemons
         self._boot_timeout_s = boot_timeout_s
         self._qmp: Any = None
         self._loop = asyncio.get_running_loop()
@@ -95,7 +100,7 @@ class Machine:
                 elif answer.done():
                     return answer.result()
                 if ended.done():
-                    raise exits.boot_failure(self.name, ended.result(), self.console_tail())
+                    raise self._boot_failure(ended.result())
                 if answer.done():
                     return answer.result()
                 raise self._boot_timeout()
@@ -116,6 +121,8 @@ class Machine:
         """
         await self._vmm.stop(STOP)
         ended = await self.wait()
+        for daemon in self._daemons:
+            await daemon.stop()
         await self.release()
         return ended
 
@@ -148,6 +155,10 @@ class Machine:
         if self._qmp is None:
             self._qmp = await connect(self._run_dir / QMP_SOCKET, self.name)
         await execute(self._qmp, command, self.name)
+
+    def _boot_failure(self, ended: VmmExit) -> FirkinError:
+        failures = (daemon.failure(self.name) for daemon in self._daemons)
+        return next(filter(None, failures), None) or exits.boot_failure(self.name, ended, self.console_tail())
 
     def _boot_timeout(self) -> BootFailed:
         return BootFailed(
