@@ -1,0 +1,198 @@
+"""TarReader: a stream of chunks to entries and their content, without copying content.
+
+    reader = TarReader(chunks)          # bytes objects of any size
+    for entry in reader:
+        for piece in reader.content():  # memoryviews into the chunks; what is not taken is skipped
+            ...
+
+It holds one chunk at a time, at most PAX_LIMIT_BYTES of headers, and nothing that grows with the archive.
+Two zero blocks end an archive, and so does the end of the stream between two entries.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+
+from firkin.archive import pax, sparse
+from firkin.archive.chunks import Chunks
+from firkin.archive.entry import HARD_LINK, PATH_LIMIT, Entry
+from firkin.archive.header import BLOCK_BYTES, END, Header, decode
+from firkin.errors import Corrupt
+
+_KINDS = {
+    b"0": stat.S_IFREG,
+    b"\0": stat.S_IFREG,
+    b"7": stat.S_IFREG,
+    b"S": stat.S_IFREG,
+    b"1": HARD_LINK,
+    b"2": stat.S_IFLNK,
+    b"3": stat.S_IFCHR,
+    b"4": stat.S_IFBLK,
+    b"5": stat.S_IFDIR,
+    b"6": stat.S_IFIFO,
+}
+_EXTENSIONS = b"xXgLKV"
+_SIZE_LIMIT = 1 << 60
+_ID_LIMIT = 1 << 32
+
+
+class _Extensions:
+    """What the headers in front of an entry say about it."""
+
+    __slots__ = ("link", "name", "records")
+
+    def __init__(self) -> None:
+        self.name = self.link = b""
+        self.records: pax.Records = []
+
+
+class TarReader:
+    """Iterates once over the entries of a tar stream. Raises Corrupt for whatever is no sound archive."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = Chunks(chunks)
+        self._content_left = 0
+        self._padding = 0
+        self._globals: dict[bytes, bytes] = {}
+
+    def __iter__(self) -> Iterator[Entry]:
+        next_block = self._chunks.block
+        extensions = None
+        while (block := next_block()) is not None:
+            if block == END:
+                if next_block() in (END, None):
+                    break
+                raise Corrupt("tar archive has a lone zero block between its entries")
+            header = decode(block)
+            if header.kind in _EXTENSIONS:
+                extensions = extensions or _Extensions()
+                self._extend(extensions, header)
+            else:
+                yield self._entry(header, block, extensions)
+                self._skip_content()
+                extensions = None
+        self._chunks.drain()
+
+    def content(self) -> Iterator[memoryview]:
+        """The content of the current entry, once, in pieces that stay valid while they are referred to.
+
+        Of a sparse file these are its data regions, one after the other.
+        """
+        length, self._content_left = self._content_left, 0
+        return self._chunks.pieces(length)
+
+    def _skip_content(self) -> None:
+        """To the next header. Whoever asked for content() must have taken all of it."""
+        self._chunks.skip(self._content_left + self._padding)
+
+    def _extend(self, extensions: _Extensions, header: Header) -> None:
+        if header.size > pax.PAX_LIMIT_BYTES:
+            raise Corrupt(
+                f"tar has an extended header of {header.size} bytes, more than {pax.PAX_LIMIT_BYTES}"
+            )
+        content = self._chunks.take(header.size + -header.size % BLOCK_BYTES)[: header.size]
+        match header.kind:
+            case b"x" | b"X":
+                extensions.records += pax.decode(content)
+            case b"L":
+                extensions.name = content.partition(b"\0")[0]
+            case b"K":
+                extensions.link = content.partition(b"\0")[0]
+            case b"g":
+                self._globals |= pax.decode(content)
+        held = sum(len(key) + len(value) for key, value in [*self._globals.items(), *extensions.records])
+        if held > pax.PAX_LIMIT_BYTES:
+            raise Corrupt(
+                f"tar has pax headers of more than {pax.PAX_LIMIT_BYTES} bytes in front of an entry"
+            )
+
+    def _entry(self, header: Header, block: bytes, extensions: _Extensions | None) -> Entry:
+        path, mode, uid, gid, size, mtime, flag, link, major, minor = header
+        kind = _KINDS.get(flag)
+        if kind is None:
+            raise Corrupt(f"tar entry {path!r} is of unknown type {flag!r}")
+        entry = Entry(
+            path,
+            kind,
+            mode,
+            uid,
+            gid,
+            size,
+            mtime * 1_000_000_000,
+            link,
+            major,
+            minor,
+            None,
+            None,
+            None,
+            None,
+        )
+        records: pax.Records = []
+        if extensions is not None or self._globals:
+            extensions = extensions or _Extensions()
+            entry.path = extensions.name or path
+            entry.link = extensions.link or link
+            records = [*self._globals.items(), *extensions.records]
+            _overrule(entry, header, records)
+        self._content(entry, block, flag, records)
+        _check(entry)
+        return entry
+
+    def _content(self, entry: Entry, block: bytes, flag: bytes, records: pax.Records) -> None:
+        """Settle what the entry holds in the archive: nothing, its bytes, or the regions of a sparse file."""
+        if entry.kind == stat.S_IFREG and entry.path[-1:] == b"/":
+            entry.kind = stat.S_IFDIR  # how tar wrote directories before there was a type for them
+        if entry.kind != stat.S_IFREG:
+            entry.size = 0  # links and devices have no content, whatever their size field says
+        held = entry.size
+        if flag == b"S":
+            regions, entry.size = sparse.old(block, self._chunks)
+            entry.sparse = sparse.checked(regions, entry.size, held)
+        elif records and held and sparse.is_pax(records):
+            entry.path = sparse.name_of(records) or entry.path
+            regions, entry.size, used = sparse.from_pax(records, held, self._chunks)
+            held -= used
+            entry.sparse = sparse.checked(regions, entry.size, held)
+        self._content_left = held
+        self._padding = -held % BLOCK_BYTES
+
+
+def _overrule(entry: Entry, header: Header, records: pax.Records) -> None:
+    for keyword, value in records:
+        match keyword:
+            case b"path":
+                entry.path = value or header.name
+            case b"linkpath":
+                entry.link = value or header.link
+            case b"mtime":
+                entry.mtime_ns = pax.time_ns(value) if value else header.mtime * 1_000_000_000
+            case b"atime":
+                entry.atime_ns = pax.time_ns(value) if value else None
+            case b"ctime":
+                entry.ctime_ns = pax.time_ns(value) if value else None
+            case b"size":
+                entry.size = pax.number(value) if value else header.size
+            case b"uid":
+                entry.uid = pax.number(value) if value else header.uid
+            case b"gid":
+                entry.gid = pax.number(value) if value else header.gid
+            case b"SCHILY.devmajor":
+                entry.major = pax.number(value) if value else header.major
+            case b"SCHILY.devminor":
+                entry.minor = pax.number(value) if value else header.minor
+            case _:
+                if (pair := pax.xattr(keyword, value)) is not None:
+                    entry.xattrs = {**(entry.xattrs or {}), pair[0]: pair[1]}
+
+
+def _check(entry: Entry) -> None:
+    path = entry.path
+    if not path or len(path) > PATH_LIMIT or b"\0" in path:
+        raise Corrupt(f"tar entry {path[:80]!r} has an empty, overlong or otherwise impossible name")
+    if len(entry.link) > PATH_LIMIT or b"\0" in entry.link:
+        raise Corrupt(f"tar entry {path!r} has an overlong or otherwise impossible link target")
+    if not (0 <= entry.uid < _ID_LIMIT and 0 <= entry.gid < _ID_LIMIT):
+        raise Corrupt(f"tar entry {path!r} has an owner that is no user id: {entry.uid}:{entry.gid}")
+    if not 0 <= entry.size < _SIZE_LIMIT:
+        raise Corrupt(f"tar entry {path!r} has an impossible size: {entry.size}")

@@ -1,0 +1,167 @@
+"""Build: layers to one disk, in a directory that appears when all of it is verified and written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import msgspec
+
+from firkin.archive import TarReader
+from firkin.errors import IntegrityError
+from firkin.events import event, stage
+from firkin.ext4 import Identity, Layout, Space, write_metadata
+from firkin.oci.image import Layer
+from firkin.rootfs.cache import WRITER_VERSION, OpenBlob, Record, Rootfs, find
+from firkin.rootfs.content import ContentWriter
+from firkin.rootfs.disk import DiskWriter, clear
+from firkin.rootfs.lock import locked, locked_if_free
+from firkin.rootfs.stream import Budget, LayerStream
+from firkin.rootfs.tree import Tree
+
+_PREFIX = ".build-"
+_NAMES_PER_INODE = 4
+_BUDGET_SPARE_BYTES = 256 << 20
+
+
+def build_missing(
+    key: str, layers: Sequence[Layer], open_blob: OpenBlob, rootfs_dir: Path, size_bytes: int
+) -> Rootfs:
+    """Build the disk of `key` unless somebody did meanwhile. Raises as cache.build does, and OSError."""
+    layout = Layout.for_size(size_bytes)
+    rootfs_dir.mkdir(parents=True, exist_ok=True)
+    tidy(rootfs_dir)
+    with locked(rootfs_dir, key):
+        if (found := find(rootfs_dir, key)) is not None:
+            return found
+        building = rootfs_dir / (_PREFIX + key)
+        _remove(building)
+        _remove(rootfs_dir / key)  # there, but not whole: find() would have returned it
+        building.mkdir()
+        try:
+            with stage("rootfs", key=key):
+                names = _build_image(building / "image.ext4", key, layers, open_blob, layout, size_bytes)
+                record = _record(key, layers, size_bytes, names)
+                _write_synced(building / "rootfs.json", msgspec.json.format(msgspec.json.encode(record)))
+                _sync_directory(building)
+                building.rename(rootfs_dir / key)
+                _sync_directory(rootfs_dir)
+        finally:
+            _remove(building)
+    return Rootfs(key, rootfs_dir / key / "image.ext4", size_bytes)
+
+
+def tidy(rootfs_dir: Path) -> None:
+    """Remove what dead builders left. Raises OSError."""
+    for leftover in rootfs_dir.glob(_PREFIX + "*"):
+        with locked_if_free(rootfs_dir, leftover.name.removeprefix(_PREFIX)) as free:
+            if free:
+                _remove(leftover)
+
+
+def _record(key: str, layers: Sequence[Layer], size_bytes: int, names: int) -> Record:
+    return Record(
+        key=key,
+        chain_id="sha256:" + key.partition("-")[0],
+        digests=tuple(str(layer.digest) for layer in layers),
+        writer_version=WRITER_VERSION,
+        size_bytes=size_bytes,
+        names=names,
+    )
+
+
+def _build_image(
+    path: Path, key: str, layers: Sequence[Layer], open_blob: OpenBlob, layout: Layout, size_bytes: int
+) -> int:
+    """Write the image, synced and read-only, to `path`; how many names it holds."""
+    tree = Tree(_NAMES_PER_INODE * layout.inodes)
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(fd, size_bytes)
+        space = Space(layout)
+        with DiskWriter(fd) as disk:
+            content = ContentWriter(space, disk)
+            with closing(_streams(layers, open_blob, size_bytes)) as streams:
+                for layer, pieces in streams:
+                    _apply(layer, pieces, tree, content)
+            freed = write_metadata(tree.root, space, _identity(key), disk.put, content.files)
+            disk.finish()
+        clear(fd, freed)
+        os.fchmod(fd, 0o444)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return tree.names
+
+
+def _apply(layer: Layer, pieces: Iterator[bytes], tree: Tree, content: ContentWriter) -> None:
+    """Apply one layer to the tree and the disk. Raises what is wrong with it, with its name in front."""
+    try:
+        reader = TarReader(pieces)
+        for entry in reader:
+            file = tree.add(entry)
+            if file is not None and file.size:
+                content.place(file, entry, reader)
+    except IntegrityError as error:
+        raise type(error)(f"layer {layer.digest}: {error}", hint=error.hint) from error
+    tree.next_layer()
+
+
+def _streams(
+    layers: Sequence[Layer], open_blob: OpenBlob, size_bytes: int
+) -> Generator[tuple[Layer, Iterator[bytes]], None, None]:
+    """Each layer with its tar bytes, verified behind the last one; the next is inflated ahead meanwhile."""
+    budget = Budget(2 * size_bytes + _BUDGET_SPARE_BYTES)
+    total = sum(layer.size_bytes for layer in layers)
+    done = 0
+    with ExitStack() as stack:
+
+        def start(layer: Layer) -> LayerStream:
+            return stack.enter_context(LayerStream(stack.enter_context(open_blob(layer.digest))))
+
+        streams = [start(layers[0])]
+        for index, layer in enumerate(layers):
+            if index + 1 < len(layers):
+                streams.append(start(layers[index + 1]))
+            stream = streams.pop(0)
+            yield layer, _watched(budget.metered(iter(stream)), stream, done, total)
+            stream.verify(layer.diff_id)
+            done += layer.size_bytes
+
+
+def _watched(pieces: Iterator[bytes], stream: LayerStream, done: int, total: int) -> Iterator[bytes]:
+    for piece in pieces:
+        event("rootfs.progress", done=done + stream.read_bytes, total=total)
+        yield piece
+
+
+def _identity(key: str) -> Identity:
+    """Unlike for unlike disks, and always the same for the same one. The UUID is of version 8, "custom"."""
+    digest = bytearray(hashlib.sha256(key.encode()).digest())
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return Identity(bytes(digest[:16]), bytes(digest[16:]))
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
