@@ -1,0 +1,78 @@
+"""What root can do here, a user without rights can do: firkin asks for no group and no setuid program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.user import User
+
+pytestmark = pytest.mark.machine
+
+
+@pytest.fixture
+def user(unprivileged: User, busybox_archive: Path) -> User:
+    """Somebody who has imported an image called busybox."""
+    if "busybox" not in unprivileged.firkin("images", "--format", "{{.Repository}}", check=True).stdout:
+        archive = busybox_archive.read_bytes()
+        unprivileged.firkin("import", "-", "busybox", input=archive, check=True)
+    return unprivileged
+
+
+def test_a_user_without_rights_runs_a_container(user: User) -> None:
+    ended = user.firkin("run", "--rm", "-i", "busybox", "sh", "-c", "cat; id -u; exit 3", input="said\n")
+    assert (ended.status, ended.stdout) == (3, "said\n0\n"), ended
+
+
+def test_a_user_without_rights_leaves_one_running_and_comes_back(user: User) -> None:
+    firkin = user.firkin
+    name = "left"
+    firkin("run", "-d", "--name", name, "busybox", "sh", "-c", "echo begun; sleep 1000", check=True)
+    try:
+        assert firkin("ps", "--format", "{{.Names}}", check=True).stdout.split() == [name]
+        assert firkin("exec", name, "cat", "/proc/1/comm", check=True).stdout == "sh\n"
+        assert firkin("logs", name, check=True).stdout == "begun\n"
+    finally:
+        firkin("rm", "-f", name, check=True)
+    assert firkin("ps", "-aq", check=True).stdout == ""
+
+
+def test_a_user_without_rights_shares_a_directory(user: User) -> None:
+    note = user.home.work_dir / "note"
+    user.command("sh")("-c", "echo mine > note", check=True)
+    share = f"{user.home.work_dir}:/mine"
+    seen = user.firkin(
+        "run", "--rm", "-v", share, "busybox", "sh", "-c", "cat /mine/note; echo yours > /mine/note"
+    )
+    assert (seen.status, seen.stdout) == (0, "mine\n"), seen
+    assert note.read_text() == "yours\n"
+    assert note.stat().st_uid == user.uid
+
+
+def test_a_user_without_rights_publishes_a_port(user: User) -> None:
+    firkin = user.firkin
+    serve = "echo hi > index.html; exec httpd -f -p 80"
+    firkin("run", "-d", "--name", "web", "-p", "127.0.0.1:0:80", "busybox", "sh", "-c", serve, check=True)
+    try:
+        template = '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}'
+        port = firkin("inspect", "--format", template, "web", check=True).stdout.strip()
+        assert _eventually_fetched(f"http://127.0.0.1:{port}/") == b"hi\n"
+    finally:
+        firkin("rm", "-f", "web", check=True)
+
+
+def _eventually_fetched(url: str) -> bytes:
+    """The body at `url`: the server in there may need a moment to listen."""
+    import http.client
+    import time
+    import urllib.request
+
+    end = time.monotonic() + 20
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bytes(answer.read())
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > end:
+                raise
