@@ -62,8 +62,14 @@ def stage(name: str, /, **fields: Any) -> Iterator[None]:
         _emit(name, "end", fields)
 
 
-def _emit(name: str, phase: Phase, fields: dict[str, Any]) -> None:
+def span(name: str, begin_ns: int, end_ns: int, /, **fields: Any) -> None:
+    """Tell the subscribers of a stage that was over before it could be told from its neighbours."""
+    _emit(name, "begin", fields, begin_ns)
+    _emit(name, "end", fields, end_ns)
+
+
+def _emit(name: str, phase: Phase, fields: dict[str, Any], time_ns: int | None = None) -> None:
     if subscribers := _subscribers.get():
-        happening = Event(name, phase, time.monotonic_ns(), fields)
+        happening = Event(name, phase, time.monotonic_ns() if time_ns is None else time_ns, fields)
         for subscriber in subscribers:
             subscriber(happening)

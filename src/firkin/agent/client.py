@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,12 +38,14 @@ from firkin.wire.messages import (
 class AgentClient:
     """Speaks to the agent of `machine`. Make it with open(); nothing else before start().
 
-    `processes` holds every process that was registered and not released, by its `proc`.
+    `processes` holds every process that was registered and not released, by its `proc`; `greeted_ns` is the
+    time.monotonic_ns() of the agent's hello, 0 before.
     """
 
     def __init__(self, machine: str) -> None:
         self.machine = machine
         self.processes: dict[int, RemoteProcess] = {}
+        self.greeted_ns = 0
         self._last_proc = 0
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._synced = False
@@ -193,6 +196,7 @@ class AgentClient:
             raise ProtocolError(f"{self.channel.peer} sent hello out of turn")
         for state in hello.procs:
             self._take_over(state)
+        self.greeted_ns = time.monotonic_ns()
         self._hello.set_result(hello)
 
     def _take_over(self, state: ProcState) -> None:
