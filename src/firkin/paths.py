@@ -10,6 +10,7 @@
       kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
       cache/                                 made from other files and safe to delete: initramfs, vmlinux, probe verdicts
       containers/<id>/                       one container, see container.record
+      names/<name>                           link to the id of the container that has the name; lock
     run/                                     sockets; never the truth; 0700, kept short (a socket path holds 107 bytes)
       supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
       c/<id12>/                              control.sock agent.sock qmp.sock of one running container
@@ -66,6 +67,10 @@ class Paths:
 
     def container_dir(self, container_id: str) -> Path:
         return self.containers_dir / container_id
+
+    @property
+    def names_dir(self) -> Path:
+        return self.data / "names"
 
     @property
     def supervisor_socket_path(self) -> Path:

@@ -1,0 +1,1 @@
+"""What is on disk for one container: its record, its states, its log and its name."""

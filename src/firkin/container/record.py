@@ -1,0 +1,249 @@
+"""What is on disk for one container, and who may change it.
+
+    containers/<id>/
+      spec.json      ContainerSpec, immutable
+      state.json     Created, then Running
+      exit.json      Exited, written once, after the last byte of output is in the log
+      log            what the main process wrote (container.log)
+      console.log    what the machine's kernel printed       disk.qcow2   what the container wrote to its root
+      lock           flock: held by its owner, the one process that may change anything here
+      alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
+      runs
+    containers/.<id>.new  .<id>.gone     being made, being removed: tidied once their lock is free
+
+The rule: a directory with an id for its name is whole. It appears by rename, with its spec, its state and its
+locks, and goes by rename; files in it change by replacement. Readers take no lock but a passing shared one on
+`alive`, so whoever wants that exclusively tries for a moment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firkin.container import names
+from firkin.container.locks import Lock, is_held, take
+from firkin.container.spec import ContainerSpec
+from firkin.errors import ContainerNotFound, Corrupt, UsageError
+from firkin.machine.spec import PublishedPort
+from firkin.paths import Paths
+from firkin.process.spec import ExitStatus
+from firkin.store.files import disk_errors, replace_file, sync_dir
+
+_MAX_FILE_BYTES = 4 << 20
+
+
+class Created(msgspec.Struct, frozen=True, tag="created", tag_field="is"):
+    """Made, and not started: its owner is at it, or died before."""
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_field="is"):
+    """Its machine was started. `proc` is the agent's number of the main process."""
+
+    pid: int
+    """The VMM's."""
+    started_ns: int
+    accelerator: str
+    ports: tuple[PublishedPort, ...] = ()
+    proc: int = 1
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field="is"):
+    """Its main process has ended; `reason` says why where that was not its own doing."""
+
+    status: ExitStatus
+    finished_ns: int
+    started_ns: int | None = None
+    reason: str = ""
+
+
+State = Created | Running | Exited
+LOST = ExitStatus(code=255)
+"""The status of a process whose machine ended before anybody heard of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One container's directory, which was there when this was made."""
+
+    paths: Paths
+    id: str
+
+    @property
+    def dir(self) -> Path:
+        return self.paths.container_dir(self.id)
+
+    @property
+    def log_path(self) -> Path:
+        return self.dir / "log"
+
+    @property
+    def disk_path(self) -> Path:
+        return self.dir / "disk.qcow2"
+
+    def spec(self) -> ContainerSpec:
+        """What it is to be. Raises ContainerNotFound, Corrupt."""
+        spec: ContainerSpec = self._read("spec.json", ContainerSpec)
+        if spec.id != self.id:
+            raise Corrupt(f"spec.json of container {self.id[:12]} is of {spec.id[:12]!r}", hint=self._hint())
+        return spec
+
+    def state(self) -> State:
+        """What it is now, whoever owns it. Raises ContainerNotFound, Corrupt.
+
+        A running one whose VMM is gone has Exited with status LOST, though nobody has recorded it yet.
+        """
+        if (exited := self._exited()) is not None:
+            return exited
+        state: Created | Running = self._read("state.json", Created | Running)
+        if isinstance(state, Running) and not self.is_alive():
+            return self._exited() or Exited(  # its owner may have written it while we looked
+                status=LOST,
+                started_ns=state.started_ns,
+                finished_ns=(self.dir / "state.json").stat().st_mtime_ns,
+                reason="its machine ended",
+            )
+        return state
+
+    def set_running(self, state: Running) -> None:
+        """Record that its machine was started. The owner's."""
+        replace_file(self.dir / "state.json", msgspec.json.encode(state))
+
+    def set_exited(self, state: Exited) -> None:
+        """Record how it ended. The owner's, once: a second call changes nothing."""
+        if not (self.dir / "exit.json").exists():
+            replace_file(self.dir / "exit.json", msgspec.json.encode(state))
+
+    def own(self) -> Lock:
+        """The owner's lock. Raises InUse where another process owns the container."""
+        return take(self.dir / "lock", f"container {self.id[:12]} is owned by another process")
+
+    def is_owned(self) -> bool:
+        """Whether some process owns it now."""
+        return is_held(self.dir / "lock")
+
+    def hold_alive(self) -> Lock:
+        """The lock that the VMM is to inherit; whoever started it closes its own copy.
+
+        Raises InUse where a VMM holds it.
+        """
+        return take(self.dir / "alive", f"container {self.id[:12]} still has a machine")
+
+    def is_alive(self) -> bool:
+        """Whether its VMM runs."""
+        return is_held(self.dir / "alive")
+
+    def remove(self) -> None:
+        """Delete it. The owner's, once nothing runs. A crash leaves .<id>.gone or a link to nothing."""
+        name = self._name()
+        gone = self.paths.containers_dir / f".{self.id}.gone"
+        with disk_errors(self.dir):
+            self.dir.rename(gone)
+        if name:
+            names.release(self.paths, name, self.id)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _name(self) -> str:
+        try:
+            return self.spec().name
+        except Corrupt:
+            return ""
+
+    def _exited(self) -> Exited | None:
+        exited: Exited | None = self._read("exit.json", Exited) if (self.dir / "exit.json").exists() else None
+        return exited
+
+    def _read(self, file: str, kind: Any) -> Any:
+        path = self.dir / file
+        try:
+            with open(path, "rb") as opened:
+                raw = opened.read(_MAX_FILE_BYTES)
+            return msgspec.json.decode(raw, type=kind)
+        except FileNotFoundError as error:
+            if not self.dir.is_dir():
+                raise ContainerNotFound(f"container {self.id[:12]} was removed") from error
+            raise Corrupt(f"container {self.id[:12]} has no {file}", hint=self._hint()) from error
+        except (OSError, msgspec.DecodeError) as error:
+            raise Corrupt(f"cannot read {path}: {error}", hint=self._hint()) from error
+
+    def _hint(self) -> str:
+        return f"`firkin rm -f {self.id[:12]}` removes what is left of it"
+
+
+def create(paths: Paths, spec: ContainerSpec) -> tuple[Record, Lock]:
+    """Make the record of a new container, owned by the caller until the Lock is closed.
+
+    Raises NameInUse, StorageFull, UsageError where the spec is not text.
+    """
+    content = _encode(spec)
+    record = Record(paths, spec.id)
+    making = paths.containers_dir / f".{spec.id}.new"
+    with disk_errors(making):
+        paths.containers_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        making.mkdir(mode=0o700)
+        for empty in ("alive", "lock"):
+            (making / empty).touch(mode=0o600)
+    lock = take(making / "lock", "a container that is being made is owned by another process")
+    try:
+        replace_file(making / "spec.json", content)
+        replace_file(making / "state.json", msgspec.json.encode(Created()))
+        with names.reserved(paths, spec.name, spec.id), disk_errors(record.dir):
+            making.rename(record.dir)
+        sync_dir(paths.containers_dir)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        lock.close()
+        raise
+    return record, lock
+
+
+def find(paths: Paths, text: str) -> Record:
+    """The record that `text` names, as names.lookup(). Raises ContainerNotFound, UsageError."""
+    return Record(paths, names.lookup(paths, text))
+
+
+def records(paths: Paths) -> Iterator[Record]:
+    """All containers, in no order, those that cannot be read among them."""
+    return (Record(paths, each) for each in names.ids(paths))
+
+
+def sweep(paths: Paths) -> int:
+    """Delete what was left half made or half removed; how many there were. Hurts nobody who is at it."""
+    try:
+        leftovers = [name for name in os.listdir(paths.containers_dir) if name.endswith((".new", ".gone"))]
+    except FileNotFoundError:
+        return 0
+    swept = 0
+    for name in leftovers:
+        path = paths.containers_dir / name
+        if name.endswith(".gone") or _is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)
+            swept += 1
+    return swept
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether nobody is at `path`. One without a lock yet is given a minute."""
+    try:
+        if (path / "lock").exists():
+            return not is_held(path / "lock")
+        return time.time() - path.stat().st_mtime > 60
+    except FileNotFoundError:
+        return False
+
+
+def _encode(spec: ContainerSpec) -> bytes:
+    try:
+        return msgspec.json.encode(spec)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"an argument or variable of container {spec.name!r} is not UTF-8",
+            hint="only exec takes any bytes",
+        ) from error

@@ -1,0 +1,244 @@
+"""Records: whole or not there, owned by one, and honest about what they do not know."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from firkin.container import names, record
+from firkin.container.record import LOST, Created, Exited, Running
+from firkin.container.spec import ContainerSpec
+from firkin.errors import ContainerNotFound, Corrupt, InUse, NameInUse, UsageError
+from firkin.paths import Paths
+from firkin.process.spec import ExitStatus, ProcessSpec
+
+RUNNING = Running(pid=1, started_ns=5, accelerator="tcg")
+ENDED = Exited(status=ExitStatus(code=3), finished_ns=9, started_ns=5)
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return Paths(tmp_path / "data", tmp_path / "run")
+
+
+def spec(name="web", **more):
+    process = more.pop("process", ProcessSpec(args=("true",)))
+    return ContainerSpec(
+        id=names.new_id(),
+        name=name,
+        image="busybox",
+        image_digest="sha256:" + "0" * 64,
+        rootfs_key="k",
+        process=process,
+        created_ns=1,
+        hostname="h",
+        **more,
+    )
+
+
+def make(paths, name="web", **more):
+    made, lock = record.create(paths, spec(name, **more))
+    lock.close()
+    return made
+
+
+def test_a_container_goes_through_its_states(paths):
+    wanted = spec()
+    made, lock = record.create(paths, wanted)
+    assert made.spec() == wanted
+    assert made.state() == Created()
+    with made.hold_alive():
+        made.set_running(RUNNING)
+        assert made.state() == RUNNING
+    made.set_exited(ENDED)
+    assert made.state() == ENDED
+    made.remove()
+    lock.close()
+    assert list(record.records(paths)) == []
+    assert os.listdir(paths.containers_dir) == []
+    with pytest.raises(ContainerNotFound):
+        made.state()
+
+
+def test_the_first_end_is_the_one_that_counts(paths):
+    made = make(paths)
+    made.set_exited(ENDED)
+    made.set_exited(Exited(status=LOST, finished_ns=10))
+    assert made.state() == ENDED
+
+
+def test_a_running_container_whose_machine_is_gone_has_ended(paths):
+    made = make(paths)
+    made.set_running(RUNNING)
+    state = made.state()
+    assert isinstance(state, Exited)
+    assert (state.status, state.started_ns, state.reason) == (LOST, 5, "its machine ended")
+
+
+def test_the_machine_keeps_the_container_alive_after_its_owner_died(paths):
+    made = make(paths)
+    with made.hold_alive() as alive:
+        vmm = subprocess.Popen(["sleep", "1000"], pass_fds=[alive.fd])
+    made.set_running(RUNNING)
+    assert made.is_alive()
+    assert made.state() == RUNNING
+    with pytest.raises(InUse, match="still has a machine"):
+        made.hold_alive()
+    vmm.kill()
+    vmm.wait()
+    assert not made.is_alive()
+
+
+def test_a_container_has_one_owner(paths):
+    made, lock = record.create(paths, spec())
+    assert made.is_owned()
+    with pytest.raises(InUse, match="owned by another process"):
+        made.own()
+    lock.close()
+    assert not made.is_owned()
+    made.own().close()
+
+
+def test_two_containers_never_have_one_name(paths):
+    first = make(paths)
+    with pytest.raises(NameInUse, match=f"'web' is in use by {first.id[:12]}"):
+        make(paths)
+    assert [each.id for each in record.records(paths)] == [first.id]
+    first.remove()
+    assert make(paths).spec().name == "web"
+
+
+def test_two_who_take_a_name_at_once_are_told_apart(paths):
+    script = (
+        "import sys; from pathlib import Path; sys.path[:0] = [sys.argv[3]]\n"
+        "from test_record import make; from firkin.paths import Paths; from firkin.errors import NameInUse\n"
+        "sys.stdin.read()\n"
+        "try: print(make(Paths(Path(sys.argv[1]), Path(sys.argv[2]))).id)\n"
+        "except NameInUse: print('in use')\n"
+    )
+    here = os.path.dirname(__file__)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    argv = [sys.executable, "-c", script, str(paths.data), str(paths.run), here]
+    rivals = [subprocess.Popen(argv, stdin=-1, stdout=-1, text=True, env=env) for _ in range(4)]
+    for rival in rivals:
+        rival.stdin.close()
+    said = sorted(rival.stdout.read().strip() for rival in rivals)
+    for rival in rivals:
+        rival.stdout.close()
+        rival.wait()
+    (made,) = record.records(paths)
+    assert sorted([made.id, "in use", "in use", "in use"]) == said
+
+
+def test_a_crash_while_making_leaves_nothing_but_what_the_next_sweep_takes(paths):
+    lines = []
+
+    def crash_at(line):
+        pid = os.fork()
+        if pid:
+            return os.waitpid(pid, 0)[1]
+        count = 0
+
+        def count_lines(frame, event, _):
+            nonlocal count
+            if "firkin" in frame.f_code.co_filename and event == "line":
+                count += 1
+                if count == line:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            return count_lines
+
+        sys.settrace(count_lines)
+        record.create(paths, spec("crashed"))
+        os._exit(0)
+
+    for line in range(1, 1000, 7):
+        status = crash_at(line)
+        lines.append(line)
+        for each in record.records(paths):
+            assert each.state() == Created()
+            assert names.lookup(paths, "crashed") == each.id
+            each.remove()
+        record.sweep(paths)
+        left = os.listdir(paths.containers_dir) if paths.containers_dir.exists() else []
+        assert [name for name in left if (paths.containers_dir / name / "lock").exists()] == []
+        if status == 0:
+            break
+    assert len(lines) > 10
+    make(paths, "crashed")
+
+
+def test_a_sweep_leaves_alone_what_is_being_made(paths):
+    wanted = spec()
+    making = paths.containers_dir / f".{wanted.id}.new"
+    making.mkdir(parents=True)
+    (making / "lock").touch()
+    lock = record.take(making / "lock", "")
+    assert record.sweep(paths) == 0
+    lock.close()
+    assert record.sweep(paths) == 1
+    assert not making.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"is": "flying"}', b"\xff\xfe", b'{"id": 3}'])
+@pytest.mark.parametrize("file", ["spec.json", "state.json", "exit.json"])
+def test_a_record_that_cannot_be_read_is_reported_with_what_to_do(paths, file, damage):
+    made = make(paths)
+    (made.dir / file).write_bytes(damage)
+    assert list(record.records(paths)) == [made]
+    with pytest.raises(Corrupt) as caught:
+        made.spec() if file == "spec.json" else made.state()
+    assert made.id[:12] in caught.value.hint
+    made.remove()
+    assert list(record.records(paths)) == []
+    make(paths)
+
+
+def test_a_missing_file_of_a_record_is_corruption_not_absence(paths):
+    made = make(paths)
+    (made.dir / "state.json").unlink()
+    with pytest.raises(Corrupt, match="has no state"):
+        made.state()
+
+
+def test_containers_are_found_by_name_id_and_the_beginning_of_the_id(paths):
+    made, other = make(paths), make(paths, "other")
+    assert (
+        record.find(paths, "web") == record.find(paths, made.id) == record.find(paths, made.id[:12]) == made
+    )
+    assert record.find(paths, "other") == other
+    for text in ("", "nosuch", "..", "web/..", "f" * 63, ".lock"):
+        with pytest.raises(ContainerNotFound):
+            record.find(paths, text)
+
+
+def test_a_beginning_that_fits_several_is_refused(paths, monkeypatch):
+    monkeypatch.setattr(names, "new_id", iter(["ab" + "0" * 62, "ab" + "1" * 62]).__next__)
+    make(paths, "one")
+    make(paths, "two")
+    with pytest.raises(UsageError, match="several"):
+        record.find(paths, "ab")
+    assert record.find(paths, "ab0").spec().name == "one"
+
+
+@pytest.mark.parametrize("name", ["", "a", "-x", ".x", "a b", "a/b", "ä" * 3, "x" * 129, "0" * 64])
+def test_odd_names_are_refused(name):
+    with pytest.raises(UsageError):
+        names.validate(name)
+
+
+def test_made_up_names_are_valid_and_free(paths):
+    for _ in range(50):
+        name = names.make_up(paths)
+        assert names.validate(name) == name
+        make(paths, name)
+    assert len(set(names.ids(paths))) == 50
+
+
+def test_a_spec_that_json_cannot_hold_is_the_callers_mistake(paths):
+    with pytest.raises(UsageError, match="UTF-8"):
+        make(paths, process=ProcessSpec(args=(os.fsdecode(b"\xff"),)))
+    assert list(record.records(paths)) == []
