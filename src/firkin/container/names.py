@@ -26,127 +26,18 @@ _ID = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
 _LOCK = ".lock"
 _LOCK_DEADLINE_S = 10.0
-_MOODS = [
-    "amber",
-    "brisk",
-    "calm",
-    "candid",
-    "cosy",
-    "crisp",
-    "deft",
-    "eager",
-    "early",
-    "fair",
-    "fleet",
-    "fond",
-    "frank",
-    "gentle",
-    "glad",
-    "hardy",
-    "hazel",
-    "honest",
-    "jolly",
-    "keen",
-    "kind",
-    "lively",
-    "lucid",
-    "mellow",
-    "merry",
-    "mild",
-    "modest",
-    "neat",
-    "nimble",
-    "patient",
-    "plucky",
-    "polite",
-    "prompt",
-    "proud",
-    "quick",
-    "quiet",
-    "ready",
-    "robust",
-    "rosy",
-    "sage",
-    "sharp",
-    "silent",
-    "sleek",
-    "sober",
-    "solid",
-    "spry",
-    "steady",
-    "stout",
-    "sturdy",
-    "sunny",
-    "swift",
-    "tidy",
-    "trusty",
-    "upbeat",
-    "vivid",
-    "warm",
-    "wise",
-    "witty",
-    "young",
-    "zesty",
-]
-_CASKS = [
-    "anker",
-    "barrel",
-    "basin",
-    "beaker",
-    "bottle",
-    "bucket",
-    "butt",
-    "canteen",
-    "carafe",
-    "carboy",
-    "cask",
-    "chalice",
-    "cistern",
-    "coffer",
-    "crate",
-    "crock",
-    "cruse",
-    "cup",
-    "decanter",
-    "demijohn",
-    "dipper",
-    "drum",
-    "ewer",
-    "fiasco",
-    "flagon",
-    "flask",
-    "goblet",
-    "growler",
-    "hamper",
-    "hogshead",
-    "jar",
-    "jug",
-    "keg",
-    "kettle",
-    "kilderkin",
-    "ladle",
-    "magnum",
-    "mug",
-    "noggin",
-    "pail",
-    "pin",
-    "pipe",
-    "pitcher",
-    "puncheon",
-    "rundlet",
-    "samovar",
-    "stein",
-    "tankard",
-    "tierce",
-    "trough",
-    "tub",
-    "tumbler",
-    "tun",
-    "urn",
-    "vat",
-    "vessel",
-    "vial",
-]
+_MOODS = (
+    "amber brisk calm candid cosy crisp deft eager early fair fleet fond frank gentle glad hardy hazel "
+    "honest jolly keen kind lively lucid mellow merry mild modest neat nimble patient plucky polite "
+    "prompt proud quick quiet ready robust rosy sage sharp silent sleek sober solid spry steady stout "
+    "sturdy sunny swift tidy trusty upbeat vivid warm wise witty young zesty "
+)
+_CASKS = (
+    "anker barrel basin beaker bottle bucket butt canteen carafe carboy cask chalice cistern coffer crate "
+    "crock cruse cup decanter demijohn dipper drum ewer fiasco flagon flask goblet growler hamper "
+    "hogshead jar jug keg kettle kilderkin ladle magnum mug noggin pail pin pipe pitcher puncheon rundlet "
+    "samovar stein tankard tierce trough tub tumbler tun urn vat vessel vial "
+)
 
 
 def new_id() -> str:
@@ -172,7 +63,7 @@ def validate(name: str) -> str:
 def make_up(paths: Paths) -> str:
     """A name that no container has now; whoever takes it must still be ready for NameInUse."""
     for attempt in range(1000):
-        name = f"{random.choice(_MOODS)}_{random.choice(_CASKS)}"
+        name = f"{random.choice(_MOODS.split())}_{random.choice(_CASKS.split())}"
         if attempt >= 10:
             name += str(random.randrange(10 ** min(attempt // 10, 9)))
         if named(paths, name) is None:
