@@ -1,14 +1,26 @@
 """KVM or TCG for a machine: what the user asked for, and what this host can really do.
 
-The rule: /dev/kvm is believed only after a guest ran on it; whatever is chosen instead of it is said aloud.
+The rule: /dev/kvm is believed only after a small guest ran on it, and then a whole machine reached its agent
+on it; the answer holds until the host boots again or the kernel, QEMU or agent change. Whatever is used
+instead of KVM is said aloud.
 """
 
 from __future__ import annotations
 
+import os
+import platform
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from firkin.errors import HostUnsupported
+from firkin.machine import kvm_probe
+from firkin.machine.artifacts import keep, lookup
 from firkin.machine.qemu.command import Accelerator
 from firkin.settings import Settings
+
+Trial = Callable[[], Awaitable[bool]]
+_SLOWER = "the machine runs in software (TCG), several times slower"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +31,58 @@ class Verdict:
     notice: str = ""
 
 
-async def choose_accelerator(settings: Settings) -> Verdict:
-    """The accelerator for a machine."""
-    return Verdict("tcg")
+async def choose_accelerator(settings: Settings, inputs: tuple[str, ...], trial: Trial) -> Verdict:
+    """The accelerator for a machine whose programs are stamped as `inputs` (they name the boot of the host
+    too).
+
+    `trial` boots a machine on KVM and says whether its agent answered; it is called at most once for each
+    `inputs`. Raises HostUnsupported where the setting demands KVM and it does not work.
+    """
+    if settings.accelerator == "tcg":
+        return Verdict("tcg")
+    problem, hint = _unusable()
+    if not problem:
+        problem, hint = (
+            await _tried(settings.paths.cache_dir, inputs, trial),
+            "see `dmesg`, or your VM provider's docs",
+        )
+    if not problem:
+        return Verdict("kvm")
+    if settings.accelerator == "kvm":
+        raise HostUnsupported(f"KVM was asked for, but {problem}", hint=f"{hint}; or set accelerator to auto")
+    return Verdict("tcg", f"{problem}: {_SLOWER} ({hint})")
+
+
+def _unusable() -> tuple[str, str]:
+    """Why /dev/kvm cannot even be opened, and what to do; empty where it can."""
+    if platform.machine() != "x86_64":
+        return f"this host's CPU ({platform.machine()}) is not the machine's", "use an x86-64 host"
+    try:
+        os.close(os.open(kvm_probe.DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return (
+            "this host has no /dev/kvm",
+            "enable virtualization in the firmware, or nesting in the hypervisor",
+        )
+    except PermissionError:
+        return (
+            "this user may not open /dev/kvm",
+            "join its group, then log in anew: sudo usermod -aG kvm $USER",
+        )
+    except OSError as error:
+        return f"/dev/kvm cannot be opened: {error.strerror}", "sudo modprobe kvm_intel, or kvm_amd"
+    return "", ""
+
+
+async def _tried(cache_dir: Path, inputs: tuple[str, ...], trial: Trial) -> str:
+    """Why KVM does not work, "" where it does: from the cache, else by trying."""
+    known = lookup(cache_dir, "kvm", inputs)
+    if known is not None:
+        return known.read_text()
+    answer = kvm_probe.probe()
+    if answer != "runs":
+        problem = f"a guest on /dev/kvm {answer}"
+    else:
+        problem = "" if await trial() else "a machine on /dev/kvm never reached its agent"
+    keep(cache_dir, "kvm", inputs, problem.encode())
+    return problem

@@ -27,21 +27,36 @@ def stamp(path: Path) -> str:
 
 
 def artifact(cache_dir: Path, kind: str, inputs: tuple[str, ...], make: Callable[[], bytes]) -> Path:
-    """The file of `kind` made from `inputs`; `make` is called where it is not there yet. Raises OSError.
+    """The file of `kind` made from `inputs`; `make` is called where it is not there yet. Raises OSError."""
+    return lookup(cache_dir, kind, inputs) or keep(cache_dir, kind, inputs, make())
 
-    A crash leaves at most a temporary file, which goes with the kind's next cleaning.
-    """
-    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
-    path = cache_dir / f"{kind}-{key}"
+
+def lookup(cache_dir: Path, kind: str, inputs: tuple[str, ...]) -> Path | None:
+    """The file of `kind` made from `inputs`, if it is there. Raises OSError."""
+    path = _path(cache_dir, kind, inputs)
     try:
         status = path.stat()
     except FileNotFoundError:
-        _make(path, make())
-        _clean(cache_dir, kind)
-        return path
+        return None
     if time.time() - status.st_mtime > _DAY_S:
         os.utime(path)
     return path
+
+
+def keep(cache_dir: Path, kind: str, inputs: tuple[str, ...], data: bytes) -> Path:
+    """Write the file of `kind` made from `inputs`. Raises OSError.
+
+    A crash leaves at most a temporary file, which goes with the kind's cleaning after a month.
+    """
+    path = _path(cache_dir, kind, inputs)
+    _make(path, data)
+    _clean(cache_dir, kind)
+    return path
+
+
+def _path(cache_dir: Path, kind: str, inputs: tuple[str, ...]) -> Path:
+    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:32]
+    return cache_dir / f"{kind}-{key}"
 
 
 def _make(path: Path, data: bytes) -> None:

@@ -5,18 +5,20 @@ The rule: nothing is waited for before the VMM runs, and whatever fails leaves n
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from firkin.aio.child import Child
-from firkin.errors import HostUnsupported, MachineDied, UsageError
+from firkin.errors import FirkinError, HostUnsupported, MachineDied, UsageError
 from firkin.events import event, stage
 from firkin.linux import fork, landlock, unix_socket
 from firkin.linux.sink import Sink
@@ -35,11 +37,14 @@ from firkin.machine.spec import Disk, MachineSpec, PublishedPort
 from firkin.machine.tsc import tsc_khz
 from firkin.network.publish import claim_ports
 from firkin.settings import Settings
+from firkin.wire.frames import NONCE_BYTES, Sync, encode
 
 if TYPE_CHECKING:
     from firkin.machine.virtiofs import Daemon
 
 Lifetime = Literal["owner", "detached"]
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_KVM_TRIAL_S = 10.0
 _MIN_MEMORY_BYTES = 64 << 20
 _MAX_CPUS = 288  # QEMU's bound for microvm
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
@@ -119,24 +124,36 @@ async def _start(
 ) -> Machine:
     try:
         prepared = await prepare(spec, settings)
-        spec = msgspec.structs.replace(spec, ports=claim_ports(spec.ports))
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with ExitStack() as failed:
-            console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG)
-            failed.callback(console.close)
-            complaints = Sink(f"qemu {spec.name}")
-            failed.callback(complaints.close)
-            daemons = []
-            for share in _share_daemons(spec, settings, run_dir, lifetime):
-                failed.callback(share.abort)
-                daemons.append(share)
-            with _inherited(spec, prepared, console, daemons, run_dir, alive_fd) as inherited:
-                vmm, walls = _spawn(spec, prepared, inherited, complaints, run_dir, lifetime)
-            failed.pop_all()
+        return _launch(spec, prepared, settings, dir, run_dir, lifetime, alive_fd)
     except OSError as error:
         raise HostUnsupported(
             f"cannot start machine {spec.name!r}: {error}", hint="see firkin info"
         ) from error
+
+
+def _launch(
+    spec: MachineSpec,
+    prepared: Prepared,
+    settings: Settings,
+    dir: Path,
+    run_dir: Path,
+    lifetime: Lifetime,
+    alive_fd: int | None,
+) -> Machine:
+    spec = msgspec.structs.replace(spec, ports=claim_ports(spec.ports))
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as failed:
+        console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG)
+        failed.callback(console.close)
+        complaints = Sink(f"qemu {spec.name}")
+        failed.callback(complaints.close)
+        daemons = []
+        for daemon in _share_daemons(spec, settings, run_dir, lifetime):
+            failed.callback(daemon.abort)
+            daemons.append(daemon)
+        with _inherited(spec, prepared, console, daemons, run_dir, alive_fd) as inherited:
+            vmm, walls = _spawn(spec, prepared, inherited, complaints, run_dir, lifetime)
+        failed.pop_all()
     return Machine(
         spec.name,
         vmm,
@@ -160,20 +177,45 @@ async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
         raise HostUnsupported(
             f"there is no QEMU: {settings.qemu} was not found", hint="sudo apt install qemu-system-x86"
         )
-    cache_dir = settings.paths.cache_dir
-    kernel = choose_kernel(settings)
-    contents = Contents(agent_path(), kernel, network=spec.network != "none", shares=bool(spec.shares))
-    verdict = await choose_accelerator(settings)
+    cache_dir, kernel, agent = settings.paths.cache_dir, choose_kernel(settings), agent_path()
+    contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares))
+    host = (os.uname().release, Path(_BOOT_ID).read_text().strip())
+    on_kvm = Prepared(
+        qemu, _bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), "kvm", kernel_cmdline("kvm")
+    )
+    programs = (*host, stamp(Path(qemu)), stamp(kernel.path), stamp(agent))
+    verdict = await choose_accelerator(settings, programs, lambda: _kvm_trial(on_kvm, settings))
     if verdict.notice:
         event("machine.notice", machine=spec.name, text=verdict.notice)
-    khz = tsc_khz(cache_dir, _host_boot_id()) if verdict.accelerator == "tcg" else 0
-    return Prepared(
-        qemu,
-        _bootable(kernel, cache_dir),
-        initramfs_path(contents, cache_dir),
-        verdict.accelerator,
-        kernel_cmdline(verdict.accelerator, tsc_khz=khz),
-    )
+    if verdict.accelerator == "kvm":
+        return on_kvm
+    cmdline = kernel_cmdline("tcg", tsc_khz=tsc_khz(cache_dir, host[1]))
+    return replace(on_kvm, accelerator="tcg", cmdline=cmdline)
+
+
+async def _kvm_trial(prepared: Prepared, settings: Settings) -> bool:
+    """Whether a machine on KVM reaches its agent: the smallest one, thrown away afterwards."""
+    spec = MachineSpec(name="kvm-trial", memory_bytes=128 << 20, network="none", boot_timeout_s=_KVM_TRIAL_S)
+    Path(settings.run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="kvm-trial-", dir=settings.run_dir) as name:
+        directory = Path(name)
+        machine = _launch(spec, prepared, settings, directory, directory, "owner", None)
+        try:
+            await machine.booted(_first_answer(machine))
+        except FirkinError:
+            return False  # choose_accelerator tells the user, and uses TCG
+        finally:
+            await machine.stop()
+    return True
+
+
+async def _first_answer(machine: Machine) -> None:
+    """Any answer of the agent to a SYNC. Raises MachineDied for a connection that ends instead."""
+    loop = asyncio.get_running_loop()
+    with machine.open_agent() as sock:
+        await loop.sock_sendall(sock, encode(Sync(nonce=os.urandom(NONCE_BYTES))))
+        if not await loop.sock_recv(sock, 1):
+            raise MachineDied(f"machine {machine.name!r} hung up", hint="see its console.log")
 
 
 def _bootable(kernel: Kernel, cache_dir: Path) -> Path:
@@ -280,7 +322,3 @@ def _spawn(
         pid, pidfd = fork.start(launch)
     event("machine.confined", machine=spec.name, uid=walls.uid, landlock_abi=version, missing=walls.missing)
     return Child(pid, pidfd), walls
-
-
-def _host_boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
