@@ -4,6 +4,7 @@
     settings      firkin's settings in that home
     engine        an Engine there
     firkin        the command, run there: firkin("ps", "-a").stdout
+    stocked       puts busybox and debian into that home, ready to run
     registry      a real registry on loopback, one for the session
     images        real images, cached for the next session
     wheel         the wheel of this checkout
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from firkin.settings import Settings
     from tests.support.user import User
+
+pytest_plugins = ["tests.support.registry", "tests.support.images"]
 
 _leftovers = pytest.StashKey[list[str]]()
 
@@ -129,6 +132,14 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
 @pytest.fixture
 def firkin(home: Home) -> Command:
     return Command(FIRKIN, home.environ(), home.work_dir)
+
+
+@pytest.fixture
+def stocked(home: Home, once: Callable[[str, Callable[[Path], Any]], Path]) -> Home:
+    from tests.support.stock import fill_shelf, stock
+
+    stock(home, once("shelf", fill_shelf))
+    return home
 
 
 # --- shared by the session --------------------------------------------------------------------------------

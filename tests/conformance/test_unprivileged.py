@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.support.images import busybox_tar
 from tests.support.user import User
 
 pytestmark = pytest.mark.machine
 
 
 @pytest.fixture
-def user(unprivileged: User, busybox_archive: Path) -> User:
+def user(unprivileged: User) -> User:
     """Somebody who has imported an image called busybox."""
     if "busybox" not in unprivileged.firkin("images", "--format", "{{.Repository}}", check=True).stdout:
-        archive = busybox_archive.read_bytes()
-        unprivileged.firkin("import", "-", "busybox", input=archive, check=True)
+        unprivileged.firkin("import", "-", "busybox", input=busybox_tar(), check=True)
     return unprivileged
 
 

@@ -50,7 +50,7 @@ def play(commands: Sequence[Typed], home: Home) -> list[str]:
 
 @pytest.mark.machine
 @pytest.mark.parametrize("page", TYPED, ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_commands_on_a_page_answer_as_it_says(page: Path, home: Home, known_images: None) -> None:
+def test_the_commands_on_a_page_answer_as_it_says(page: Path, stocked: Home) -> None:
     commands = [
         command
         for block in blocks(page.read_text())
@@ -59,7 +59,7 @@ def test_the_commands_on_a_page_answer_as_it_says(page: Path, home: Home, known_
     ]
     wrong = [
         f"{page.name}:{command.line}: $ {command.command}\n{difference(command.expected, output)}"
-        for command, output in zip(commands, play(commands, home), strict=True)
+        for command, output in zip(commands, play(commands, stocked), strict=True)
         if not matches(command.expected, output)
     ]
     assert not wrong, "\n\n".join(["", *wrong])
@@ -67,11 +67,11 @@ def test_the_commands_on_a_page_answer_as_it_says(page: Path, home: Home, known_
 
 @pytest.mark.machine
 @pytest.mark.parametrize(("block", "output"), PROGRAMS)
-def test_a_program_on_a_page_runs(block: Block, output: str | None, home: Home, known_images: None) -> None:
+def test_a_program_on_a_page_runs(block: Block, output: str | None, stocked: Home) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", block.text],
-        cwd=home.work_dir,
-        env=environ(home),
+        cwd=stocked.work_dir,
+        env=environ(stocked),
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,0 +1,60 @@
+"""Where the benchmarks run: a home of their own, a registry on loopback, and images in it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.support.images import Images
+from tests.support.registry import Registry, running_registry
+
+FIRKIN = str(Path(sys.executable).with_name("firkin"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What every group of contenders needs to know."""
+
+    root: Path
+    registry: Registry
+    rounds: int
+    firkin: str = FIRKIN
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def images(self) -> Images:
+        return Images(self.registry)
+
+    @property
+    def static_image(self) -> str:
+        """Busybox: one static binary. In the registry, and in the store from its first use on."""
+        return self.images.busybox()
+
+    def environ_of(self, name: str) -> dict[str, str]:
+        """The environment of another home, empty at first."""
+        home = self.root / name
+        for directory in ("data", "run", "config"):
+            (home / directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIRKIN_", "XDG_"))}
+        return kept | {
+            "XDG_DATA_HOME": str(home / "data"),
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "XDG_CONFIG_HOME": str(home / "config"),
+        }
+
+
+@contextmanager
+def open_place(rounds: int) -> Iterator[Place]:
+    """A Place, removed when the block ends."""
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(TemporaryDirectory(prefix="fkb", dir="/tmp")))
+        (root / "registry").mkdir()
+        registry = stack.enter_context(running_registry(root / "registry"))
+        place = Place(root, registry, rounds)
+        place.environ.update(place.environ_of("home"))
+        yield place

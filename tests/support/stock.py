@@ -1,0 +1,37 @@
+"""A home's images by short names, ready to run: imported and built once a session, then linked."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.command import FIRKIN, Command
+from tests.support.home import Home, fresh_home
+from tests.support.images import busybox_tar, debian_tar
+
+
+def stock(home: Home, shelf: Path) -> None:
+    """Put the images of `shelf` into `home`. Files of a store are never changed, so links will do."""
+    for part in ("blobs", "refs", "rootfs", "version"):
+        source = shelf / part
+        if source.is_dir():
+            shutil.copytree(source, home.data_dir / part, copy_function=os.link, dirs_exist_ok=True)
+        elif source.exists():
+            shutil.copy2(source, home.data_dir / part)
+
+
+def fill_shelf(directory: Path) -> None:
+    """busybox and debian, with their disks built, in `directory`."""
+    with fresh_home() as home:
+        firkin = Command(FIRKIN, home.environ(), home.work_dir)
+        archives = {"busybox": busybox_tar(), "debian": debian_tar()}
+        commands = {"busybox": "sh", "debian": "bash"}
+        for name, archive in archives.items():
+            archive = archive if isinstance(archive, bytes) else archive.read_bytes()
+            change = f'CMD ["{commands[name]}"]'
+            firkin("import", "--change", change, "-", name, input=archive, check=True)
+            firkin("run", "--rm", name, "true", check=True)
+        for part in ("blobs", "refs", "rootfs", "version"):
+            if (home.data_dir / part).exists():
+                (home.data_dir / part).rename(directory / part)
