@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 import click
 
@@ -58,11 +57,11 @@ def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool
 
 
 @click.group(cls=Verbs, invoke_without_command=True, context_settings={"help_option_names": ["--help"]})
-@click.option("--debug", is_flag=True, help="Show on standard error what is done, and tracebacks.")
+@click.option("-D", "--debug", is_flag=True, help="Show on standard error what is done, and tracebacks.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
               help="Show the version.")  # fmt: skip
 @click.pass_context
-def firkin(ctx: click.Context, debug: bool, **_: Any) -> None:
+def firkin(ctx: click.Context, /, debug: bool) -> None:
     """Containers that each run in their own small virtual machine, without root.
 
     \b

@@ -1,7 +1,7 @@
 """`firkin` on the command line: from the words to an exit status.
 
-The status is the process's own: 128 + n after signal n, 126 and 127 when the command inside is not executable or
-not found, 125 when firkin could not do its part, 130 after Ctrl-C. Without --debug nobody sees a traceback.
+The status is the process's own: 128 + n after signal n, 126 and 127 when the command inside is not executable
+or not found, 125 when firkin could not do its part, 130 after Ctrl-C. Only --debug shows tracebacks.
 """
 
 from __future__ import annotations

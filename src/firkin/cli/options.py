@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
 
 
 def format_option(default: str) -> Callable[[F], F]:
@@ -19,26 +18,36 @@ def format_option(default: str) -> Callable[[F], F]:
     )  # fmt: skip
 
 
-def env_options(function: F) -> F:
-    """`-e` and `--env-file`."""
-    function = click.option("--env-file", "env_files", multiple=True, metavar="FILE",
-                            help="Read environment variables from a file, one NAME=value a line.")(function)  # fmt: skip
-    return click.option("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
-                        help="Set an environment variable; without a value, pass yours on.")(function)  # fmt: skip
-
-
-def stdio_options(function: F) -> F:
-    """`-i` and `-t`."""
-    function = click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")(function)
-    return click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")(function)
+_env_option = click.option(
+    "-e", "--env", multiple=True, metavar="NAME[=VALUE]",
+    help="Set an environment variable; without a value, pass yours on.",
+)  # fmt: skip
+_env_file_option = click.option(
+    "--env-file", "env_files", multiple=True, metavar="FILE",
+    help="Read environment variables from a file, one NAME=value a line.",
+)  # fmt: skip
+_interactive_option = click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
+_tty_option = click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
+_user_option = click.option(
+    "-u", "--user", default="", metavar="USER[:GROUP]", help="Run as this user, by name or number."
+)
+_workdir_option = click.option(
+    "-w", "--workdir", default="", metavar="DIR", help="Run in this directory of the container."
+)
 
 
 def process_options(function: F) -> F:
-    """`-w` and `-u`."""
-    function = click.option("-u", "--user", default="", metavar="USER[:GROUP]",
-                            help="Run as this user, by name or number.")(function)  # fmt: skip
-    return click.option("-w", "--workdir", default="", metavar="DIR",
-                        help="Run in this directory of the container.")(function)  # fmt: skip
+    """What `run` and `exec` both say of a process: -i -t -e --env-file -w -u."""
+    for option in (
+        _user_option,
+        _workdir_option,
+        _env_file_option,
+        _env_option,
+        _tty_option,
+        _interactive_option,
+    ):
+        function = option(function)
+    return function
 
 
 detach_keys_option = click.option(

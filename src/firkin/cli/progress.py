@@ -2,8 +2,8 @@
 
 On a terminal: bars. Elsewhere: one line for each thing that begins or is done, for logs. A disk that is
 there already moves nothing and is not mentioned. rich is imported when the first bar is due, so that a run of
-a cached image never pays for it. Events come from several threads. A standard error that went away is no reason
-to fail a pull, so errors of writing end the drawing, not the work.
+a cached image never pays for it. Events come from several threads. A standard error that went away is no
+reason to fail a pull, so errors of writing end the drawing, not the work.
 """
 
 from __future__ import annotations

@@ -79,3 +79,17 @@ def _drawing(bar: Bar, total_ns: int, room: int, *, unicode: bool) -> str:
     full, thin = ("█", "▏") if unicode else ("#", ".")
     length = min(round(cells), room - start)
     return " " * start + (full * length if length else thin)
+
+
+def print_timeline(recorder: Recorder) -> None:
+    """The picture of `recorder` until now, on standard error."""
+    import shutil
+    import sys
+    import time
+
+    now_ns = time.monotonic_ns()
+    unicode = (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"
+    columns = min(shutil.get_terminal_size().columns, 120)
+    drawn = bars(recorder, now_ns)
+    sys.stderr.write(picture(drawn, now_ns - recorder.start_ns, columns=columns, unicode=unicode))
+    sys.stderr.flush()

@@ -1,6 +1,7 @@
 """`--format` templates say what Docker's would."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -118,7 +119,11 @@ def test_text_without_actions_stays_as_it_is(text: str) -> None:
     assert Template.parse(text).render({}) == text
 
 
-WORDS = ["{{", "}}", "-", ".Id", ".", "$", "$x", ":=", ",", "|", "(", ")", "if", "else", "end", "range", "with", "json", "index", "printf", "len", "slice", "pad", '"%d%s"', "`", '"', "1", "-2", "nil", "/*", "*/", "text"]
+WORDS = re.split(
+    r"\s+",
+    """{{ }} - .Id . $ $x := , | ( ) if else end range with json index printf len slice pad "%d%s" ` " 1 -2
+    nil /* */ text""",
+)
 ACTIONS = st.lists(st.sampled_from([*WORDS, " ", "\n"]), max_size=25).map("".join)
 
 

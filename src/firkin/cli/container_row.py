@@ -1,0 +1,67 @@
+"""A container as a row of `firkin ps`: Docker's fields, from its spec and its state."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from firkin.cli.ago import ago, duration, rfc3339
+from firkin.container.record import Created, Exited, Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.machine.spec import PublishedPort
+
+HEADINGS = {
+    "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
+    "Ports": "PORTS", "Names": "NAMES", "CreatedAt": "CREATED AT", "State": "STATE", "Labels": "LABELS",
+    "Mounts": "MOUNTS", "Networks": "NETWORKS",
+}  # fmt: skip
+COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+_COMMAND_CHARS = 20
+
+
+def container_row(
+    spec: ContainerSpec, state: State, *, shorten: bool, now_ns: int | None = None
+) -> dict[str, Any]:
+    """The fields of one container; `shorten` cuts its id and its command as the table does."""
+    now = time.time_ns() if now_ns is None else now_ns
+    ports = state.ports if isinstance(state, Running) else ()
+    return {
+        "ID": spec.id[:12] if shorten else spec.id,
+        "Image": spec.image,
+        "Command": _command(spec.process.args, shorten=shorten),
+        "CreatedAt": rfc3339(spec.created_ns),
+        "RunningFor": ago(spec.created_ns, now),
+        "State": type(state).__name__.lower(),
+        "Status": _status(state, now),
+        "Ports": ports_text(ports),
+        "Names": spec.name,
+        "Labels": ",".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
+        "Mounts": ",".join(bind.source for bind in spec.binds),
+        "Networks": spec.network,
+    }
+
+
+def ports_text(ports: Iterable[PublishedPort]) -> str:
+    """`0.0.0.0:8080->80/tcp, ...`."""
+    return ", ".join(
+        f"{f'[{port.host_ip}]' if ':' in port.host_ip else port.host_ip}:{port.host_port}"
+        f"->{port.guest_port}/{port.protocol}"
+        for port in ports
+    )
+
+
+def _status(state: State, now_ns: int) -> str:
+    if isinstance(state, Created):
+        return "Created"
+    if isinstance(state, Exited):
+        return f"Exited ({state.status.status}) {ago(state.finished_ns, now_ns)}"
+    return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}"
+
+
+def _command(args: Iterable[str], *, shorten: bool) -> str:
+    text = " ".join(args)
+    if shorten and len(text) > _COMMAND_CHARS:
+        text = text[: _COMMAND_CHARS - 1] + "…"
+    return json.dumps(text, ensure_ascii=False)

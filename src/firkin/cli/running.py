@@ -1,0 +1,94 @@
+"""What `firkin run` does once its words are understood: a container in the background, or in the foreground.
+
+A container in the foreground belongs to this command and ends with it. One at a terminal (-it) may be left
+with the detach keys, so it belongs to the supervisor from its start, and this command is attached to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firkin.cli.foreground import Ladder, Wiring, foreground
+from firkin.cli.progress import progress
+from firkin.cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from firkin.engine.container import Container
+    from firkin.engine.options import RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What is shown of a run beside its output."""
+
+    quiet: bool = False
+    timing: bool = False
+    trace: str = ""
+
+
+def run_in_background(options: RunOptions, showing: Showing) -> int:
+    """`run -d`: print the id of a container that the supervisor owns."""
+
+    async def run(session: Session) -> int:
+        with progress(quiet=showing.quiet):
+            container = await session.engine.run_detached(options)
+        print(container.id, flush=True)
+        return 0
+
+    with _recorded(showing):
+        return with_session(run)
+
+
+def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
+    """`run`: the exit status of the container's process, once it has ended or was left."""
+    recorded = showing.timing or bool(showing.trace)
+    leavable = wiring.terminal and wiring.stdin and bool(wiring.detach_keys) and not recorded
+
+    async def run(session: Session) -> int:
+        engine = session.engine
+        with progress(quiet=showing.quiet):
+            container = await (engine.run_detached(options) if leavable else engine.run(options))
+        return await _in_foreground(session, container, wiring, watched=recorded)
+
+    with _recorded(showing):
+        return with_session(run)
+
+
+async def _in_foreground(session: Session, container: Container, wiring: Wiring, *, watched: bool) -> int:
+    process = await container.attach(stdin=wiring.stdin, replay=True)
+    if watched:
+        from firkin.cli.watched import WatchedProcess
+
+        process = WatchedProcess(process)
+
+    async def end() -> None:
+        await container.stop(0)
+
+    ladder = Ladder(f"container {container.name}", end, container.spec.stop_timeout_s)
+    return await foreground(session, process, wiring, ladder)
+
+
+@contextmanager
+def _recorded(showing: Showing) -> Iterator[None]:
+    """Record the events of the block, and show them as asked when it is over, however it ended."""
+    if not (showing.timing or showing.trace):
+        yield
+        return
+    from firkin.cli.main import STARTED_CPU_NS, STARTED_NS
+    from firkin.cli.spans import Recorder
+    from firkin.cli.timing import print_timeline
+    from firkin.cli.trace import write_trace
+    from firkin.events import subscribed
+
+    recorder = Recorder.of_this_process(STARTED_NS, STARTED_CPU_NS)
+    try:
+        with subscribed(recorder):
+            yield
+    finally:
+        if showing.timing:
+            print_timeline(recorder)
+        if showing.trace:
+            write_trace(showing.trace, recorder.events, recorder.start_ns)

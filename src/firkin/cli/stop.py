@@ -1,0 +1,35 @@
+"""`firkin stop`: ask, wait, and end what did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from firkin.cli.options import names_argument
+
+if TYPE_CHECKING:
+    from firkin.engine.container import Container
+
+
+@click.command()
+@click.option(
+    "-t", "--time", "--timeout", "timeout", default=None, metavar="SECONDS",
+    help="How long to wait before ending it; else what the container was made with, or 10.",
+)  # fmt: skip
+@names_argument
+def command(timeout: str | None, names: tuple[str, ...]) -> int:
+    """Ask containers to end, and end them when they do not.
+
+    The first process gets the container's stop signal (SIGTERM, or what the image says), and after the timeout
+    SIGKILL. A container that has ended already is no error.
+    """
+    from firkin.cli.session import for_each_container
+    from firkin.units import parse_duration
+
+    timeout_s = None if timeout is None else parse_duration(timeout)
+
+    async def stop(container: Container) -> None:
+        await container.stop(timeout_s)
+
+    return for_each_container(names, stop)
