@@ -1,0 +1,210 @@
+#include "container.h"
+
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "child.h"
+#include "proc.h"
+#include "program.h"
+#include "root.h"
+
+#define NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
+#define BUILD_MS 60000
+#define END_MS 10000
+
+static struct container containers[MAX_CONTAINERS];
+
+/* ---- the table ---- */
+
+struct container *container_find(const char *id) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++)
+        if (containers[i].used && strcmp(containers[i].id, id) == 0)
+            return &containers[i];
+    return NULL;
+}
+
+static struct container *free_slot(void) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++)
+        if (!containers[i].used)
+            return &containers[i];
+    return NULL;
+}
+
+static bool is_id(const char *id) {
+    size_t length = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    return length > 0 && length <= CONTAINER_ID_BYTES && id[length] == '\0';
+}
+
+void containers_write(struct mpw *w) {
+    uint32_t count = 0;
+    size_t opened = mpw_open_array(w);
+    for (size_t i = 0; i < MAX_CONTAINERS; i++) {
+        if (!containers[i].used)
+            continue;
+        mpw_string(w, containers[i].id);
+        count++;
+    }
+    mpw_patch_array(w, opened, count);
+}
+
+void container_reaped(pid_t pid) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++) {
+        struct container *container = &containers[i];
+        if (!container->used || container->ended || container->pid != pid)
+            continue;
+        container->ended = true;
+        close_fd(&container->pidfd);
+        close_fd(&container->channel);
+    }
+}
+
+/* ---- the process that becomes PID 1 ---- */
+
+static _Noreturn void await_first_spawn(int channel) {
+    int stdio[3] = {-1, -1, -1};
+    struct spawn spawn;
+    uint8_t *request;
+    arena_reset();
+    ssize_t length = child_receive(channel, &request, stdio, 3);
+    if (length <= 0)
+        _exit(0); /* the container was removed before anything ran in it */
+    if (spawn_decode((struct span){request, (uint32_t)length}, &spawn) < 0)
+        child_fail(channel);
+    /* Only the descriptors of streams travelled: put /dev/null where there is none. */
+    int next = 0, all[3];
+    const uint32_t streams[3] = {spawn.input, spawn.output, spawn.error};
+    for (int i = 0; i < 3; i++)
+        all[i] = streams[i] != 0 && !spawn.has_terminal ? stdio[next++] : -1;
+    program_run(&spawn, all, channel, true);
+}
+
+static _Noreturn void live(const struct container_request *wanted, int channel) {
+    /* Other processes' pipes must not stay open here, nor may a program see what we are. */
+    if (dup3(channel, 3, O_CLOEXEC) < 0 && channel != 3)
+        _exit(127);
+    child_clean(4);
+    if (root_build(wanted) < 0)
+        child_fail(3);
+    child_report(3, REPORT_READY, -1);
+    await_first_spawn(3);
+}
+
+static pid_t clone_process(struct container *container) {
+    struct clone_args arguments = {
+        .flags = NAMESPACES | CLONE_NEWPID | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&container->pidfd,
+        .exit_signal = SIGCHLD,
+    };
+    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+static int start(struct container *container, const struct container_request *wanted) {
+    int pair[2], passed;
+    int error = child_channel(pair);
+    if (error < 0)
+        return fail(-error, "container", "%s", container->id);
+    _cleanup_fd_ int theirs = pair[1];
+    container->channel = pair[0];
+    container->pid = clone_process(container);
+    if (container->pid < 0)
+        return fail(errno, "namespaces", "%s", container->id);
+    if (container->pid == 0)
+        live(wanted, theirs);
+    close_fd(&theirs);
+    int report = child_wait(container->channel, now_ms() + BUILD_MS, &passed);
+    close_fd(&passed);
+    return report == REPORT_READY ? 0 : report < 0 ? report : fail(EIO, "container", "%s", container->id);
+}
+
+/* ---- the ops ---- */
+
+/* Kills everything in the container and waits until its namespaces, and so its mounts, are gone. Its other
+ * processes are our children too: PID 1 only ends once they are reaped. */
+static int end(struct container *container) {
+    const struct timespec pause = {.tv_nsec = 500000};
+    int64_t deadline = now_ms() + END_MS;
+    if (!container->ended && container->pidfd >= 0)
+        pidfd_send_signal(container->pidfd, SIGKILL, NULL, 0);
+    while (!container->ended) {
+        procs_reap();
+        if (container->ended)
+            break;
+        if (now_ms() > deadline)
+            return fail(EBUSY, "remove", "%s", container->id);
+        nanosleep(&pause, NULL);
+    }
+    container->used = false;
+    return 0;
+}
+
+int op_container(struct span request, struct mpw *ok) {
+    (void)ok;
+    struct container_request wanted;
+    int error = root_decode(request, &wanted);
+    if (error < 0)
+        return error;
+    if (!is_id(wanted.container))
+        return fail(EINVAL, "container", "%.64s", wanted.container);
+    if (container_find(wanted.container) != NULL)
+        return fail(EEXIST, "container", "%s", wanted.container);
+    struct container *container = free_slot();
+    if (container == NULL)
+        return fail(ENOSPC, "container", "more than %u", MAX_CONTAINERS);
+    *container = (struct container){.used = true, .pid = -1, .pidfd = -1, .channel = -1};
+    strcpy(container->id, wanted.container);
+    error = start(container, &wanted);
+    if (error == 0)
+        return 0;
+    struct failure why = *failure_last();
+    if (container->pid > 0)
+        end(container);
+    container->used = false;
+    close_fd(&container->channel);
+    return fail_again(&why);
+}
+
+struct remove_request {
+    char *container;
+};
+
+static const struct field remove_fields[] = {REQUEST_FIELDS, NEED(remove_request, container, FIELD_STRING)};
+
+int op_remove(struct span request, struct mpw *ok) {
+    (void)ok;
+    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct remove_request wanted;
+    int error = fields_decode(&mp, remove_fields, COUNT(remove_fields), &wanted);
+    if (error < 0)
+        return error;
+    struct container *container = container_find(wanted.container);
+    return container == NULL ? fail(ENOENT, "remove", "%s", wanted.container) : end(container);
+}
+
+/* ---- children in a container ---- */
+
+pid_t container_fork(const struct container *container) {
+    static int own_pidfd = -1;
+    if (own_pidfd < 0)
+        own_pidfd = pidfd_open(getpid(), 0);
+    if (own_pidfd < 0 || setns(container->pidfd, CLONE_NEWPID) < 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        return 0;
+    int error = errno;
+    if (setns(own_pidfd, CLONE_NEWPID) < 0)
+        say("cannot return to the machine's pid namespace: %s", strerror(errno));
+    errno = error;
+    return pid;
+}
+
+int container_join(const struct container *container) {
+    return setns(container->pidfd, NAMESPACES) < 0 ? -errno : 0;
+}

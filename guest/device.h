@@ -1,0 +1,12 @@
+/* A container's disk: a block device with a file system on it. */
+#pragma once
+
+#include "util.h"
+
+/* Mounts the file system `type` of `device`, detached. What the kernel cached of the device before is dropped
+ * first: in a machine forked from a template another disk lies behind it now. A read-only device is mounted so
+ * when `readonly` allows it. Returns a mount's descriptor or -errno. */
+int device_mount(const char *device, const char *type, bool readonly);
+
+/* Grows the ext4 mounted at `root_fd` to the size of `device`; nothing happens where it fills it already. */
+int device_grow(const char *device, int root_fd);

@@ -1,0 +1,28 @@
+/* The processes that the host asked for: from spawn until the host forgets them. */
+#pragma once
+
+#include "container.h"
+
+struct proc {
+    uint32_t id; /* the host's number */
+    char container[CONTAINER_ID_BYTES + 1];
+    pid_t pid;
+    uint32_t input, output, error; /* stream ids */
+    bool used, terminal, exited;
+    int status; /* as waitpid(2) has it */
+    uint64_t exit_time_ns;
+};
+
+/* A free record for the host's number `id`, or NULL with the failure recorded (EEXIST, ENOSPC). It is used from
+ * the moment on that the caller sets `used`. */
+struct proc *proc_reserve(uint32_t id);
+
+/* Reaps what has exited, ours or an orphan, and queues the exit events. */
+void procs_reap(void);
+
+/* Writes the list for `hello`. */
+void procs_write(struct mpw *w);
+
+op_function op_signal;
+op_function op_resize;
+op_function op_forget;

@@ -1,0 +1,230 @@
+#include "program.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "child.h"
+#include "path.h"
+#include "terminal.h"
+#include "users.h"
+
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* ---- descriptors ---- */
+
+/* Puts every descriptor that the program or we still need above the standard ones, then closes the rest, so that
+ * nothing of the agent's can be reached through /proc/self/fd from here on. */
+static int take_stdio(const int stdio[3], int *channel) {
+    int high[3], high_channel = fcntl(*channel, F_DUPFD_CLOEXEC, CHILD_FDS);
+    if (high_channel < 0)
+        return fail(errno, "stdio", "channel");
+    for (int i = 0; i < 3; i++) {
+        high[i] = stdio[i] >= 0 ? fcntl(stdio[i], F_DUPFD_CLOEXEC, CHILD_FDS) : -1;
+        if (stdio[i] >= 0 && high[i] < 0)
+            return fail(errno, "stdio", "%d", i);
+    }
+    for (int i = 0; i < 3; i++) {
+        int fd = high[i] >= 0 ? high[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0)
+            return fail(errno, "stdio", "/dev/null");
+        /* dup2 onto itself would keep O_CLOEXEC, where /dev/null took a standard number. */
+        if (fd == i ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, i) < 0)
+            return fail(errno, "stdio", "%d", i);
+    }
+    if (dup3(high_channel, CHILD_CHANNEL, O_CLOEXEC) < 0)
+        return fail(errno, "stdio", "channel");
+    *channel = CHILD_CHANNEL;
+    child_clean(CHILD_FDS);
+    return 0;
+}
+
+/* A program that is not root may reopen its own /dev/stdout. */
+static void own_stdio(const struct identity *identity) {
+    for (int fd = 0; fd < 3; fd++) {
+        struct stat status;
+        if (identity->uid == 0 || fstat(fd, &status) < 0 || !(S_ISFIFO(status.st_mode) || isatty(fd)))
+            continue;
+        int ignored = fchown(fd, identity->uid, (gid_t)-1);
+        (void)ignored; /* the descriptor itself works all the same */
+    }
+}
+
+/* ---- who it is ---- */
+
+static int drop_bounding(uint64_t kept) {
+    for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        if (!(kept >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
+            return fail(errno, "capabilities", "bounding set");
+    return 0;
+}
+
+static int set_capabilities(const struct capabilities *caps) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2];
+    for (int i = 0; i < 2; i++)
+        data[i] = (struct __user_cap_data_struct){
+            .effective = (uint32_t)(caps->effective >> 32 * i),
+            .permitted = (uint32_t)(caps->permitted >> 32 * i),
+            .inheritable = (uint32_t)(caps->inheritable >> 32 * i),
+        };
+    if (syscall(SYS_capset, &header, data) < 0)
+        return fail(errno, "capabilities", "effective, permitted and inheritable sets");
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+        return fail(errno, "capabilities", "ambient set");
+    for (unsigned long cap = 0; cap < 64; cap++)
+        if ((caps->ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+            return fail(errno, "capabilities", "ambient set");
+    return 0;
+}
+
+static int become(const struct spawn *spawn, const struct identity *identity) {
+    int error = drop_bounding(spawn->caps.bounding);
+    if (error < 0)
+        return error;
+    if (setgroups(identity->group_count, identity->groups) < 0)
+        return fail(errno, "setgroups", "%s", spawn->user);
+    /* Without it, setresuid() would drop the capabilities that the next step is to choose from. */
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
+        setresuid(identity->uid, identity->uid, identity->uid) < 0)
+        return fail(errno, "setuid", "%s", spawn->user);
+    error = set_capabilities(&spawn->caps);
+    if (error == 0 && spawn->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        error = fail(errno, "no_new_privs", "%s", spawn->user);
+    return error;
+}
+
+/* ---- what it may use, and where ---- */
+
+struct limit {
+    uint32_t type;
+    uint64_t soft, hard;
+};
+
+static const struct field limit_fields[] = {
+    NEED(limit, type, FIELD_U32),
+    NEED(limit, soft, FIELD_U64),
+    NEED(limit, hard, FIELD_U64),
+};
+
+static int one_limit(void *item, void *context) {
+    (void)context;
+    const struct limit *limit = item;
+    const struct rlimit value = {limit->soft, limit->hard};
+    return setrlimit((__rlimit_resource_t)limit->type, &value) < 0 ? fail(errno, "rlimit", "%u", limit->type) : 0;
+}
+
+static int set_limits(const struct spawn *spawn) {
+    char text[16];
+    snprintf(text, sizeof(text), "%d", spawn->oom_score_adj);
+    int error = spawn->oom_score_adj == 0 ? 0 : write_text(AT_FDCWD, "/proc/self/oom_score_adj", text);
+    if (error < 0)
+        return fail(-error, "oom_score_adj", "%s", text);
+    return fields_each(spawn->rlimits, limit_fields, COUNT(limit_fields), sizeof(struct limit), one_limit, NULL);
+}
+
+static int enter_cwd(const char *cwd, bool make) {
+    if (cwd[0] != '/')
+        return fail(EINVAL, "cwd", "%s", cwd);
+    if (chdir(cwd) == 0)
+        return 0;
+    if (errno != ENOENT || !make)
+        return fail(errno, "cwd", "%s", cwd);
+    _cleanup_fd_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_fd_ int fd = root_fd < 0 ? -errno : path_make_directory(root_fd, cwd);
+    if (fd < 0 || fchdir(fd) < 0)
+        return fail(fd < 0 ? -fd : errno, "cwd", "%s", cwd);
+    return 0;
+}
+
+/* ---- the program ---- */
+
+static const char *variable(const struct strings *env, const char *name) {
+    size_t length = strlen(name);
+    /* Later ones win. */
+    for (uint32_t i = env->count; i > 0; i--)
+        if (strncmp(env->items[i - 1], name, length) == 0 && env->items[i - 1][length] == '=')
+            return env->items[i - 1] + length + 1;
+    return NULL;
+}
+
+static char **with_home(const struct spawn *spawn, const struct identity *identity) {
+    const char *home = variable(&spawn->env, "HOME");
+    if (home != NULL && home[0] != '\0')
+        return spawn->env.items;
+    char **env = calloc(spawn->env.count + 2, sizeof(char *));
+    char *entry = malloc(sizeof("HOME=") + sizeof(identity->home));
+    if (env == NULL || entry == NULL)
+        return spawn->env.items;
+    sprintf(entry, "HOME=%s", identity->home);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < spawn->env.count; i++)
+        if (strcmp(spawn->env.items[i], "HOME=") != 0)
+            env[count++] = spawn->env.items[i];
+    env[count] = entry;
+    return env;
+}
+
+/* Tries each directory of PATH; the error that says most wins: one that was found but may not be run. */
+static int search_and_exec(const char *path, char **args, char **env) {
+    int error = ENOENT;
+    while (*path != '\0') {
+        const char *end = strchrnul(path, ':');
+        char program[4096];
+        int length = snprintf(program, sizeof(program), "%.*s%s%s", (int)(end - path), path,
+                              end > path ? "/" : "./", args[0]);
+        if (length > 0 && (size_t)length < sizeof(program)) {
+            execve(program, args, env);
+            if (errno != ENOENT && errno != ENOTDIR)
+                error = errno;
+            if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+                break;
+        }
+        path = *end == ':' ? end + 1 : end;
+    }
+    return error;
+}
+
+static int execute(const struct spawn *spawn, char **env) {
+    char **args = spawn->args.items;
+    const char *path = variable(&spawn->env, "PATH");
+    int error = ENOENT;
+    if (strchr(args[0], '/') != NULL) {
+        execve(args[0], args, env);
+        error = errno;
+    } else if (args[0][0] != '\0') {
+        error = search_and_exec(path == NULL ? DEFAULT_PATH : path, args, env);
+    }
+    return fail(error, "exec", "%s", args[0]);
+}
+
+static int prepare(const struct spawn *spawn, int channel, bool first, struct identity *identity) {
+    if (setsid() < 0)
+        return fail(errno, "setsid", "%s", spawn->args.items[0]);
+    int error = identity_look_up(spawn->user, spawn->groups.items, spawn->groups.count, identity);
+    if (error == 0 && spawn->has_terminal)
+        error = terminal_take(&spawn->terminal, spawn->container[0] == '\0', first, channel);
+    if (error == 0)
+        error = set_limits(spawn);
+    if (error == 0)
+        error = enter_cwd(spawn->cwd, first);
+    if (error < 0)
+        return error;
+    own_stdio(identity);
+    umask(spawn->umask);
+    return become(spawn, identity);
+}
+
+_Noreturn void program_run(const struct spawn *spawn, const int stdio[3], int channel, bool first) {
+    struct identity identity;
+    if (take_stdio(stdio, &channel) < 0 || prepare(spawn, channel, first, &identity) < 0)
+        child_fail(channel);
+    execute(spawn, with_home(spawn, &identity));
+    child_fail(channel);
+}

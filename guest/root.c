@@ -1,0 +1,431 @@
+#include "root.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "mounts.h"
+#include "path.h"
+
+#define HIDDEN (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#define INERT (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+static const char *stage_path = "/run";
+
+/* What the construction holds open; all of it is left behind by exec. */
+struct site {
+    const struct container_request *wanted;
+    int stage_fd; /* a tmpfs of this container alone, gone with its namespace but for what was bound out of it */
+    int root_fd;
+    unsigned files;
+};
+
+void root_set_stage(const char *path) {
+    stage_path = path;
+}
+
+/* ---- the request ---- */
+
+static const struct field root_fields[] = {
+    NEED(root, device, FIELD_STRING),
+    NEED(root, fstype, FIELD_STRING),
+    MAY(root, readonly, FIELD_BOOL),
+    MAY(root, grow, FIELD_BOOL),
+};
+
+static const struct field container_fields[] = {
+    REQUEST_FIELDS,
+    NEED(container_request, container, FIELD_STRING),
+    {"root", FIELD_VALUE, offsetof(struct container_request, root_value), false},
+    NEED(container_request, hostname, FIELD_STRING),
+    MAY(container_request, mounts, FIELD_VALUE),
+    MAY(container_request, files, FIELD_VALUE),
+    MAY(container_request, masked, FIELD_STRINGS),
+    MAY(container_request, readonly_paths, FIELD_STRINGS),
+    MAY(container_request, sysctls, FIELD_VALUE),
+    MAY(container_request, shm_bytes, FIELD_U64),
+};
+
+int root_decode(struct span request, struct container_request *wanted) {
+    struct mp mp = {request.bytes, request.bytes + request.length};
+    *wanted = (struct container_request){.shm_bytes = 64u << 20};
+    int error = fields_decode(&mp, container_fields, COUNT(container_fields), wanted);
+    if (error < 0)
+        return error;
+    mp = (struct mp){wanted->root_value.bytes, wanted->root_value.bytes + wanted->root_value.length};
+    return fields_decode(&mp, root_fields, COUNT(root_fields), &wanted->root);
+}
+
+/* ---- mounting at a path of the container ---- */
+
+/* Attaches `mount_fd` (or passes its -errno on) at `target`, which is made when missing. */
+static int attach_at(const struct site *site, int mount_fd, const char *target, bool directory) {
+    if (mount_fd < 0)
+        return fail(-mount_fd, "mount", "%s", target);
+    _cleanup_fd_ int target_fd =
+        directory ? path_make_directory(site->root_fd, target) : path_make_file(site->root_fd, target);
+    int error = target_fd < 0 ? target_fd : mount_attach(mount_fd, target_fd);
+    return error < 0 ? fail(-error, "mount", "%s", target) : 0;
+}
+
+static int mount_at(const struct site *site, const char *type, const char *target,
+                    const struct mount_options *options) {
+    _cleanup_fd_ int mount_fd = mount_new(type, NULL, options);
+    return attach_at(site, mount_fd, target, true);
+}
+
+static bool is_directory(int fd) {
+    struct stat status;
+    return fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* ---- the root itself ---- */
+
+static int open_stage(struct site *site) {
+    const struct mount_options options = {.settings = {{"mode", "0700"}}, .setting_count = 1};
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return fail(errno, "mount", "/ (private)");
+    site->stage_fd = mount_new("tmpfs", NULL, &options);
+    _cleanup_fd_ int target_fd = open(stage_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int error = site->stage_fd < 0 ? site->stage_fd
+                : target_fd < 0    ? -errno
+                                   : mount_attach(site->stage_fd, target_fd);
+    if (error < 0)
+        return fail(-error, "stage", "%s", stage_path);
+    if (mkdirat(site->stage_fd, "root", 0755) < 0 || mkdirat(site->stage_fd, "share", 0700) < 0)
+        return fail(errno, "stage", "%s", stage_path);
+    return 0;
+}
+
+/* A directory of the machine for a root: what namespaces use in place of a disk. */
+static int bind_root(const struct root *root) {
+    _cleanup_fd_ int fd = open(root->device, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? -errno : mount_copy(fd, true);
+}
+
+static int open_root(struct site *site) {
+    const struct root *root = &site->wanted->root;
+    bool bind = strcmp(root->fstype, "bind") == 0;
+    site->root_fd = bind ? bind_root(root) : device_mount(root->device, root->fstype, root->readonly);
+    if (site->root_fd < 0)
+        return fail(-site->root_fd, "mount", "%s", root->device);
+    _cleanup_fd_ int target_fd = openat(site->stage_fd, "root", O_PATH | O_CLOEXEC);
+    int error = target_fd < 0 ? -errno : mount_attach(site->root_fd, target_fd);
+    if (error < 0)
+        return fail(-error, "mount", "the root");
+    error = root->grow && !bind ? device_grow(root->device, site->root_fd) : 0;
+    return error < 0 ? fail(-error, "grow", "%s", root->device) : 0;
+}
+
+/* ---- OCI's default file systems and devices ---- */
+
+static const struct {
+    const char *name;
+    unsigned major, minor;
+} devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+static const char *const links[][2] = {
+    {"pts/ptmx", "ptmx"},         {"/proc/self/fd", "fd"},      {"/proc/self/fd/0", "stdin"},
+    {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
+};
+
+/* Without CAP_MKNOD over the machine (a user namespace) the machine's own node is bound instead. */
+static int bind_device(int dev_fd, const char *name) {
+    char path[32];
+    snprintf(path, sizeof(path), "/dev/%s", name);
+    int made = openat(dev_fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+    close_fd(&made);
+    _cleanup_fd_ int source_fd = open(path, O_PATH | O_CLOEXEC);
+    _cleanup_fd_ int target_fd = openat(dev_fd, name, O_PATH | O_CLOEXEC);
+    _cleanup_fd_ int copy_fd = source_fd < 0 || target_fd < 0 ? -errno : mount_copy(source_fd, false);
+    return copy_fd < 0 ? copy_fd : mount_attach(copy_fd, target_fd);
+}
+
+static int make_devices(int dev_fd) {
+    for (size_t i = 0; i < COUNT(devices); i++) {
+        dev_t number = makedev(devices[i].major, devices[i].minor);
+        int error = mknodat(dev_fd, devices[i].name, S_IFCHR | 0666, number) < 0 ? -errno : 0;
+        if (error == -EPERM)
+            error = bind_device(dev_fd, devices[i].name);
+        if (error < 0)
+            return fail(-error, "device", "/dev/%s", devices[i].name);
+    }
+    for (size_t i = 0; i < COUNT(links); i++)
+        if (symlinkat(links[i][0], dev_fd, links[i][1]) < 0)
+            return fail(errno, "device", "/dev/%s", links[i][1]);
+    return 0;
+}
+
+static int mount_dev(const struct site *site) {
+    const struct mount_options dev = {
+        .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME,
+        .settings = {{"mode", "0755"}, {"size", "65536k"}}, .setting_count = 2,
+    };
+    _cleanup_fd_ int dev_fd = mount_new("tmpfs", NULL, &dev);
+    int error = attach_at(site, dev_fd, "/dev", true);
+    return error < 0 ? error : make_devices(dev_fd);
+}
+
+static int mount_pts(const struct site *site) {
+    /* Group 5 is `tty` everywhere; a user namespace may not have it. */
+    struct mount_options options = {
+        .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+        .settings = {{"mode", "0620"}, {"ptmxmode", "0666"}, {"gid", "5"}}, .setting_count = 3,
+    };
+    _cleanup_fd_ int fd = mount_new("devpts", NULL, &options);
+    if (fd == -EINVAL) {
+        options.setting_count = 2;
+        fd = mount_new("devpts", NULL, &options);
+    }
+    return attach_at(site, fd, "/dev/pts", true);
+}
+
+static int mount_shm(const struct site *site) {
+    char size[24];
+    snprintf(size, sizeof(size), "%llu", (unsigned long long)site->wanted->shm_bytes);
+    const struct mount_options options = {
+        .attributes = INERT, .settings = {{"mode", "1777"}, {"size", size}}, .setting_count = 2,
+    };
+    return mount_at(site, "tmpfs", "/dev/shm", &options);
+}
+
+static int mount_sys(const struct site *site) {
+    const struct mount_options options = {.attributes = HIDDEN};
+    _cleanup_fd_ int sys_fd = mount_new("sysfs", NULL, &options);
+    if (sys_fd >= 0) {
+        int error = attach_at(site, sys_fd, "/sys", true);
+        _cleanup_fd_ int cgroup_fd = error < 0 ? -ENOENT : mount_new("cgroup2", NULL, &options);
+        if (cgroup_fd >= 0)
+            attach_at(site, cgroup_fd, "/sys/fs/cgroup", true); /* a kernel without cgroups has no such place */
+        return error;
+    }
+    /* Only the owner of the network namespace may mount sysfs; else the machine's own is shown. */
+    _cleanup_fd_ int machine_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_fd_ int copy_fd = machine_fd < 0 ? -errno : mount_copy(machine_fd, true);
+    int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, HIDDEN, true);
+    return attach_at(site, error < 0 ? error : copy_fd, "/sys", true);
+}
+
+static int mount_defaults(const struct site *site) {
+    const struct mount_options inert = {.attributes = INERT};
+    int error = mount_at(site, "proc", "/proc", &inert);
+    if (error == 0)
+        error = mount_dev(site);
+    if (error == 0)
+        error = mount_pts(site);
+    if (error == 0)
+        error = mount_shm(site);
+    if (error == 0)
+        error = mount_sys(site);
+    if (error == 0 && mount_at(site, "mqueue", "/dev/mqueue", &inert) == -ENODEV)
+        return 0; /* a kernel without POSIX queues */
+    return error;
+}
+
+/* ---- what the request adds ---- */
+
+struct mount_request {
+    char *type, *source, *target;
+    struct strings options;
+};
+
+static const struct field mount_fields[] = {
+    NEED(mount_request, type, FIELD_STRING),
+    MAY(mount_request, source, FIELD_STRING),
+    NEED(mount_request, target, FIELD_STRING),
+    MAY(mount_request, options, FIELD_STRINGS),
+};
+
+/* One file of a share can only be bound out of it once the share is attached somewhere. */
+static int open_shared_file(const struct site *site, int share_fd, const char *name) {
+    _cleanup_fd_ int target_fd = openat(site->stage_fd, "share", O_PATH | O_CLOEXEC);
+    int error = target_fd < 0 ? -errno : mount_attach(share_fd, target_fd);
+    _cleanup_fd_ int file_fd = error < 0 ? error : path_open(share_fd, name, O_PATH | O_NOFOLLOW);
+    return file_fd < 0 ? file_fd : mount_copy(file_fd, false);
+}
+
+static int open_share(const struct site *site, const struct mount_request *wanted,
+                      const struct mount_options *options) {
+    _cleanup_fd_ int share_fd = mount_new("virtiofs", wanted->source, options);
+    if (share_fd < 0 || options->file == NULL)
+        return steal_fd(&share_fd);
+    return open_shared_file(site, share_fd, options->file);
+}
+
+static int open_bind(const char *source, const struct mount_options *options) {
+    _cleanup_fd_ int fd = source == NULL ? -EINVAL : open(source, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return source == NULL ? -EINVAL : -errno;
+    _cleanup_fd_ int copy_fd = mount_copy(fd, is_directory(fd));
+    int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, options->attributes, true);
+    return error < 0 ? error : steal_fd(&copy_fd);
+}
+
+static int one_mount(void *item, void *context) {
+    const struct mount_request *wanted = item;
+    const struct site *site = context;
+    struct mount_options options = {0};
+    int error = mount_options_parse(&wanted->options, &options);
+    if (error < 0)
+        return error;
+    _cleanup_fd_ int mount_fd = -EINVAL;
+    if (strcmp(wanted->type, "tmpfs") == 0)
+        mount_fd = mount_new("tmpfs", NULL, &options);
+    else if (strcmp(wanted->type, "virtiofs") == 0)
+        mount_fd = open_share(site, wanted, &options);
+    else if (strcmp(wanted->type, "bind") == 0)
+        mount_fd = open_bind(wanted->source, &options);
+    return attach_at(site, mount_fd, wanted->target, mount_fd < 0 || is_directory(mount_fd));
+}
+
+struct file_request {
+    char *path;
+    uint32_t mode;
+    struct span data;
+};
+
+static const struct field file_fields[] = {
+    NEED(file_request, path, FIELD_STRING),
+    NEED(file_request, mode, FIELD_U32),
+    NEED(file_request, data, FIELD_BYTES),
+};
+
+static int one_file(void *item, void *context) {
+    const struct file_request *wanted = item;
+    struct site *site = context;
+    char name[16];
+    snprintf(name, sizeof(name), "file%u", site->files++);
+    _cleanup_fd_ int fd = openat(site->stage_fd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, wanted->mode & 07777);
+    if (fd < 0 || write(fd, wanted->data.bytes, wanted->data.length) != (ssize_t)wanted->data.length)
+        return fail(errno, "file", "%s", wanted->path);
+    _cleanup_fd_ int copy_fd = mount_copy(fd, false);
+    return attach_at(site, copy_fd, wanted->path, false);
+}
+
+static int set_sysctl(const struct site *site, char *name, const char *value) {
+    char path[256];
+    int length = snprintf(path, sizeof(path), "/proc/sys/%s", name);
+    for (char *dot = path; (dot = strchr(dot, '.')) != NULL;)
+        *dot = '/';
+    if (length < 0 || (size_t)length >= sizeof(path) || strstr(path, "//") != NULL)
+        return fail(EINVAL, "sysctl", "%s", name);
+    _cleanup_fd_ int fd = path_open(site->root_fd, path, O_WRONLY);
+    if (fd < 0)
+        return fail(-fd, "sysctl", "%s", name);
+    return write(fd, value, strlen(value)) < 0 ? fail(errno, "sysctl", "%s", name) : 0;
+}
+
+static int set_sysctls(const struct site *site) {
+    struct span map = site->wanted->sysctls;
+    struct mp mp = {map.bytes, map.bytes + map.length};
+    uint32_t count = 0;
+    if (map.length > 0 && mp_map(&mp, &count) < 0)
+        return fail(EINVAL, "request", "sysctls");
+    for (uint32_t i = 0; i < count; i++) {
+        char text[2][256];
+        for (int half = 0; half < 2; half++) {
+            const uint8_t *bytes;
+            uint32_t length;
+            if (mp_bytes(&mp, &bytes, &length) < 0 || length >= sizeof(text[0]) || memchr(bytes, 0, length))
+                return fail(EINVAL, "request", "sysctls");
+            memcpy(text[half], bytes, length);
+            text[half][length] = '\0';
+        }
+        int error = set_sysctl(site, text[0], text[1]);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+/* ---- what is hidden or cannot be changed ---- */
+
+static int mask(const struct site *site, const char *path) {
+    _cleanup_fd_ int target_fd = path_open(site->root_fd, path, O_PATH);
+    if (target_fd == -ENOENT || target_fd == -ENOTDIR)
+        return 0;
+    if (target_fd < 0)
+        return target_fd;
+    const struct mount_options empty = {.attributes = HIDDEN, .settings = {{"size", "0"}}, .setting_count = 1};
+    if (is_directory(target_fd)) {
+        _cleanup_fd_ int fd = mount_new("tmpfs", NULL, &empty);
+        return fd < 0 ? fd : mount_attach(fd, target_fd);
+    }
+    _cleanup_fd_ int null_fd = path_open(site->root_fd, "/dev/null", O_PATH);
+    _cleanup_fd_ int copy_fd = null_fd < 0 ? null_fd : mount_copy(null_fd, false);
+    return copy_fd < 0 ? copy_fd : mount_attach(copy_fd, target_fd);
+}
+
+static int make_readonly(const struct site *site, const char *path) {
+    _cleanup_fd_ int target_fd = path_open(site->root_fd, path, O_PATH);
+    if (target_fd == -ENOENT || target_fd == -ENOTDIR)
+        return 0;
+    _cleanup_fd_ int copy_fd = target_fd < 0 ? target_fd : mount_copy(target_fd, true);
+    int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, MOUNT_ATTR_RDONLY, true);
+    return error < 0 ? error : mount_attach(copy_fd, target_fd);
+}
+
+static int restrict_paths(const struct site *site) {
+    const struct strings *masked = &site->wanted->masked, *readonly = &site->wanted->readonly_paths;
+    for (uint32_t i = 0; i < readonly->count; i++) {
+        int error = make_readonly(site, readonly->items[i]);
+        if (error < 0)
+            return fail(-error, "read-only path", "%s", readonly->items[i]);
+    }
+    for (uint32_t i = 0; i < masked->count; i++) {
+        int error = mask(site, masked->items[i]);
+        if (error < 0)
+            return fail(-error, "masked path", "%s", masked->items[i]);
+    }
+    if (!site->wanted->root.readonly)
+        return 0;
+    int error = mount_restrict(site->root_fd, MOUNT_ATTR_RDONLY, false);
+    return error < 0 ? fail(-error, "read-only path", "/") : 0;
+}
+
+/* ---- moving in ---- */
+
+/* pivot_root(2), "pivot_root(".", ".")": the old root ends up on top of the new one, and is taken off. */
+static int move_in(const struct site *site) {
+    if (fchdir(site->root_fd) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+        chdir("/") < 0)
+        return fail(errno, "pivot_root", "%s", site->wanted->root.device);
+    return 0;
+}
+
+static int build(struct site *site) {
+    const struct container_request *wanted = site->wanted;
+    int error = open_stage(site);
+    if (error == 0)
+        error = open_root(site);
+    if (error == 0)
+        error = mount_defaults(site);
+    if (error == 0)
+        error = fields_each(wanted->mounts, mount_fields, COUNT(mount_fields), sizeof(struct mount_request),
+                            one_mount, site);
+    if (error == 0)
+        error = fields_each(wanted->files, file_fields, COUNT(file_fields), sizeof(struct file_request), one_file,
+                            site);
+    if (error == 0)
+        error = set_sysctls(site);
+    if (error == 0)
+        error = restrict_paths(site);
+    return error == 0 ? move_in(site) : error;
+}
+
+int root_build(const struct container_request *wanted) {
+    struct site site = {.wanted = wanted, .stage_fd = -1, .root_fd = -1};
+    umask(0);
+    if (sethostname(wanted->hostname, strlen(wanted->hostname)) < 0)
+        return fail(errno, "hostname", "%s", wanted->hostname);
+    int error = build(&site);
+    close_fd(&site.stage_fd);
+    close_fd(&site.root_fd);
+    return error;
+}

@@ -1,0 +1,28 @@
+/* A container's root, built by the process that lives in it: the device, the OCI default file systems and
+ * devices (runtime-spec, config-linux.md), what the request adds, and pivot_root(2) at the end. */
+#pragma once
+
+#include "fields.h"
+
+struct root {
+    char *device, *fstype;
+    bool readonly, grow;
+};
+
+struct container_request {
+    char *container, *hostname;
+    struct span root_value, mounts, files, sysctls;
+    struct root root;
+    struct strings masked, readonly_paths;
+    uint64_t shm_bytes;
+};
+
+/* Decodes a container request; strings live in the arena. Returns 0 or -errno with the failure recorded. */
+int root_decode(struct span request, struct container_request *wanted);
+
+/* A directory of the machine that a container's construction may cover with a tmpfs, in its own namespace. */
+void root_set_stage(const char *path);
+
+/* In a process with mount, pid, uts, ipc and cgroup namespaces of its own: builds the root and moves into it.
+ * Returns 0 or -errno with the failure recorded. */
+int root_build(const struct container_request *wanted);
