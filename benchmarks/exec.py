@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 
 from benchmarks.measure import Contender, Measures, command_times, take_turns, timed
@@ -19,7 +18,7 @@ def rows(place: Place) -> Iterator[Row]:
 
     say = ["echo", "hi"]
     start = [place.firkin, "run", "-d", "--name", NAME, place.static_image, "sleep", "100000"]
-    subprocess.run(start, env=place.environ, check=True, stdout=subprocess.DEVNULL)
+    place.run(start)
     try:
         with firkin.Engine(Settings.load(place.environ)) as engine:
             container = engine.container(NAME)
@@ -33,9 +32,7 @@ def rows(place: Place) -> Iterator[Row]:
             api = take_turns([Contender("api", through_api)], place.rounds * 5, warmups=3)["api"]
             command = take_turns([Contender("command", through_command)], place.rounds)["command"]
     finally:
-        subprocess.run(
-            [place.firkin, "rm", "-f", NAME], env=place.environ, check=True, stdout=subprocess.DEVNULL
-        )
+        place.run([place.firkin, "rm", "-f", NAME])
     yield Row("exec, API", api["whole"], "ms", goal="< 15 ms", limit=API_LIMIT_S)
     yield Row("firkin exec: first byte", command["first byte"], "ms")
     yield Row("firkin exec: whole", command["whole"], "ms")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +35,10 @@ class Place:
     def static_image(self) -> str:
         """Busybox: one static binary. In the registry, and in the store from its first use on."""
         return self.images.busybox()
+
+    def run(self, argv: list[str]) -> None:
+        """Run a command that is not measured. Raises CalledProcessError."""
+        subprocess.run(argv, env=self.environ, check=True, stdout=subprocess.DEVNULL)
 
     def environ_of(self, name: str) -> dict[str, str]:
         """The environment of another home, empty at first."""

@@ -1,7 +1,7 @@
 """From a reference to a bootable disk: Debian from a registry on loopback, nothing of it here before.
 
-Against `gzip -dc | tar x` of the same layer, which has no registry, no digests and no disk to write, and against
-podman's pull where podman is installed.
+Against `gzip -dc | tar x` of the same layer, which has no registry, no digests and no disk to write, and
+against podman's pull where podman is installed.
 """
 
 from __future__ import annotations

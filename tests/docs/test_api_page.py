@@ -88,7 +88,5 @@ def test_the_asynchronous_twin_has_the_same_names(name: str) -> None:
 
 def test_every_public_name_is_on_a_page() -> None:
     errors = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text()
-    missing = [
-        name for name in firkin.__all__ if not re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", PAGE + errors)
-    ]
-    assert not missing
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", PAGE + errors))))
+    assert not set(firkin.__all__) - named
