@@ -37,18 +37,12 @@ class Program:
 
     def argv(self, listen_fd: int, directory: str) -> list[str]:
         """Its command line. Descriptors are bounded by the caller's own limit, which it inherits."""
+        common = [self.path, f"--fd={listen_fd}", "--rlimit-nofile=0"]
         if self.rust:
-            options = [f"--shared-dir={directory}", "--sandbox=chroot", "--inode-file-handles=never"]
-            return [
-                self.path,
-                f"--fd={listen_fd}",
-                "--rlimit-nofile=0",
-                "--log-level=error",
-                "--xattr",
-                *options,
-            ]
+            alone = ["--sandbox=chroot", "--inode-file-handles=never"]
+            return [*common, f"--shared-dir={directory}", "--xattr", "--log-level=error", *alone]
         options = f"source={directory},sandbox=namespace,cache=auto,xattr,log_level=err,announce_submounts"
-        return [self.path, "-f", f"--fd={listen_fd}", "--rlimit-nofile=0", "-o", options]
+        return [*common, "-f", "-o", options]
 
 
 @dataclass(slots=True)
