@@ -15,15 +15,14 @@ try() { printf '\033[32m$\033[0m %s\n' "$*"; eval "$*"; }
 
 leave() {
   firkin ps -aq 2>/dev/null | xargs -r firkin rm -f >/dev/null 2>&1 || true
-  [ -z "${registry_pid:-}" ] || kill "$registry_pid"
+  [ -z "${registry_PID:-}" ] || { kill "$registry_PID"; wait "$registry_PID" 2>/dev/null || true; }
   rm -rf "$place"
 }
 trap leave EXIT
 
 tell "A registry on this machine, with a Debian made from Debian's own packages (the first time takes half a minute)"
-coproc registry { exec python -m tests.support.serve "$place/registry" debian; }
-registry_pid=$!
-read -r -u "${registry[0]}" address
+coproc registry { PYTHONPATH=$checkout exec python -m tests.support.serve "$place/registry" debian; }
+read -r address <&"${registry[0]}"
 echo "registry at $address"
 
 tell "Pull it: layers become blobs, checked by digest, and then one bootable disk"
