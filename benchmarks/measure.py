@@ -69,17 +69,14 @@ def command_times(argv: Sequence[str], env: Mapping[str, str] | None = None) -> 
     Raises RuntimeError with what it said when it fails.
     """
     begin = time.perf_counter()
-    with subprocess.Popen(
-        argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with subprocess.Popen(argv, env=env, bufsize=0, stdin=null, stdout=pipe, stderr=pipe) as child:
         assert child.stdout is not None
-        assert child.stderr is not None
         first = child.stdout.read(1)
         first_byte = time.perf_counter() - begin
         output, errors = child.communicate()
     whole = time.perf_counter() - begin
     if child.returncode != 0:
-        raise RuntimeError(
-            f"{' '.join(argv)}: status {child.returncode}: {(output + errors).decode(errors='replace')}"
-        )
+        said = (first + output + errors).decode(errors="replace")
+        raise RuntimeError(f"{' '.join(argv)}: status {child.returncode}: {said}")
     return {"whole": whole} | ({"first byte": first_byte} if first else {})

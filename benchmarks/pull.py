@@ -23,7 +23,7 @@ OF_PODMAN = 1 / 3
 
 def rows(place: Place) -> Iterator[Row]:
     reference = place.images.debian()
-    layer = compressed(debian_tar(), "gzip")
+    layer = str(compressed(debian_tar(), "gzip"))
     numbers = count()
 
     def fresh() -> str:

@@ -25,12 +25,11 @@ def fill_shelf(directory: Path) -> None:
     """busybox and debian, with their disks built, in `directory`."""
     with fresh_home() as home:
         firkin = Command(FIRKIN, home.environ(), home.work_dir)
-        archives = {"busybox": busybox_tar(), "debian": debian_tar()}
-        commands = {"busybox": "sh", "debian": "bash"}
-        for name, archive in archives.items():
-            archive = archive if isinstance(archive, bytes) else archive.read_bytes()
-            change = f'CMD ["{commands[name]}"]'
-            firkin("import", "--change", change, "-", name, input=archive, check=True)
+        for name, shell, archive in (
+            ("busybox", "sh", busybox_tar()),
+            ("debian", "bash", debian_tar().read_bytes()),
+        ):
+            firkin("import", "--change", f'CMD ["{shell}"]', "-", name, input=archive, check=True)
             firkin("run", "--rm", name, "true", check=True)
         for part in ("blobs", "refs", "rootfs", "version"):
             if (home.data_dir / part).exists():
