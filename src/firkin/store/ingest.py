@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from firkin.errors import DigestMismatch, InUse
 from firkin.oci.descriptor import MAX_BLOB_BYTES
@@ -76,6 +77,11 @@ class Ingest:
         """Forget what was written."""
         with self._turn:
             self._restart()
+
+    def read_back(self) -> BinaryIO:
+        """What was written so far, open for reading from its start; the caller closes it."""
+        with disk_errors(self._path):
+            return open(self._path, "rb")
 
     def commit(self) -> Digest:
         """Keep the blob, synced, 0444, under its digest, which is returned. Does nothing when `committed`.
@@ -192,7 +198,7 @@ def lock_partial(path: Path, *, create: bool) -> int | None:
 
 
 def _write_all(fd: int, chunks: Sequence[bytes | memoryview]) -> None:
-    """Write all chunks, by as few calls as writev(2) allows: each call costs a wait for the interpreter's lock."""
+    """Write all chunks, by as few calls as writev(2) allows: each costs a wait for the interpreter's lock."""
     for start in range(0, len(chunks), _IOV_MAX):
         some = chunks[start : start + _IOV_MAX]
         short = sum(map(len, some)) - os.writev(fd, some)

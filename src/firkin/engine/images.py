@@ -1,0 +1,214 @@
+"""Images: what a user does with images by name. Here the registry fills the store, and names get their
+meaning.
+
+A name stands for what its registry said, an index or a manifest. Of an index those platforms are here that
+were asked for. A container that stands on an image keeps its blobs and its disk, whatever becomes of the
+name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from firkin.engine.image_names import images_of, lookup, names_to_remove, parsed, readable
+from firkin.engine.image_summary import ImageSummary, summaries
+from firkin.engine.image_use import ImageUse, image_uses
+from firkin.engine.options import PullPolicy
+from firkin.errors import Conflict, Corrupt, ImageNotFound, InUse, PlatformNotFound, UsageError
+from firkin.events import event, stage
+from firkin.oci.descriptor import Descriptor
+from firkin.oci.image import Image
+from firkin.oci.platform import Platform
+from firkin.oci.reference import Reference
+from firkin.settings import Settings
+from firkin.store.store import Store
+from firkin.store.sweep import Reclaimed
+
+__all__ = ["ImageSummary", "Images"]
+
+_UNNAMED = Reference("localhost", "imported", "")
+
+
+class Images:
+    """The images of one store. Making one costs nothing and changes nothing."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | None = None,
+        *,
+        uses: Callable[[], Iterable[ImageUse]] | None = None,
+    ) -> None:
+        self.store = Store(settings.paths) if store is None else store
+        self._settings = settings
+        self._uses = (lambda: image_uses(settings.paths)) if uses is None else uses
+
+    # Getting
+
+    async def pull(self, name: str, *, platform: str = "", policy: PullPolicy = "missing") -> Image:
+        """The image `name` for `platform` (the setting's, else this host's), fetched as `policy` says.
+
+        "missing" fetches what is not here, "always" asks the registry first, "never" stays at home. What is
+        named by its digest is never fetched twice. Raises ReferenceSyntaxError, ImageNotFound,
+        PlatformNotFound, RegistryError, IntegrityError, StorageFull.
+        """
+        wanted = self._platform(platform)
+        found = self._here(name, wanted)
+        if found is not None and (policy != "always" or _is_pinned(name)):
+            return found
+        if policy == "never":
+            raise ImageNotFound(
+                f"image {name} for {wanted} is not here, and must not be pulled", hint=f"firkin pull {name}"
+            )
+        return await self._fetch(Reference.parse(name), wanted)
+
+    async def _fetch(self, reference: Reference, platform: Platform) -> Image:
+        from firkin.registry.client import RegistryClient
+
+        with self.store.adding():
+            async with RegistryClient(self._settings) as client:
+                descriptor = await client.pull(reference, platform, self.store)
+            await asyncio.to_thread(self.store.tag, reference, descriptor)
+            image = self.store.image(descriptor, platform)
+        await asyncio.to_thread(self.store.tidy)
+        return image
+
+    async def import_archive(
+        self,
+        source: str | Path | BinaryIO,
+        name: str = "",
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> Image:
+        """An image of one layer from a tar of a root file system, a path or a stream; see
+        engine.image_archive.
+
+        Without a `name` it is known by its id. Raises UsageError, Corrupt, UnsupportedMediaType, StorageFull.
+        """
+        from firkin.engine.image_archive import import_archive
+
+        wanted = self._platform(platform)
+        reference = Reference.parse(name) if name else _UNNAMED
+        if name and reference.digest is not None:
+            raise UsageError(
+                f"cannot import as {name!r}: its digest is not yet known", hint="leave the @ away"
+            )
+        with self.store.adding(), stage("import", reference=name):
+            descriptor = await import_archive(
+                self.store, source, platform=wanted, changes=changes, message=message
+            )
+            if not name:
+                reference = reference.with_digest(descriptor.digest)
+            await asyncio.to_thread(self.store.tag, reference, descriptor)
+            return self.store.image(descriptor, wanted)
+
+    # Looking
+
+    def find(self, name: str, *, platform: str = "") -> Image:
+        """The local image of a name, an id or the unique beginning of one.
+
+        Without a `platform` it is this host's, or whichever is here. Raises ImageNotFound, PlatformNotFound.
+        """
+        descriptor = lookup(self.store, name)
+        try:
+            return self.store.image(descriptor, self._platform(platform))
+        except (ImageNotFound, PlatformNotFound):
+            local = self.store.local_images(descriptor)
+            if platform or not local:
+                raise
+            return local[0]
+
+    def summaries(self) -> list[ImageSummary]:
+        """Every name and image, the newest first; what cannot be read is listed too."""
+        return summaries(self.store)
+
+    # Naming and removing
+
+    def tag(self, source: str, target: str) -> None:
+        """Give the local image `source`, a name or an id, the name `target` too. Raises ImageNotFound."""
+        reference = Reference.parse(target)
+        if reference.digest is not None:
+            raise UsageError(f"cannot tag {source} as {target!r}: a digest is no tag", hint="write name:tag")
+        with self.store.adding():
+            self.store.tag(reference, lookup(self.store, source))
+
+    async def remove(self, name: str, *, force: bool = False) -> list[str]:
+        """Take a name away, or by an id all of an image's names; what happened, as Docker's lines say it.
+
+        The last name goes only when no container stands on the image: InUse names who does. `force` lets it
+        go where they have ended; what they stand on stays until they are removed. Raises ImageNotFound,
+        Conflict.
+        """
+        descriptor, names = names_to_remove(self.store, name)
+        if len(names) > 1 and not force:
+            known = ", ".join(each.familiar for each in names)
+            raise Conflict(
+                f"image {name} has several names: {known}", hint="remove them by name, or use --force"
+            )
+        images = images_of(self.store, descriptor)
+        if not self._has_other_names(descriptor, names):
+            self._check_unused(name, images, force=force)
+        for each in names:
+            await asyncio.to_thread(self.store.untag, each)
+        lines = [f"Untagged: {each.familiar}" for each in names]
+        await self._collect_if_possible()
+        gone = [image.config_digest for image in images if not self.store.has_blob(image.digest)]
+        return [*lines, *(f"Deleted: {digest}" for digest in gone)]
+
+    async def prune(self) -> Reclaimed:
+        """Delete whatever neither a name nor a container stands on. Raises InUse while somebody is adding."""
+        return await asyncio.to_thread(self._collect)
+
+    def _collect(self, deadline_s: float = 10.0) -> Reclaimed:
+        uses = list(self._uses())
+        roots = [use.manifest for use in uses]
+        return self.store.collect(roots, {use.rootfs_key for use in uses}, deadline_s=deadline_s)
+
+    async def _collect_if_possible(self) -> None:
+        try:
+            await asyncio.to_thread(self._collect, 0.0)
+        except (
+            InUse,
+            Corrupt,
+        ) as error:  # the name is gone, which was the task; the next sweep takes the rest
+            event("images.not_swept", reason=str(error))
+
+    def _has_other_names(self, descriptor: Descriptor | None, names: list[Reference]) -> bool:
+        found = [
+            known for known, other in readable(self.store) if descriptor and other.digest == descriptor.digest
+        ]
+        return any(known not in names for known in found)
+
+    def _check_unused(self, name: str, images: Iterable[Image], *, force: bool) -> None:
+        manifests = {image.digest for image in images}
+        for use in self._uses():
+            if use.manifest in manifests and (use.running or not force):
+                state = "running" if use.running else "ended"
+                raise InUse(
+                    f"image {name} is used by the {state} container {use.container}",
+                    hint=f"firkin rm {'-f ' if use.running else ''}{use.container}",
+                )
+
+    # Lookups
+
+    def _platform(self, text: str) -> Platform:
+        chosen = text or self._settings.platform
+        return Platform.parse(chosen) if chosen else Platform.host()
+
+    def _here(self, name: str, platform: Platform) -> Image | None:
+        """The image, if all of it is here for `platform`. Raises ReferenceSyntaxError, Corrupt."""
+        try:
+            image = self.store.image(lookup(self.store, name), platform)
+        except (ImageNotFound, PlatformNotFound):
+            return None
+        return image if self.store.is_complete(image) else None
+
+
+def _is_pinned(name: str) -> bool:
+    reference = parsed(name)
+    return reference is not None and reference.digest is not None
