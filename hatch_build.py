@@ -1,8 +1,8 @@
 """Compiles the guest agent into the package: hatchling's build hook, and `python hatch_build.py` by hand.
 
 The rule: the agent is one static binary, built from guest/*.c by the C compiler alone, so that a wheel
-carries it and whoever installs the wheel needs no compiler. It is compiled again only when something that it is
-made of changed, and takes its place by a rename.
+carries it and whoever installs the wheel needs no compiler. It is compiled again only when something that
+it is made of changed, and takes its place by a rename.
 """
 
 from __future__ import annotations

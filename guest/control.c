@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "clock.h"
 #include "container.h"
@@ -38,6 +39,7 @@ struct head {
 
 static bool machine_owned;
 static int failed_index = -1;
+static uint64_t began_ns;
 
 void control_own_machine(bool owned) {
     machine_owned = owned;
@@ -180,6 +182,16 @@ int control_request(const uint8_t *bytes, uint32_t length) {
     return 0;
 }
 
+static uint64_t boottime_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void control_begin(void) {
+    began_ns = boottime_ns();
+}
+
 static const uint8_t *boot_id(void) {
     static uint8_t id[16];
     static bool made;
@@ -193,7 +205,7 @@ void control_hello(void) {
     struct mpw w;
     uname(&system);
     port_open_control(&w);
-    mpw_map(&w, 7);
+    mpw_map(&w, 9);
     mpw_string(&w, "ev");
     mpw_string(&w, "hello");
     mpw_string(&w, "v");
@@ -204,6 +216,10 @@ void control_hello(void) {
     mpw_binary(&w, boot_id(), 16);
     mpw_string(&w, "kernel");
     mpw_string(&w, system.release);
+    mpw_string(&w, "began_ns");
+    mpw_unsigned(&w, began_ns);
+    mpw_string(&w, "ready_ns");
+    mpw_unsigned(&w, boottime_ns());
     mpw_string(&w, "procs");
     procs_write(&w);
     mpw_string(&w, "containers");

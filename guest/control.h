@@ -12,6 +12,9 @@ typedef int op_function(struct span request, struct mpw *ok);
 /* Serves one CONTROL payload. Returns -EPROTO where it is no request that could be answered. */
 int control_request(const uint8_t *bytes, uint32_t length);
 
+/* The agent begins: `hello` tells when, which parts the kernel's time from ours. */
+void control_begin(void);
+
 /* Queues the hello event. */
 void control_hello(void);
 

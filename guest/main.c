@@ -90,6 +90,7 @@ static _Noreturn void usage(const char *why) {
 
 int main(int count, char **arguments) {
     int fd = -1;
+    control_begin();
     if (count < 2 || strcmp(arguments[1], "--fd") != 0) {
         if (!in_initramfs())
             usage("not a machine's init");

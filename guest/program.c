@@ -65,21 +65,28 @@ static int drop_bounding(uint64_t kept) {
     return 0;
 }
 
+/* What we don't have ourselves (a kernel that knows fewer, a host that keeps some back) cannot be given on. */
 static int set_capabilities(const struct capabilities *caps) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
-    for (int i = 0; i < 2; i++)
+    if (syscall(SYS_capget, &header, data) < 0)
+        return fail(errno, "capabilities", "permitted set");
+    uint64_t ambient = caps->ambient & caps->permitted & caps->inheritable;
+    for (int i = 0; i < 2; i++) {
+        uint32_t ours = data[i].permitted;
         data[i] = (struct __user_cap_data_struct){
-            .effective = (uint32_t)(caps->effective >> 32 * i),
-            .permitted = (uint32_t)(caps->permitted >> 32 * i),
-            .inheritable = (uint32_t)(caps->inheritable >> 32 * i),
+            .effective = (uint32_t)(caps->effective >> 32 * i) & ours,
+            .permitted = (uint32_t)(caps->permitted >> 32 * i) & ours,
+            .inheritable = (uint32_t)(caps->inheritable >> 32 * i) & ours,
         };
+        ambient &= ~(0xffffffffull << 32 * i) | (uint64_t)ours << 32 * i;
+    }
     if (syscall(SYS_capset, &header, data) < 0)
         return fail(errno, "capabilities", "effective, permitted and inheritable sets");
     if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
         return fail(errno, "capabilities", "ambient set");
     for (unsigned long cap = 0; cap < 64; cap++)
-        if ((caps->ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+        if ((ambient >> cap & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
             return fail(errno, "capabilities", "ambient set");
     return 0;
 }
