@@ -89,7 +89,7 @@ class Channel:
         """Send `message` as a request now; the future gets its answer.
 
         The future raises what `failure` makes of a refusal, OutcomeUnknown where the answer was lost. Raises
-        ProtocolError where the message is too large.
+        UsageError where the message is too large, or has text that is not UTF-8.
         """
         self._last_request += 1
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()

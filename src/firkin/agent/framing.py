@@ -61,6 +61,11 @@ class FrameConnection(asyncio.Protocol):
         """Wait until the queue has room, or the connection is lost."""
         await self._writable.wait()
 
+    def finish(self) -> None:
+        """Close once the queue is sent, without waiting for that."""
+        if self._transport is not None:
+            self._transport.close()
+
     def abort(self) -> None:
         """Close now; what is queued is dropped."""
         if self._transport is not None:

@@ -31,8 +31,8 @@ class SendsFrames(Protocol):
 class StreamSender:
     """The writing end of stream `stream`, from `offset` on.
 
-    Where that is not 0, an earlier sender wrote what comes before: how much of it was taken is not known until
-    the receiver's first CREDIT.
+    Where that is not 0, an earlier sender wrote what comes before: how much of it was taken is not known
+    until the receiver's first CREDIT.
     """
 
     def __init__(self, connection: SendsFrames, stream: int, *, offset: int = 0) -> None:

@@ -40,7 +40,7 @@ class Lock:
 def take(path: Path, complaint: str) -> Lock:
     """Hold the lock on `path`. Raises InUse, which says `complaint`, where somebody else does."""
     with disk_errors(path):
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # a damaged record may lack it
     end = time.monotonic() + _PATIENCE_S
     while not try_flock(fd):
         if time.monotonic() > end:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
-from firkin.errors import ProtocolError
+from firkin.errors import ProtocolError, UsageError
 
 PROTOCOL_VERSION = 1
 MAX_CONTROL_BYTES = 1 << 20
@@ -254,10 +254,13 @@ def _bytes(texts: tuple[str, ...]) -> list[str | bytes]:
 
 
 def encode_control(message: dict[str, Any]) -> bytes:
-    """The CONTROL payload of `message`. Raises ProtocolError where the wire allows no such size."""
-    payload = msgspec.msgpack.encode(message)
+    """The CONTROL payload of `message`. Raises UsageError where it has text that is none, or is too large."""
+    try:
+        payload = msgspec.msgpack.encode(message)
+    except UnicodeEncodeError as error:
+        raise UsageError("an argument, variable or path is not UTF-8", hint="give it as UTF-8") from error
     if len(payload) > MAX_CONTROL_BYTES:
-        raise ProtocolError(
+        raise UsageError(
             f"a request of {len(payload)} bytes is larger than the {MAX_CONTROL_BYTES} that the wire allows",
             hint="pass less in arguments, environment and files",
         )
@@ -265,7 +268,7 @@ def encode_control(message: dict[str, Any]) -> bytes:
 
 
 def encode_request(request_id: int, op: Op) -> bytes:
-    """The CONTROL payload of one request to the agent. Raises ProtocolError where it is too large."""
+    """The CONTROL payload of one request to the agent. Raises as encode_control()."""
     return encode_control({"id": request_id, **op_map(op)})
 
 

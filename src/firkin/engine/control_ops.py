@@ -1,0 +1,124 @@
+"""What can be asked on a container's control socket, as values. Streams are named by id, 0 is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from firkin.engine.options import ExecOptions
+from firkin.errors import ProtocolError
+from firkin.process.spec import ExitStatus
+from firkin.wire.messages import U32, convert
+
+
+class _Op(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="op", tag=str.lower
+):
+    """One request. Its answer is empty unless said otherwise."""
+
+
+class Attach(_Op, frozen=True, kw_only=True):
+    """Join the main process. Answer: Joined."""
+
+    replay: bool
+    stdin: U32
+    stdout: U32
+    stderr: U32
+
+
+class Exec(_Op, frozen=True, kw_only=True):
+    """Start a process. Answer: Joined."""
+
+    options: ExecOptions
+    stdin: U32
+    stdout: U32
+    stderr: U32
+
+
+class Ended(_Op, frozen=True, kw_only=True):
+    """Wait for the end of the process that this connection joined. Answer: Status."""
+
+
+class Signal(_Op, frozen=True, kw_only=True):
+    """Send it a signal."""
+
+    number: int
+
+
+class Resize(_Op, frozen=True, kw_only=True):
+    """Change the size of its terminal."""
+
+    rows: int
+    cols: int
+
+
+class Stop(_Op, frozen=True, kw_only=True):
+    """Stop the container; answered once it has ended."""
+
+    timeout_s: float | None
+
+
+class Kill(_Op, frozen=True, kw_only=True):
+    """Send a signal to the main process."""
+
+    signal: int
+
+
+class Wait(_Op, frozen=True, kw_only=True):
+    """Wait for the end of the container. Answer: Status."""
+
+
+class Remove(_Op, frozen=True, kw_only=True):
+    """Remove the container; answered once it is gone."""
+
+    force: bool
+
+
+class Top(_Op, frozen=True, kw_only=True):
+    """Answer: {"processes": [ProcessRow]}."""
+
+
+Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top
+
+
+class Joined(msgspec.Struct, frozen=True, kw_only=True):
+    """The process's pid, and whether its standard input is connected."""
+
+    pid: U32
+    stdin: bool
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """An ExitStatus."""
+
+    code: int | None
+    signal: int | None
+    core_dumped: bool
+
+    @classmethod
+    def of(cls, status: ExitStatus) -> Status:
+        return cls(code=status.code, signal=status.signal, core_dumped=status.core_dumped)
+
+    def exit_status(self) -> ExitStatus:
+        return ExitStatus(code=self.code, signal=self.signal, core_dumped=self.core_dumped)
+
+
+def to_message(value: msgspec.Struct) -> dict[str, Any]:
+    """`value` as the map that goes on the wire."""
+    message: dict[str, Any] = msgspec.to_builtins(value)
+    return message
+
+
+def from_message(message: dict[str, Any]) -> Op:
+    """The request in `message`. Raises ProtocolError."""
+    try:
+        op: Op = msgspec.convert(message, Op)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"not a request of a control socket: {error}") from error
+    return op
+
+
+def status_of(message: dict[str, Any]) -> ExitStatus:
+    """The ExitStatus in an answer. Raises ProtocolError."""
+    return convert(message, Status).exit_status()

@@ -1,0 +1,202 @@
+"""RemoteContainer: a container that this process does not own, whoever does, or nobody any more.
+
+What is on disk is read there; what only the owner can do is asked of it through the control socket; a running
+container without an owner (its supervisor died) is first given one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from firkin.agent.channel import Channel, Message
+from firkin.container import logs
+from firkin.container.log import LogRecord
+from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.engine import control_ops as ops
+from firkin.engine.options import ExecOptions
+from firkin.engine.remote_process import Loss, RemoteProcess, join
+from firkin.errors import ContainerNotFound, OutcomeUnknown, Timeout, WrongState
+from firkin.linux.unix_socket import connect
+from firkin.process.protocol import Process
+from firkin.process.spec import ExitStatus
+from firkin.wire.messages import ProcessRow, convert
+
+_CONNECT_DEADLINE_S = 20.0
+_RETRY_S = 0.05
+_LOOK_EVERY_S = 1.0
+
+Revive = Callable[[], Awaitable[None]]
+"""Sees to it that running containers without an owner get one."""
+
+
+class RemoteContainer:
+    """The container of `record`, as engine.container.Container. Raises ContainerNotFound, Corrupt."""
+
+    def __init__(self, record: Record, *, revive: Revive) -> None:
+        self.spec: ContainerSpec = record.spec()
+        self._record = record
+        self._revive = revive
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def state(self) -> State:
+        """As it is on disk now. Raises ContainerNotFound once it is removed."""
+        return self._record.state()
+
+    async def attach(self, *, stdin: bool = False, replay: bool = False) -> Process:
+        """Its first process, as one more party. Raises WrongState where it does not run."""
+        streams = {"stdin": stdin, "stdout": True, "stderr": True}
+        return await self._join(streams, lambda ids: ops.Attach(replay=replay, **ids))
+
+    async def exec(self, options: ExecOptions) -> Process:
+        """Start one more process in it. Raises as agent's spawn() does, and WrongState."""
+        streams = {"stdin": options.stdin, "stdout": True, "stderr": options.terminal is None}
+        return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
+
+    async def stop(self, timeout_s: float | None = None) -> None:
+        """Stop it, or whatever is left of it; ended when this returns."""
+        while self._needs_owner():
+            try:
+                await self._request(ops.Stop(timeout_s=timeout_s))
+                return
+            except (OutcomeUnknown, WrongState, ContainerNotFound):
+                continue  # it ended meanwhile, or has a new owner: the disk knows
+
+    async def kill(self, signal: int) -> None:
+        """Send `signal` to its first process. Raises WrongState where it does not run."""
+        await self._request(ops.Kill(signal=signal))
+
+    async def wait(self) -> ExitStatus:
+        """How it ended, once it did. Raises WrongState where it was never started."""
+        while True:
+            state = self.state
+            if isinstance(state, Exited):
+                return state.status
+            try:
+                return ops.status_of(await self._request(ops.Wait()))
+            except OutcomeUnknown:
+                continue  # its owner was lost: the next one, or the disk, knows
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Delete it. Raises WrongState where it runs and `force` is not given."""
+        while self._needs_owner():
+            if not force and isinstance(self.state, Running):
+                raise WrongState(
+                    f"container {self.name!r} is running",
+                    hint=f"`firkin rm -f {self.name}`, or stop it first",
+                )
+            try:
+                await self._request(ops.Remove(force=force))
+                return
+            except (OutcomeUnknown, ContainerNotFound):
+                continue
+        remove(self._record)
+
+    async def logs(
+        self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None
+    ) -> AsyncIterator[LogRecord]:
+        """What its first process wrote; with `follow` until the container has ended."""
+        path = self._record.log_path
+        if not follow:
+            for record in logs.read(path, tail=tail, since_ns=since_ns):
+                yield record
+            return
+        owning = asyncio.create_task(self._keep_owned())
+        try:
+            async for record in logs.follow(
+                path, lambda: not self._needs_owner(), tail=tail, since_ns=since_ns
+            ):
+                yield record
+        finally:
+            owning.cancel()
+            await asyncio.gather(owning, return_exceptions=True)
+
+    async def top(self) -> list[ProcessRow]:
+        """Its processes, by ids as in the container. Raises WrongState where it does not run."""
+        answer = await self._request(ops.Top())
+        rows: list[ProcessRow] = convert(answer.get("processes"), list[ProcessRow])
+        return rows
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything that is known of it, ready for JSON."""
+        from firkin.engine.facts import container_facts
+
+        return container_facts(self.spec, self.state, self._record)
+
+    def _needs_owner(self) -> bool:
+        """Whether there is something that only an owner can end; False once it is removed."""
+        try:
+            state = self.state
+        except ContainerNotFound:
+            return False
+        return isinstance(state, Running) or self._record.is_owned()
+
+    async def _keep_owned(self) -> None:
+        """See to it that its output is written down while it runs, whoever dies."""
+        while self._needs_owner():
+            if not self._record.is_owned():
+                await self._revive()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _request(self, op: ops.Op) -> Message:
+        async with await self._connect() as channel:
+            return await channel.request(ops.to_message(op))
+
+    async def _join(self, wanted: dict[str, bool], op: Callable[[dict[str, int]], ops.Op]) -> RemoteProcess:
+        channel = await self._connect()
+        try:
+            return await join(channel, wanted, op)
+        except BaseException:
+            channel.connection.abort()
+            raise
+
+    async def _connect(self) -> Channel:
+        """A connection to its owner, who is given a moment to appear.
+
+        Raises WrongState where it does not run, Timeout.
+        """
+        end = time.monotonic() + _CONNECT_DEADLINE_S
+        while time.monotonic() < end:
+            self._require_running()
+            try:
+                sock = connect(self._record.paths.control_socket_path(self.id))
+            except OSError:  # nobody listens: its owner is about to, or is dead
+                if not self._record.is_owned():
+                    await self._revive()
+                await asyncio.sleep(_RETRY_S)
+                continue
+            loss = Loss(self.name)
+            peer = f"the owner of container {self.name!r}"
+            return await Channel.open(sock, peer, lost=loss, on_event=loss.on_event)
+        raise Timeout(
+            f"the owner of container {self.name!r} did not answer within {_CONNECT_DEADLINE_S:g} s",
+            hint="look at supervisor.log in the run directory",
+        )
+
+    def _require_running(self) -> None:
+        state = self.state
+        if isinstance(state, Exited):
+            raise WrongState(
+                f"container {self.name!r} is not running: {state.status}",
+                hint="`firkin run` starts a new one",
+            )
+        if isinstance(state, Created) and not self._record.is_owned():
+            raise WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")
+
+
+def remove(record: Record) -> None:
+    """Delete a container that nobody owns and that does not run, readable or not. Raises InUse."""
+    with record.own(), record.hold_alive():
+        record.remove()
