@@ -25,6 +25,9 @@ _SHARES = ("virtiofs",)
 _OPTIONAL = ("crc32c_generic",)
 """ext4 asks for crc32c by a name that modules.dep does not know (a soft dependency)."""
 
+EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL)
+"""All that any machine may ask of a kernel."""
+
 
 @dataclass(frozen=True, slots=True)
 class Contents:
