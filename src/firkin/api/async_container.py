@@ -50,8 +50,8 @@ class AsyncContainer:
     def exec(self, command: Iterable[str], **words: Unpack[ProcessWords]) -> Starting[AsyncProcess]:
         """Start one more process in it: `await` it, enter it, or take its `.output()`.
 
-        Environment, user and directory are the first process's where `words` say nothing. Raises CommandNotFound,
-        CommandNotExecutable, UsageError, WrongState where the container has ended.
+        Environment, user and directory are the first process's where `words` say nothing. Raises
+        CommandNotFound, CommandNotExecutable, UsageError, WrongState where the container has ended.
         """
         options = exec_options(command, **words)
 
@@ -104,7 +104,7 @@ class AsyncContainer:
         check: bool = False,
         text: bool = False,
     ) -> Output[Any]:
-        """AsyncProcess.output() of its first process, from the start; returns when the machine is gone too."""
+        """AsyncProcess.output() of its first process, from the start, once the machine is gone too."""
         process = await self.attach(stdin=input is not None)
         said = await process.output(input, timeout=timeout)
         await self._container.wait()
@@ -120,7 +120,7 @@ class AsyncContainer:
         await self._container.kill(parse_signal(signal))
 
     async def stop(self, timeout: float | None = None) -> None:
-        """End it: its stop signal, `timeout` seconds (else the image's or 10), then KILL. Gone when this returns."""
+        """End it: its stop signal, after `timeout` seconds (else its own) KILL. Gone when this returns."""
         await self._container.stop(timeout)
 
     async def remove(self, *, force: bool = False) -> None:

@@ -10,7 +10,9 @@ from typing import Any, BinaryIO, Unpack
 from firkin.api.async_container import AsyncContainer
 from firkin.api.starting import Starting
 from firkin.engine.engine import Engine as InnerEngine
+from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
+from firkin.engine.summaries import ContainerSummary
 from firkin.engine.words import RunWords, run_options
 from firkin.oci.image import Image
 from firkin.settings import Settings

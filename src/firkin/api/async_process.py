@@ -98,9 +98,9 @@ class AsyncProcess:
     ) -> Output[Any]:
         """Give it `input` and end of file, wait for its end, and return its status and all that it wrote.
 
-        Output is bytes, or with `text` str (UTF-8; what is not, becomes U+FFFD). Raises Timeout after `timeout`
-        seconds, with `check` CommandFailed for another exit status than 0, ProcessError past 64 MiB in a stream,
-        MachineDied. Where it raises something other than CommandFailed, the process was killed.
+        Output is bytes, or with `text` str (UTF-8; what is not, becomes U+FFFD). Raises Timeout after
+        `timeout` seconds, with `check` CommandFailed for another exit status than 0, ProcessError past 64 MiB
+        in a stream, MachineDied. After all but CommandFailed the process was killed.
         """
         if input is not None and self.stdin is None:
             raise UsageError(f"{self._what} has no standard input", hint="start it with stdin=True")

@@ -1,4 +1,4 @@
-"""Container: AsyncContainer with blocking calls. Each method promises what the one of the same name there does."""
+"""Container: AsyncContainer with blocking calls. Each method promises what its namesake there does."""
 
 from __future__ import annotations
 

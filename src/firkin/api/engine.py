@@ -12,7 +12,7 @@ from firkin.api.container import Container
 from firkin.api.loop import Loop
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
-from firkin.engine.summary import ContainerSummary
+from firkin.engine.summaries import ContainerSummary
 from firkin.engine.words import RunWords
 from firkin.oci.image import Image
 from firkin.process.output import Output
@@ -52,10 +52,10 @@ class Engine:
     ) -> Container:
         """Start a container. Missing images are pulled.
 
-        It ends with this engine and is removed once it ended, unless `words` say auto_remove=False. With `detach`
-        the supervisor has it: it lives until somebody stops it, and stays until somebody removes it. Raises
-        UsageError before anything is made, and what pulling, building the disk and booting raise; nothing is left
-        of it then.
+        It ends with this engine and is removed once it ended, unless `words` say auto_remove=False. With
+        `detach` the supervisor has it: it lives until somebody stops it, and stays until somebody removes it.
+        Raises UsageError before anything is made, and what pulling, building the disk and booting raise;
+        nothing is left of it then.
         """
 
         async def start() -> Container:
@@ -145,14 +145,14 @@ def run(
     settings: Settings | None = None,
     **words: Unpack[RunWords],
 ) -> Output[Any]:
-    """Run `command` in a new container of `image`, in a machine of its own, to its end: what subprocess.run() is.
+    """Run `command` in a new container of `image`, in a machine of its own, to its end; cf. subprocess.run().
 
     `input` goes to its standard input. The output is bytes, or with `text` str (UTF-8; what is not, becomes
     U+FFFD). `words` are those of `firkin run`: env, workdir, user, volumes, memory, network, ... (see
     docs/reference/python.md). The container is removed at the end, unless auto_remove=False.
 
-    Raises Timeout when it took longer than `timeout` seconds from its start on, CommandFailed with `check` when
-    it did not exit with 0, CommandNotFound, and whatever else kept it from running: all are FirkinError.
+    Raises Timeout when it took longer than `timeout` seconds from its start on, CommandFailed with `check`
+    when it did not exit with 0, CommandNotFound, and whatever else kept it from running: all FirkinErrors.
     """
     words.setdefault("stdin", input is not None)
     with Engine(settings) as engine:

@@ -1,4 +1,4 @@
-"""Process: AsyncProcess with blocking calls. Each method promises what the one of the same name there does."""
+"""Process: AsyncProcess with blocking calls. Each method promises what its namesake there does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Reader:
         self._loop = loop
 
     def read(self, size: int = -1) -> bytes:
-        """What is there next, at most `size` bytes; b"" at the end. Without `size`, everything up to the end."""
+        """What is there next, at most `size` bytes; b"" at the end. Without `size`, all up to the end."""
         return self._loop.call(self._reader.read(size))
 
     def readline(self) -> bytes:
@@ -125,8 +125,8 @@ class Process:
     ) -> Output[Any]:
         """Give it `input` and end of file, wait for its end, and return its status and all that it wrote.
 
-        Bytes, or with `text` str. Raises Timeout after `timeout` seconds, with `check` CommandFailed for another
-        exit status than 0, ProcessError past 64 MiB in a stream, MachineDied.
+        Bytes, or with `text` str. Raises Timeout after `timeout` seconds, with `check` CommandFailed for
+        another exit status than 0, ProcessError past 64 MiB in a stream, MachineDied.
         """
         return self._loop.call(self._process.output(input, timeout=timeout, check=check, text=text))
 

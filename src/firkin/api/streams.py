@@ -1,4 +1,4 @@
-"""A process's streams as Python's own streams have them: read to the end, by lines, write, close. Bytes only."""
+"""A process's streams with the words of Python's own: read to the end, by lines, write, close. Bytes only."""
 
 from __future__ import annotations
 

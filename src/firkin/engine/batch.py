@@ -2,7 +2,7 @@
 
 Pure data: the clock's time and the entropy come in as arguments, so a batch can be compared and printed. The
 order matters: clock and entropy before any user code runs (a forked machine wakes with an old clock and its
-siblings' random state), modules before what needs them, the container's root before its process.
+siblings' random state), the network before who uses it, the container's root before its process.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
     covered = {mount.target for mount in mounts}
     return wire.Container(
         container=spec.id,
-        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only, grow=True),
+        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only),
         hostname=spec.hostname,
         mounts=tuple(mounts),
         files=tuple(file for file in _files(spec, guest) if file.path not in covered),

@@ -37,7 +37,7 @@ class Tap:
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._over = False
-        self._error: FirkinError | None = None
+        self._error: BaseException | None = None
         self._on_close = on_close
         self._changed = asyncio.Event()
 
@@ -71,7 +71,7 @@ class Tap:
         self._waiting_bytes += len(data)
         self._changed.set()
 
-    def finish(self, error: FirkinError | None) -> None:
+    def finish(self, error: BaseException | None) -> None:
         """Nothing follows; `error` says why where that is no ordinary end."""
         self._over, self._error = True, error
         self._changed.set()
@@ -107,7 +107,7 @@ class Outlet:
         self._first = first
         self._taps: list[Tap] = []
         self._over = False
-        self._error: FirkinError | None = None
+        self._error: BaseException | None = None
 
     def tap(self, *, replay: bool) -> Tap:
         """What comes from now on, with `replay` all that came before it too."""
@@ -119,7 +119,10 @@ class Outlet:
         return tap
 
     async def pump(self, source: Source) -> None:
-        """Move `source` to its end. Raises what it raises, and what `write` does, once the parties know."""
+        """Move `source` to its end. Raises what it raises, and what `write` does, once the parties know.
+
+        Where this is cancelled, the parties wait on until end().
+        """
         try:
             while data := await source.read(acknowledge=False):
                 self._first.seen()
@@ -130,12 +133,12 @@ class Outlet:
                 for tap in tuple(self._taps):
                     await tap.room()
         except FirkinError as error:
-            self._finish(error)
+            self.end(error)
             raise
-        finally:
-            self._finish(None)
+        self.end(None)
 
-    def _finish(self, error: FirkinError | None) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """Nothing more is to come; `error` says why where that is no ordinary end. The first call counts."""
         if not self._over:
             self._over, self._error = True, error
             for tap in self._taps:

@@ -1,0 +1,227 @@
+"""Engine: images and containers of one user. The only place where the stages meet.
+
+RunOptions ──rules──► pull ──► rootfs ──resolve──► record ──► OwnedContainer ──► machine, process
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO
+
+from firkin.aio.thread import in_thread
+from firkin.container import names
+from firkin.container.locks import Lock
+from firkin.container.record import Record, create
+from firkin.engine import rules
+from firkin.engine.container import Container
+from firkin.engine.options import PullPolicy, RunOptions
+from firkin.engine.owner import OwnedContainer
+from firkin.engine.resolve import container_spec, disk_bytes
+from firkin.engine.tidy import tidy_all, tidy_running
+from firkin.errors import NameInUse, WrongState
+from firkin.events import span
+from firkin.oci.image import Image
+from firkin.rootfs.cache import Rootfs, build, find, key_of
+from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.engine.images import Images, ImageSummary
+    from firkin.engine.summaries import ContainerSummary
+
+
+class Engine:
+    """An async context manager: leaving it ends the containers that run() started.
+
+    Making one reads nothing but the user's settings, where none are given. Raises UsageError for a setting
+    that cannot be read.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = Settings.load() if settings is None else settings
+        self.paths = self.settings.paths
+        self._owned: dict[str, OwnedContainer] = {}
+        self._entered = False
+
+    async def __aenter__(self) -> Engine:
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._entered = False
+        owned, self._owned = tuple(self._owned.values()), {}
+        await asyncio.gather(*(container.close() for container in owned))
+        await asyncio.gather(*(container.finished() for container in owned))
+
+    # Images
+
+    async def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
+        """The image of that name, from its registry unless `policy` lets a local one do; see Images.pull."""
+        return await self._images.pull(reference, platform=platform, policy=policy)
+
+    def images(self) -> list[ImageSummary]:
+        """Every local image."""
+        return self._images.summaries()
+
+    def image(self, reference: str) -> Image:
+        """The local image of that name or id. Raises ImageNotFound."""
+        return self._images.find(reference)
+
+    def tag(self, source: str, target: str) -> None:
+        """Give the local image `source` one more name. Raises ImageNotFound."""
+        self._images.tag(source, target)
+
+    async def remove_image(self, reference: str, *, force: bool = False) -> list[str]:
+        """Take a name away, and the image with the last one; see Images.remove."""
+        return await self._images.remove(reference, force=force)
+
+    async def import_image(
+        self,
+        archive: str | Path | BinaryIO,
+        reference: str = "",
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        platform: str = "",
+    ) -> Image:
+        """An image of one layer from a tar of a root file system; see Images.import_archive."""
+        return await self._images.import_archive(
+            archive, reference, changes=changes, message=message, platform=platform
+        )
+
+    # Containers
+
+    async def run(self, options: RunOptions) -> OwnedContainer:
+        """Start a container that this process owns: it ends with this engine.
+
+        Its process runs when this returns; when it raises, nothing is left of it. Raises UsageError and
+        HostUnsupported before anything is made, and what pulling, building and booting raise.
+        """
+        if not self._entered:
+            raise WrongState("the engine is not open", hint="use it as an async context manager")
+        record, lock, image_path = await self._create(options, detached=False)
+        container = self._own(record, lock, image_path)
+        tidying = asyncio.create_task(in_thread(partial(tidy_running, self.paths)))
+        try:
+            await container.start()
+        except BaseException:
+            del self._owned[container.id]
+            raise
+        finally:
+            tidying.cancel()
+        return container
+
+    async def run_detached(self, options: RunOptions) -> Container:
+        """Start a container that the supervisor owns: it lives until somebody stops it. Raises as run()."""
+        from firkin.engine import supervised
+
+        found, lock, _ = await self._create(options, detached=True)
+        try:
+            lock.close()
+            await supervised.start(self.settings, found.id)
+        except BaseException:
+            await asyncio.shield(self._discard(found))
+            raise
+        return await self.container(found.id)
+
+    def containers(self, *, all: bool = False) -> list[ContainerSummary]:
+        """The running containers of this user, whoever owns them; with `all` the ended ones too."""
+        from firkin.engine.summaries import summaries
+
+        return summaries(self.paths, all=all)
+
+    async def container(self, name_or_id: str) -> Container:
+        """The container of that name, id, or beginning of an id. Raises ContainerNotFound, UsageError."""
+        from firkin.container.record import find
+        from firkin.engine.remote import RemoteContainer
+
+        found = find(self.paths, name_or_id)
+        owned = self._owned.get(found.id)
+        return RemoteContainer(found, revive=self._revive) if owned is None else owned
+
+    async def tidy(self) -> None:
+        """Put on record, or remove, what dead owners left."""
+        await in_thread(partial(tidy_all, self.paths))
+
+    # How
+
+    @cached_property
+    def _images(self) -> Images:
+        from firkin.engine.images import Images
+
+        return Images(self.settings)
+
+    async def _create(self, options: RunOptions, *, detached: bool) -> tuple[Record, Lock, Path]:
+        """The record of a new container, owned by us, and the image of its disk."""
+        rules.check(options)
+        self._check_name(options.name)
+        with self._images.store.adding():
+            image = await self.pull(options.image, platform=options.platform, policy=options.pull)
+            rootfs = await self._rootfs(image, disk_bytes(options, self.settings))
+            return *self._recorded(options, image, rootfs, detached=detached), rootfs.image_path
+
+    def _check_name(self, name: str) -> None:
+        """Refuse a bad or taken name before anything is pulled for it."""
+        if name and (holder := names.named(self.paths, names.validate(name))) is not None:
+            raise NameInUse(
+                f"container name {name!r} is in use by {holder[:12]}",
+                hint=f"choose another name, or `firkin rm {name}` first",
+            )
+
+    async def _rootfs(self, image: Image, size_bytes: int) -> Rootfs:
+        begin_ns = time.monotonic_ns()
+        key = key_of(image.layers, size_bytes)
+        if (found := find(self.paths.rootfs_dir, key)) is not None:
+            span("rootfs", begin_ns, time.monotonic_ns(), key=key)
+            return found
+        store = self._images.store
+        rootfs_dir = self.paths.rootfs_dir
+        return await in_thread(
+            lambda: build(
+                image.layers, open_blob=store.open_blob, rootfs_dir=rootfs_dir, size_bytes=size_bytes
+            )
+        )
+
+    def _recorded(
+        self, options: RunOptions, image: Image, rootfs: Rootfs, *, detached: bool
+    ) -> tuple[Record, Lock]:
+        """Put it on record under its name, or one that is made up."""
+        while True:
+            spec = container_spec(
+                options,
+                image,
+                rootfs_key=rootfs.key,
+                container_id=names.new_id(),
+                name=options.name or names.make_up(self.paths),
+                created_ns=time.time_ns(),
+                settings=self.settings,
+                detached=detached,
+            )
+            try:
+                return create(self.paths, spec)
+            except NameInUse:
+                if options.name:
+                    raise  # a made-up name was just taken: make up another
+
+    async def _revive(self) -> None:
+        from firkin.engine import supervised
+
+        await supervised.wake(self.settings)
+
+    def _own(self, record: Record, lock: Lock, image_path: Path) -> OwnedContainer:
+        try:
+            container = OwnedContainer.create(
+                record, lock, image_path, settings=self.settings, lifetime="owner"
+            )
+        except BaseException:
+            record.remove()
+            lock.close()
+            raise
+        self._owned[container.id] = container
+        return container

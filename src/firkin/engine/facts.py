@@ -1,0 +1,103 @@
+"""Facts: everything that is known of a container, as JSON with the names that `docker inspect` uses."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.machine.spec import PublishedPort
+
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[str, Any]:
+    """What `firkin inspect` prints of a container."""
+    process = spec.process
+    return {
+        "Id": spec.id,
+        "Name": spec.name,
+        "Created": _time(spec.created_ns),
+        "Path": process.args[0],
+        "Args": list(process.args[1:]),
+        "State": _state(state),
+        "Image": spec.image_digest,
+        "Isolation": spec.isolation,
+        "Detached": spec.detached,
+        "Config": _config(spec),
+        "HostConfig": _host_config(spec),
+        "Mounts": _mounts(spec),
+        "NetworkSettings": {"Ports": _ports(state.ports if isinstance(state, Running) else spec.ports)},
+        "LogPath": str(record.log_path),
+        "ConsolePath": str(record.dir / "console.log"),
+        "RootFS": str(record.paths.rootfs_dir / spec.rootfs_key),
+    }
+
+
+def _state(state: State) -> dict[str, Any]:
+    running = isinstance(state, Running)
+    started_ns = None if isinstance(state, Created) else state.started_ns
+    exited = state if isinstance(state, Exited) else None
+    return {
+        "Status": type(state).__name__.lower(),
+        "Running": running,
+        "Pid": state.pid if isinstance(state, Running) else 0,
+        "ExitCode": exited.status.status if exited else 0,
+        "Error": exited.reason if exited else "",
+        "StartedAt": _NEVER if started_ns is None else _time(started_ns),
+        "FinishedAt": _time(exited.finished_ns) if exited else _NEVER,
+        "Accelerator": state.accelerator if isinstance(state, Running) else "",
+    }
+
+
+def _config(spec: ContainerSpec) -> dict[str, Any]:
+    process = spec.process
+    return {
+        "Image": spec.image,
+        "Hostname": spec.hostname,
+        "User": process.user,
+        "WorkingDir": process.cwd,
+        "Env": list(process.env),
+        "Cmd": list(process.args),
+        "OpenStdin": process.stdin,
+        "Tty": process.terminal is not None,
+        "Labels": dict(spec.labels),
+        "StopSignal": spec.stop_signal,
+        "StopTimeout": spec.stop_timeout_s,
+    }
+
+
+def _host_config(spec: ContainerSpec) -> dict[str, Any]:
+    return {
+        "AutoRemove": spec.auto_remove,
+        "Memory": spec.memory_bytes,
+        "NanoCpus": spec.cpus * 10**9,
+        "DiskSize": spec.disk_bytes,
+        "ShmSize": spec.shm_bytes,
+        "NetworkMode": spec.network,
+        "ReadonlyRootfs": spec.read_only,
+        "PortBindings": _ports(spec.ports),
+        "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},
+    }
+
+
+def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
+    return [
+        {"Type": "bind", "Source": bind.source, "Destination": bind.target, "RW": not bind.readonly}
+        for bind in spec.binds
+    ]
+
+
+def _ports(ports: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+        found.setdefault(f"{port.guest_port}/{port.protocol}", []).append(binding)
+    return found
+
+
+def _time(time_ns: int) -> str:
+    """RFC 3339 with nanoseconds, as Docker prints it."""
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"

@@ -1,0 +1,270 @@
+"""Keeper: keeps one container's machine, from its start to its end.
+
+    start() ── one task ──► launch ──► pump output until the end ──► put it on record ──► power off, remove
+
+The rule: that one task enters and leaves everything that belongs to the container, so whatever ends it (its
+process, its machine, a fault, a cancellation at any moment) takes the one way out: no process, no socket, no
+half record is left behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from firkin.container.locks import Lock
+from firkin.container.log import Stream
+from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.engine.chores import Chores
+from firkin.engine.ending import KILLED, Ending
+from firkin.engine.launch import Launched
+from firkin.engine.outlet import FirstByte, Outlet
+from firkin.engine.transcript import Transcript
+from firkin.errors import FirkinError, MachineDied, WrongState
+from firkin.events import event, stage
+from firkin.process.spec import ExitStatus
+
+T = TypeVar("T")
+
+LAST_BYTES_PATIENCE_S = 2.0
+SYNC_PATIENCE_S = 30.0
+
+
+class Keeper:
+    """Keeps the container of `record` and closes its `lock` at the end. `opening` gives its running machine,
+    `serving` lets other processes ask for it while it runs, and hear of its end.
+
+    `launched` is None before and after the machine runs; `stdout` and `stderr` may be tapped at any time;
+    `state` outlives the record of a container that removes itself; `chores` end with the machine.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        lock: Lock,
+        spec: ContainerSpec,
+        opening: AbstractAsyncContextManager[Launched],
+        transcript: Transcript,
+        serving: Callable[[], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self.record = record
+        self.launched: Launched | None = None
+        self.state: State = Created()
+        self.chores = Chores()
+        self._name = spec.name
+        self._lock = lock
+        self._opening = opening
+        self._transcript = transcript
+        self._serving = serving
+        self.stdout, self.stderr = self._outlets(FirstByte(record.id))
+        self._task: asyncio.Task[None] | None = None
+        self._kill = asyncio.Event()
+        self._removing = spec.auto_remove
+        self._started = asyncio.Event()
+        self._ending: Ending | None = None
+        self._over = asyncio.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of the machine is left."""
+        return self._over.is_set()
+
+    async def gone(self) -> None:
+        """Wait until nothing of the machine is left."""
+        await self._over.wait()
+
+    async def ended(self) -> ExitStatus:
+        """How the process ended, once nothing of the machine is left. Raises what ended it otherwise."""
+        await self.gone()
+        if self._ending is None:
+            raise WrongState(f"container {self._name!r} did not start")
+        if self._ending.error is not None:
+            raise self._ending.error
+        return self._ending.status
+
+    def running(self) -> Launched:
+        """The machine and its first process. Raises WrongState where they do not run."""
+        if self.launched is None or self._ending is not None:
+            raise WrongState(
+                f"container {self._name!r} is not running", hint="`firkin ps -a` shows its state"
+            )
+        return self.launched
+
+    def discard(self) -> None:
+        """Delete the record of a container that has ended."""
+        if not self._removing:
+            with self.record.own():
+                self.record.remove()
+            self._removing = True
+
+    async def start(self) -> None:
+        """Start it; its process runs when this returns. When this raises, nothing is left of it."""
+        self._task = asyncio.create_task(self._keep(), name=f"container {self._name}")
+        started = asyncio.create_task(self._started.wait())
+        try:
+            await asyncio.wait((self._task, started), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.close(remove=True)
+            raise
+        finally:
+            started.cancel()
+        if not self._started.is_set():
+            await self._task  # raises what kept it from starting
+
+    async def close(self, *, remove: bool = False) -> None:
+        """End it at once, whatever it does; gone when this returns. With `remove` its record goes too.
+
+        One that is ending by itself is given the time to write down what it has.
+        """
+        self._removing |= remove
+        if remove or self._ending is None:
+            self._kill.set()
+        if self._task is not None:
+            if not self._started.is_set():
+                self._task.cancel()
+            await self.gone()
+
+    async def finished(self) -> None:
+        """Wait until it is gone, and whoever asked from another process knows."""
+        if self._task is not None:
+            await asyncio.wait((self._task,))
+
+    async def _keep(self) -> None:
+        """The container's whole life, in one task. Raises only what kept it from starting."""
+        try:
+            async with self._opening as launched, self.chores:
+                self._begin(launched)
+                serving = asyncio.create_task(self._serve())
+                self._ending = await self._live(launched)
+                self._conclude(self._ending)
+                await self._unless_killed(self._settle(launched))
+        except Exception as error:
+            if not self._started.is_set():
+                raise
+            self._ending = self._ending or Ending.failed(error)  # told to whoever waits
+        finally:
+            self.launched = None
+            self._leave()
+        await serving
+
+    async def _serve(self) -> None:
+        """Let others ask for it until it is over, and hear how. Without that, its owner still can."""
+        try:
+            async with self._serving():
+                await self.gone()
+        except FirkinError as error:
+            event("container.unserved", container=self.record.id, error=error)
+
+    def _begin(self, launched: Launched) -> None:
+        machine = launched.machine
+        self.state = Running(
+            pid=machine.pid,
+            started_ns=time.time_ns(),
+            accelerator=machine.accelerator,
+            ports=machine.ports,
+            proc=launched.process.proc,
+        )
+        self.record.set_running(self.state)
+        self.launched = launched
+        self._started.set()
+
+    async def _live(self, launched: Launched) -> Ending:
+        """Serve it until it ends or is to end. Raises what a subscriber of events raises."""
+        ending = await self._unless_killed(self._attend(launched))
+        return KILLED if ending is None else ending
+
+    async def _unless_killed(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` returns; None where a kill came first."""
+        working = asyncio.create_task(work)
+        killed = asyncio.create_task(self._kill.wait())
+        try:
+            await asyncio.wait((working, killed), return_when=asyncio.FIRST_COMPLETED)
+            if self._has_exited():
+                await asyncio.wait((working,), timeout=LAST_BYTES_PATIENCE_S)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+            killed.cancel()
+            await asyncio.wait((working, killed))
+
+    def _has_exited(self) -> bool:
+        """Whether its process has ended by itself, so that only its last bytes are on their way."""
+        return self.launched is not None and self.launched.process.exit is not None
+
+    async def _attend(self, launched: Launched) -> Ending:
+        """Pump its output until the process has ended and everything that it wrote is in the log."""
+        process = launched.process
+        pumps = (self.stdout.pump(process.stdout), self.stderr.pump(process.stderr))
+        tasks = [asyncio.create_task(work) for work in (process.wait(), *pumps)]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            errors = [error for task in tasks if task.done() and (error := task.exception())]
+            if not errors:
+                return Ending(await process.wait())
+            if isinstance(errors[0], MachineDied):
+                await asyncio.wait(tasks, timeout=LAST_BYTES_PATIENCE_S)
+                return Ending.failed(await launched.death())
+            return Ending.failed(errors[0])
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    def _conclude(self, ending: Ending) -> None:
+        """Put its end on record, once."""
+        if isinstance(self.state, Running):
+            self.state = Exited(
+                status=ending.status,
+                started_ns=self.state.started_ns,
+                finished_ns=time.time_ns(),
+                reason=ending.reason,
+            )
+            event("container.exited", container=self.record.id, name=self._name, status=ending.status.status)
+            if not self._removing:
+                self.record.set_exited(self.state)
+
+    async def _settle(self, launched: Launched) -> None:
+        """Let the machine write down what the container wrote, when that is to be kept."""
+        if self._removing or self._ending is None or not self._ending.orderly:
+            return
+        with stage("machine.stop", machine=self._name), suppress(FirkinError, TimeoutError):
+            async with asyncio.timeout(SYNC_PATIENCE_S):
+                await launched.client.poweroff(sync=True)
+                await launched.machine.wait()
+
+    def _leave(self) -> None:
+        """Leave nothing behind but the record, where that is to stay. Never raises."""
+        if self._ending is None and self._started.is_set():
+            self._ending = KILLED
+        error = None if self._ending is None else self._ending.error
+        for outlet in (self.stdout, self.stderr):
+            outlet.end(error)
+        self._transcript.finish()
+        shutil.rmtree(self.record.paths.container_run_dir(self.record.id), ignore_errors=True)
+        try:
+            if self._removing or not self._started.is_set():
+                self.record.remove()
+            elif self._ending is not None:
+                self._conclude(self._ending)
+        except FirkinError as failed:
+            event("container.left", container=self.record.id, error=failed)  # the next run tidies
+        finally:
+            self._lock.close()
+            self._over.set()
+
+    def _outlets(self, first: FirstByte) -> tuple[Outlet, Outlet]:
+        def outlet(stream: Stream) -> Outlet:
+            transcript = self._transcript
+            return Outlet(
+                write=partial(transcript.append, stream),
+                history=partial(transcript.history, stream),
+                first=first,
+            )
+
+        return outlet("stdout"), outlet("stderr")

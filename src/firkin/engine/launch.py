@@ -1,0 +1,168 @@
+"""Launch: from a container's record to its first process running in a machine of its own.
+
+    boot     overlay disk, VMM started                     a fork of a template will take its place
+    start    SYNC and one batch, written before the guest is up; one round trip until the process runs
+
+The rule: the VMM is the first thing that is started, and what can be got ready while the guest boots is got
+ready then.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from firkin.container.record import Record, Running
+from firkin.container.spec import ContainerSpec
+from firkin.engine.deadline import within
+from firkin.engine.transcript import Transcript
+from firkin.errors import AgentError, MachineDied
+from firkin.events import span
+from firkin.machine.qcow2 import create_overlay
+from firkin.machine.qemu.exit import death
+from firkin.machine.qemu.machine import Machine
+from firkin.machine.spec import Disk, MachineSpec
+from firkin.machine.start import Lifetime, adopt, boot
+from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.agent.client import AgentClient
+    from firkin.agent.process import RemoteProcess
+
+RESUME_PATIENCE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A machine, the client of its agent, and the container's first process."""
+
+    machine: Machine
+    client: AgentClient
+    process: RemoteProcess
+
+    async def death(self) -> MachineDied:
+        """Why the machine is gone, once it is."""
+        return death(self.machine.name, await self.machine.stop())
+
+
+@asynccontextmanager
+async def launch(
+    record: Record, spec: ContainerSpec, image_path: Path, *, settings: Settings, lifetime: Lifetime
+) -> AsyncIterator[Launched]:
+    """The container of `record` with its process started, its disk over `image_path`.
+
+    The machine ends with the block, whatever its lifetime, unless this process dies in it. Raises what
+    machine.boot and AgentClient.start raise; then no process is left.
+    """
+    async with AsyncExitStack() as stack:
+        machine = await _booted(stack, record, spec, image_path, settings, lifetime)
+        from firkin.agent.client import AgentClient  # imported while the guest boots
+
+        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        process = await _started(machine, client, spec)
+        yield Launched(machine, client, process)
+
+
+@asynccontextmanager
+async def resume(
+    record: Record, spec: ContainerSpec, state: Running, transcript: Transcript
+) -> AsyncIterator[Launched]:
+    """The running container of a dead owner: its output goes on where `transcript` ends.
+
+    The machine ends with the block. Raises MachineDied where it is gone, AgentError where it is not the one
+    that was left, Timeout where its agent does not answer.
+    """
+    from firkin.agent.client import AgentClient
+
+    machine = adopt(
+        spec.name,
+        pid=state.pid,
+        accelerator="kvm" if state.accelerator == "kvm" else "tcg",
+        ports=state.ports,
+        dir=record.dir,
+        run_dir=record.paths.container_run_dir(record.id),
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(machine.stop)
+        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
+            await client.start(resume=True)
+        process = client.processes.get(state.proc)
+        if process is None:
+            raise AgentError(f"machine {spec.name!r} does not know its container's process")
+        process.resume(stdout_offset=transcript.offset("stdout"), stderr_offset=transcript.offset("stderr"))
+        yield Launched(machine, client, process)
+
+
+async def _booted(
+    stack: AsyncExitStack,
+    record: Record,
+    spec: ContainerSpec,
+    image_path: Path,
+    settings: Settings,
+    lifetime: Lifetime,
+) -> Machine:
+    create_overlay(record.disk_path, image_path, spec.disk_bytes)
+    with record.hold_alive() as alive:
+        machine = await stack.enter_async_context(
+            boot(
+                machine_spec(spec, record.disk_path, image_path, settings),
+                settings=settings,
+                dir=record.dir,
+                run_dir=record.paths.container_run_dir(record.id),
+                lifetime=lifetime,
+                alive_fd=alive.fd,
+            )
+        )
+    stack.push_async_callback(machine.stop)
+    return machine
+
+
+async def _started(machine: Machine, client: AgentClient, spec: ContainerSpec) -> RemoteProcess:
+    """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
+    from firkin.engine import batch
+    from firkin.network.guest import guest_ops
+
+    guest = guest_ops(spec.network)
+    process = client.register(batch.spawn_op(spec.id, spec.process), stdin=spec.process.stdin)
+    assert process.op is not None
+    single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
+    ops = (
+        *batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)),
+        *guest.ops,
+        batch.container_op(spec, guest, single_files),
+        process.op,
+    )
+    begin_ns = time.monotonic_ns()
+    hello = await machine.booted(client.start(ops))
+    _tell(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
+    return process
+
+
+def _tell(spec: ContainerSpec, begin_ns: int, greeted_ns: int, *, agent_ns: int) -> None:
+    """Tell the stages of a start, which the agent's greeting makes known. Its word moves no other stage."""
+    agent_at_ns = min(max(greeted_ns - agent_ns, begin_ns), greeted_ns)
+    span("machine.kernel", begin_ns, agent_at_ns, machine=spec.name)
+    span("machine.agent", agent_at_ns, greeted_ns, machine=spec.name)
+    span("container.start", greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)
+
+
+def machine_spec(spec: ContainerSpec, disk_path: Path, image_path: Path, settings: Settings) -> MachineSpec:
+    """The machine that `spec` needs."""
+    from firkin.engine.batch import shares
+
+    return MachineSpec(
+        name=spec.name,
+        cpus=spec.cpus,
+        memory_bytes=spec.memory_bytes,
+        disks=(Disk(path=disk_path, format="qcow2", backing=image_path),),
+        shares=shares(spec),
+        network=spec.network,
+        ports=spec.ports,
+        boot_timeout_s=settings.boot_timeout_s,
+    )

@@ -1,0 +1,216 @@
+"""OwnedContainer: a container whose machine this process keeps, with everything that a Container shows."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from firkin.container.locks import Lock
+from firkin.container.log import LogRecord
+from firkin.container.record import Record, Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.engine.attached import AttachedProcess
+from firkin.engine.keeper import Keeper
+from firkin.engine.launch import Launched, launch, resume
+from firkin.engine.options import ExecOptions
+from firkin.engine.transcript import Transcript
+from firkin.errors import FirkinError, MachineDied, WrongState
+from firkin.machine.start import Lifetime
+from firkin.process.protocol import Process
+from firkin.process.spec import ExitStatus
+from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.wire.messages import ProcessRow
+
+KILL_PATIENCE_S = 5.0
+REQUEST_PATIENCE_S = 5.0
+
+
+class OwnedContainer:
+    """A container of this process (see engine.container.Container). Made by create() or adopt()."""
+
+    def __init__(
+        self,
+        record: Record,
+        lock: Lock,
+        opening: Callable[[ContainerSpec, Transcript], AbstractAsyncContextManager[Launched]],
+    ) -> None:
+        self.spec = record.spec()
+        transcript = Transcript(record.log_path)
+        launched = opening(self.spec, transcript)
+        self._keeper = Keeper(record, lock, self.spec, launched, transcript, self._serving)
+
+    @classmethod
+    def create(
+        cls, record: Record, lock: Lock, image_path: Path, *, settings: Settings, lifetime: Lifetime
+    ) -> OwnedContainer:
+        """A container that start() will start: that of `record`, which this process owns by `lock`.
+
+        From here on the lock is the container's. Raises StorageFull.
+        """
+
+        def opening(spec: ContainerSpec, _: Transcript) -> AbstractAsyncContextManager[Launched]:
+            return launch(record, spec, image_path, settings=settings, lifetime=lifetime)
+
+        return cls(record, lock, opening)
+
+    @classmethod
+    def adopt(cls, record: Record, lock: Lock, state: Running) -> OwnedContainer:
+        """A running container that start() will take over from a dead owner, with all of its output."""
+
+        def opening(spec: ContainerSpec, transcript: Transcript) -> AbstractAsyncContextManager[Launched]:
+            return resume(record, spec, state, transcript)
+
+        return cls(record, lock, opening)
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self.spec.id
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def state(self) -> State:
+        """As it is now; it outlives the record of one that removed itself."""
+        return self._keeper.state
+
+    async def start(self) -> None:
+        """Start it; its process runs when this returns. When this raises, nothing is left of it."""
+        await self._keeper.start()
+
+    async def close(self, *, remove: bool = False) -> None:
+        """End it at once, whatever it does; gone when this returns. With `remove` its record goes too."""
+        await self._keeper.close(remove=remove)
+
+    async def finished(self) -> None:
+        """Wait until it is gone, and whoever asked from another process knows how it ended."""
+        await self._keeper.finished()
+
+    async def attach(self, *, stdin: bool = False, replay: bool = False) -> Process:
+        """Its first process; with `replay` also what it wrote before. Legal after its end, too."""
+        launched = self._keeper.launched
+        return AttachedProcess(
+            _Ended(self.name) if launched is None else launched.process,
+            stdin=launched.process.stdin if stdin and launched is not None else None,
+            stdout=self._keeper.stdout.tap(replay=replay),
+            stderr=self._keeper.stderr.tap(replay=replay),
+            ended=self._process_ended,
+        )
+
+    async def exec(self, options: ExecOptions) -> Process:
+        """Start one more process in it. Raises as the agent refuses it, WrongState after the end."""
+        from firkin.engine.batch import spawn_op
+        from firkin.engine.resolve import exec_process
+        from firkin.engine.spawned import SpawnedProcess
+
+        process = exec_process(options, self.spec.process)
+        client = self._keeper.running().client
+        return SpawnedProcess(
+            await client.spawn(spawn_op(self.id, process), stdin=process.stdin), self._keeper.chores
+        )
+
+    async def stop(self, timeout_s: float | None = None) -> None:
+        """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""
+        patience_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
+        if patience_s > 0:
+            await self._send(self.spec.stop_signal)
+            if await self._ends_within(patience_s):
+                return
+        await self._send(signal.SIGKILL)
+        if not await self._ends_within(KILL_PATIENCE_S):
+            await self.close()
+
+    async def kill(self, number: int) -> None:
+        """Send signal `number` to its first process. Raises WrongState where it has ended."""
+        await self._keeper.running().process.signal(number)
+
+    async def wait(self) -> ExitStatus:
+        """How its first process ended, once nothing of the machine is left. Raises MachineDied."""
+        return await self._keeper.ended()
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Delete it with all that it wrote. Raises WrongState where it runs and `force` is not given."""
+        if self._keeper.launched is not None and not force:
+            raise WrongState(
+                f"container {self.name!r} is running", hint=f"`firkin rm -f {self.name}`, or stop it first"
+            )
+        if not self._keeper.over:
+            await self.close(remove=True)
+        else:
+            self._keeper.discard()
+
+    async def logs(
+        self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None
+    ) -> AsyncIterator[LogRecord]:
+        """What its first process wrote; with `follow` until the container has ended."""
+        from firkin.container import logs
+
+        path = self._keeper.record.log_path
+        if not follow:
+            for record in logs.read(path, tail=tail, since_ns=since_ns):
+                yield record
+            return
+        async for record in logs.follow(path, lambda: self._keeper.over, tail=tail, since_ns=since_ns):
+            yield record
+
+    async def top(self) -> list[ProcessRow]:
+        """Its processes, by ids as in the container. Raises WrongState where it has ended."""
+        from firkin.wire.messages import ProcessRow, Ps, convert
+
+        answer = await self._keeper.running().client.request(Ps(container=self.id))
+        rows: list[ProcessRow] = convert(answer.get("processes"), list[ProcessRow])
+        return rows
+
+    def inspect(self) -> dict[str, Any]:
+        """Everything that is known of it, ready for JSON."""
+        from firkin.engine.facts import container_facts
+
+        return container_facts(self.spec, self._keeper.state, self._keeper.record)
+
+    def _serving(self) -> AbstractAsyncContextManager[None]:
+        from firkin.engine.control import serve
+
+        return serve(self, self._keeper.record.paths.control_socket_path(self.id))
+
+    async def _send(self, number: int) -> None:
+        """Send a signal to its first process, if that still listens."""
+        if self._keeper.launched is not None:
+            with suppress(FirkinError, TimeoutError):
+                async with asyncio.timeout(REQUEST_PATIENCE_S):
+                    await self._keeper.launched.process.signal(number)
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._keeper.gone()
+        return self._keeper.over
+
+    async def _process_ended(self) -> ExitStatus:
+        """How its process ended, maybe before its machine is gone."""
+        if self._keeper.launched is not None:
+            with suppress(MachineDied):
+                return await self._keeper.launched.process.wait()
+        return await self.wait()
+
+
+class _Ended:
+    """Stands for the first process of a container that has ended."""
+
+    pid = 0
+
+    def __init__(self, name: str) -> None:
+        self._error = WrongState(f"container {name!r} is not running", hint="`firkin ps -a` shows its state")
+
+    async def signal(self, number: int) -> None:
+        raise self._error
+
+    async def resize(self, rows: int, cols: int) -> None:
+        raise self._error

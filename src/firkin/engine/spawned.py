@@ -1,0 +1,90 @@
+"""SpawnedProcess: what exec gives; the agent forgets it once it ended and its output was read or refused.
+
+An agent keeps the record and the unread output of each process until it is told to forget, and has room for
+1,024 of them; so nobody but this object has to remember to tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from firkin.agent.process import RemoteProcess
+from firkin.agent.streams import StreamReceiver, StreamSender
+from firkin.engine.chores import Chores
+from firkin.errors import FirkinError
+from firkin.process.spec import ExitStatus
+from firkin.wire.frames import MAX_DATA_BYTES
+
+
+class SpawnedProcess:
+    """A Process that was started by exec. `chores` are its container's."""
+
+    def __init__(self, process: RemoteProcess, chores: Chores) -> None:
+        self._process = process
+        self.stdout = _Noticed(process.stdout, self._notice)
+        self.stderr = _Noticed(process.stderr, self._notice)
+        self._told = False
+        self._chores = chores
+        chores.start(self._until_ended())
+
+    @property
+    def pid(self) -> int:
+        """Its process id in the machine."""
+        return self._process.pid
+
+    @property
+    def stdin(self) -> StreamSender | None:
+        return self._process.stdin
+
+    async def wait(self) -> ExitStatus:
+        """How it ended, once it did. Raises MachineDied."""
+        return await self._process.wait()
+
+    async def signal(self, number: int) -> None:
+        """Send it signal `number`. Raises AgentError where it has ended."""
+        await self._process.signal(number)
+
+    async def resize(self, rows: int, cols: int) -> None:
+        """Change the size of its terminal."""
+        await self._process.resize(rows, cols)
+
+    async def _until_ended(self) -> None:
+        with suppress(FirkinError):  # the machine ended: there is nobody left to tell
+            await self._process.wait()
+            self._notice()
+
+    def _notice(self) -> None:
+        process = self._process
+        over = process.exit is not None and process.stdout.ended and process.stderr.ended
+        if over and not self._told:
+            self._told = True
+            self._chores.start(self._forget())
+
+    async def _forget(self) -> None:
+        with suppress(FirkinError):
+            await self._process.forget()
+
+
+class _Noticed:
+    """A stream of its process, which is told when the stream has ended."""
+
+    def __init__(self, stream: StreamReceiver, notice: Callable[[], None]) -> None:
+        self._stream = stream
+        self._notice = notice
+
+    @property
+    def ended(self) -> bool:
+        return self._stream.ended
+
+    async def read(self, limit: int = MAX_DATA_BYTES) -> bytes:
+        """The next 1 to `limit` bytes, or b"" at the end. Raises MachineDied."""
+        data = await self._stream.read(limit)
+        if not data:
+            self._notice()
+        return data
+
+    def close(self) -> None:
+        """Read no more. Legal in every state."""
+        self._stream.close()
+        self._notice()

@@ -1,0 +1,53 @@
+"""ContainerSummary: one line of `firkin ps`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from firkin.container.record import Created, Record, Running, State, records
+from firkin.container.spec import ContainerSpec
+from firkin.errors import ContainerNotFound, Corrupt
+from firkin.paths import Paths
+from firkin.process.spec import ProcessSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSummary:
+    """A container: what it is to be, and what it is now.
+
+    Where `problem` is set, its record cannot be read, and nothing but `spec.id` means anything.
+    """
+
+    spec: ContainerSpec
+    state: State
+    problem: str = ""
+
+
+def summaries(paths: Paths, *, all: bool) -> list[ContainerSummary]:
+    """The running containers, with `all` every one, newest first. What cannot be read is listed, too."""
+    found = [summary for record in records(paths) for summary in _summary(record)]
+    listed = [each for each in found if all or each.problem or isinstance(each.state, Running)]
+    return sorted(listed, key=lambda each: each.spec.created_ns, reverse=True)
+
+
+def _summary(record: Record) -> Iterator[ContainerSummary]:
+    try:
+        yield ContainerSummary(record.spec(), record.state())
+    except ContainerNotFound:
+        return  # it was removed while we looked
+    except Corrupt as error:
+        yield ContainerSummary(_unknown(record.id), Created(), problem=str(error))
+
+
+def _unknown(container_id: str) -> ContainerSpec:
+    return ContainerSpec(
+        id=container_id,
+        name="",
+        image="",
+        image_digest="",
+        rootfs_key="",
+        process=ProcessSpec(args=("",)),
+        created_ns=0,
+        hostname="",
+    )

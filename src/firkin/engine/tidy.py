@@ -1,0 +1,68 @@
+"""Tidy: what dead owners left is put on record or removed, by whoever comes next.
+
+Whatever runs has a directory in the run directory, so the next run looks there only: one listdir, and a lock
+to try for each container that runs. After a reboot that directory is gone: then every record is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+
+from firkin.container import names, record
+from firkin.container.record import Created, Exited, Record
+from firkin.errors import FirkinError, InUse
+from firkin.events import event
+from firkin.paths import Paths
+
+HANDOVER_NS = 60 * 10**9
+"""How long a new container may be without an owner, on its way from whoever made it to the supervisor."""
+
+
+def tidy_running(paths: Paths) -> None:
+    """Tidy what has a run directory and neither owner nor machine. Raises nothing; costs little."""
+    try:
+        run_dirs = os.listdir(paths.run / "c")
+    except FileNotFoundError:
+        return tidy_all(paths)
+    except OSError:
+        return
+    known = {each[:12]: each for each in names.ids(paths)} if run_dirs else {}
+    for name in run_dirs:
+        if name in known:
+            _tidy(Record(paths, known[name]))
+        else:
+            shutil.rmtree(paths.run / "c" / name, ignore_errors=True)
+
+
+def tidy_all(paths: Paths) -> None:
+    """Tidy every container that nobody owns and whose machine is gone, and what was left half made."""
+    record.sweep(paths)
+    for found in record.records(paths):
+        _tidy(found)
+
+
+def _tidy(found: Record) -> None:
+    """Tidy one container, unless somebody owns it or its machine runs."""
+    try:
+        with found.own():
+            if not found.is_alive():
+                _bury(found)
+    except InUse:
+        return  # its owner is at it
+    except FirkinError as error:  # seen by whoever lists or removes it
+        event("container.untidy", container=found.id, error=error)
+
+
+def _bury(found: Record) -> None:
+    """Its owner and its machine are gone: remove it, or put its end on record."""
+    spec, state = found.spec(), found.state()
+    if isinstance(state, Created) and time.time_ns() - spec.created_ns < HANDOVER_NS:
+        return  # somebody is about to own it
+    shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
+    if spec.auto_remove or isinstance(state, Created):
+        found.remove()
+    elif isinstance(state, Exited):
+        found.set_exited(state)
+    event("container.tidied", container=found.id, name=spec.name)
