@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from firkin.archive.header import BLOCK_BYTES
 from firkin.errors import Corrupt
@@ -30,32 +30,31 @@ class Chunks:
             return None
         return self.take(BLOCK_BYTES)
 
-    def pieces(self, length: int) -> Iterator[memoryview]:
-        """The next `length` bytes without copying, in pieces that stay valid while they are referred to."""
-        while length:
-            at = self._at
-            if at == self._end:
-                if not self._advance():
-                    raise Corrupt(
-                        "a tar archive ends in the middle of an entry", hint="it was truncated: get it again"
-                    )
-                at = 0
-            piece = self._view[at : at + length]
-            taken = len(piece)
-            self._at = at + taken
-            length -= taken
-            yield piece
+    def piece(self, limit: int) -> memoryview:
+        """At least one and at most `limit` bytes without copying, valid while they are referred to.
+
+        Raises Corrupt at the end of the stream.
+        """
+        if self._at == self._end and not self._advance():
+            raise Corrupt(
+                "a tar archive ends in the middle of an entry", hint="it was truncated: get it again"
+            )
+        piece = self._view[self._at : self._at + limit]
+        self._at += len(piece)
+        return piece
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes, copied together."""
-        return b"".join(self.pieces(length))
+        pieces = []
+        while length:
+            pieces.append(self.piece(length))
+            length -= len(pieces[-1])
+        return b"".join(pieces)
 
     def skip(self, length: int) -> None:
-        if length <= self._end - self._at:
-            self._at += length
-        else:
-            for _ in self.pieces(length):
-                pass
+        while length > self._end - self._at:
+            length -= len(self.piece(length))
+        self._at += length
 
     def drain(self) -> None:
         """Read the stream to its end: what follows an archive belongs to its digest, though to no entry."""

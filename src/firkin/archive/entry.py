@@ -29,9 +29,9 @@ class Entry:
     size: int
     mtime_ns: int
     link: bytes
-    major: int
-    minor: int
-    atime_ns: int | None
-    ctime_ns: int | None
-    xattrs: dict[bytes, bytes] | None
-    sparse: tuple[tuple[int, int], ...] | None
+    major: int = 0
+    minor: int = 0
+    atime_ns: int | None = None
+    ctime_ns: int | None = None
+    xattrs: dict[bytes, bytes] | None = None
+    sparse: tuple[tuple[int, int], ...] | None = None

@@ -5,8 +5,8 @@
         for piece in reader.content():  # memoryviews into the chunks; what is not taken is skipped
             ...
 
-It holds one chunk at a time, at most PAX_LIMIT_BYTES of headers, and nothing that grows with the archive.
-Two zero blocks end an archive, and so does the end of the stream between two entries.
+It holds one chunk at a time, at most PAX_LIMIT_BYTES of headers, and nothing that grows with the archive. Two
+zero blocks end an archive, and so does the end of the stream between two entries.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterable, Iterator
 
-from firkin.archive import pax, sparse
+from firkin.archive import header, pax, sparse
 from firkin.archive.chunks import Chunks
 from firkin.archive.entry import HARD_LINK, PATH_LIMIT, Entry
-from firkin.archive.header import BLOCK_BYTES, END, Header, decode
+from firkin.archive.header import BLOCK_BYTES, END
 from firkin.errors import Corrupt
 
 _KINDS = {
@@ -57,20 +57,22 @@ class TarReader:
         self._globals: dict[bytes, bytes] = {}
 
     def __iter__(self) -> Iterator[Entry]:
-        next_block = self._chunks.block
+        next_block, skip = self._chunks.block, self._chunks.skip
         extensions = None
         while (block := next_block()) is not None:
             if block == END:
                 if next_block() in (END, None):
                     break
-                raise Corrupt("tar archive has a lone zero block between its entries")
-            header = decode(block)
-            if header.kind in _EXTENSIONS:
+                raise Corrupt("a tar archive has a lone zero block between its entries")
+            header.check(block)
+            flag = header.type_flag(block)
+            if flag in _EXTENSIONS:
                 extensions = extensions or _Extensions()
-                self._extend(extensions, header)
+                self._extend(extensions, block, flag)
             else:
-                yield self._entry(header, block, extensions)
-                self._skip_content()
+                yield self._entry(block, flag, extensions)
+                skip(self._content_left + self._padding)
+                self._content_left = 0
                 extensions = None
         self._chunks.drain()
 
@@ -79,20 +81,17 @@ class TarReader:
 
         Of a sparse file these are its data regions, one after the other.
         """
-        length, self._content_left = self._content_left, 0
-        return self._chunks.pieces(length)
+        while left := self._content_left:
+            piece = self._chunks.piece(left)
+            self._content_left = left - len(piece)
+            yield piece
 
-    def _skip_content(self) -> None:
-        """To the next header. Whoever asked for content() must have taken all of it."""
-        self._chunks.skip(self._content_left + self._padding)
-
-    def _extend(self, extensions: _Extensions, header: Header) -> None:
-        if header.size > pax.PAX_LIMIT_BYTES:
-            raise Corrupt(
-                f"tar has an extended header of {header.size} bytes, more than {pax.PAX_LIMIT_BYTES}"
-            )
-        content = self._chunks.take(header.size + -header.size % BLOCK_BYTES)[: header.size]
-        match header.kind:
+    def _extend(self, extensions: _Extensions, block: bytes, flag: bytes) -> None:
+        size = header.size(block)
+        if size > pax.PAX_LIMIT_BYTES:
+            raise Corrupt(f"a tar has an extended header of {size} bytes, more than {pax.PAX_LIMIT_BYTES}")
+        content = self._chunks.take(size + -size % BLOCK_BYTES)[:size]
+        match flag:
             case b"x" | b"X":
                 extensions.records += pax.decode(content)
             case b"L":
@@ -101,46 +100,25 @@ class TarReader:
                 extensions.link = content.partition(b"\0")[0]
             case b"g":
                 self._globals |= pax.decode(content)
-        held = sum(len(key) + len(value) for key, value in [*self._globals.items(), *extensions.records])
+        held = sum(len(key) + len(value) for key, value in self._records(extensions))
         if held > pax.PAX_LIMIT_BYTES:
             raise Corrupt(
-                f"tar has pax headers of more than {pax.PAX_LIMIT_BYTES} bytes in front of an entry"
+                f"a tar has more than {pax.PAX_LIMIT_BYTES} bytes of pax headers in front of an entry"
             )
 
-    def _entry(self, header: Header, block: bytes, extensions: _Extensions | None) -> Entry:
-        path, mode, uid, gid, size, mtime, flag, link, major, minor = header
-        kind = _KINDS.get(flag)
-        if kind is None:
-            raise Corrupt(f"tar entry {path!r} is of unknown type {flag!r}")
-        entry = Entry(
-            path,
-            kind,
-            mode,
-            uid,
-            gid,
-            size,
-            mtime * 1_000_000_000,
-            link,
-            major,
-            minor,
-            None,
-            None,
-            None,
-            None,
-        )
-        records: pax.Records = []
-        if extensions is not None or self._globals:
-            extensions = extensions or _Extensions()
-            entry.path = extensions.name or path
-            entry.link = extensions.link or link
-            records = [*self._globals.items(), *extensions.records]
-            _overrule(entry, header, records)
-        self._content(entry, block, flag, records)
-        _check(entry)
-        return entry
+    def _records(self, extensions: _Extensions | None) -> pax.Records:
+        """The pax records that apply to an entry, later ones overruling."""
+        own = extensions.records if extensions is not None else []
+        return [*self._globals.items(), *own] if self._globals else own
 
-    def _content(self, entry: Entry, block: bytes, flag: bytes, records: pax.Records) -> None:
-        """Settle what the entry holds in the archive: nothing, its bytes, or the regions of a sparse file."""
+    def _entry(self, block: bytes, flag: bytes, extensions: _Extensions | None) -> Entry:
+        entry = _plain(block, flag)
+        records = self._records(extensions)
+        if extensions is not None:
+            entry.path = extensions.name or entry.path
+            entry.link = extensions.link or entry.link
+        if records:
+            _overrule(entry, block, records)
         if entry.kind == stat.S_IFREG and entry.path[-1:] == b"/":
             entry.kind = stat.S_IFDIR  # how tar wrote directories before there was a type for them
         if entry.kind != stat.S_IFREG:
@@ -156,34 +134,52 @@ class TarReader:
             entry.sparse = sparse.checked(regions, entry.size, held)
         self._content_left = held
         self._padding = -held % BLOCK_BYTES
+        _check(entry)
+        return entry
 
 
-def _overrule(entry: Entry, header: Header, records: pax.Records) -> None:
+def _plain(block: bytes, flag: bytes) -> Entry:
+    """The entry as its own header describes it."""
+    path = header.name(block)
+    kind = _KINDS.get(flag)
+    if kind is None:
+        raise Corrupt(f"tar entry {path!r} is of unknown type {flag!r}")
+    mode, uid, gid = header.mode_and_owner(block)
+    mtime_ns = header.mtime(block) * 1_000_000_000
+    entry = Entry(path, kind, mode, uid, gid, header.size(block), mtime_ns, header.link(block))
+    if kind in (stat.S_IFCHR, stat.S_IFBLK):
+        entry.major, entry.minor = header.device(block)
+    return entry
+
+
+def _overrule(entry: Entry, block: bytes, records: pax.Records) -> None:
+    """Let pax records have their way; an empty value gives the header its say again."""
     for keyword, value in records:
         match keyword:
-            case b"path":
-                entry.path = value or header.name
-            case b"linkpath":
-                entry.link = value or header.link
             case b"mtime":
-                entry.mtime_ns = pax.time_ns(value) if value else header.mtime * 1_000_000_000
+                entry.mtime_ns = pax.time_ns(value) if value else header.mtime(block) * 1_000_000_000
             case b"atime":
                 entry.atime_ns = pax.time_ns(value) if value else None
             case b"ctime":
                 entry.ctime_ns = pax.time_ns(value) if value else None
+            case b"path":
+                entry.path = value or header.name(block)
+            case b"linkpath":
+                entry.link = value or header.link(block)
             case b"size":
-                entry.size = pax.number(value) if value else header.size
+                entry.size = pax.number(value) if value else header.size(block)
             case b"uid":
-                entry.uid = pax.number(value) if value else header.uid
+                entry.uid = pax.number(value) if value else header.mode_and_owner(block)[1]
             case b"gid":
-                entry.gid = pax.number(value) if value else header.gid
+                entry.gid = pax.number(value) if value else header.mode_and_owner(block)[2]
             case b"SCHILY.devmajor":
-                entry.major = pax.number(value) if value else header.major
+                entry.major = pax.number(value) if value else header.device(block)[0]
             case b"SCHILY.devminor":
-                entry.minor = pax.number(value) if value else header.minor
+                entry.minor = pax.number(value) if value else header.device(block)[1]
             case _:
                 if (pair := pax.xattr(keyword, value)) is not None:
-                    entry.xattrs = {**(entry.xattrs or {}), pair[0]: pair[1]}
+                    entry.xattrs = entry.xattrs or {}
+                    entry.xattrs[pair[0]] = pair[1]
 
 
 def _check(entry: Entry) -> None:

@@ -39,14 +39,10 @@ def blocks(names: Names, own: int, parent: int, state: int, seed: Seed) -> tuple
 
     `own` and `parent` are inode numbers, `state` the directory's checksum state. Raises StorageFull.
     """
-    if _DOTS_BYTES + sum(_entry_bytes(name) for name, _, _ in names) <= _LIST_BYTES:
+    if _DOTS_BYTES + sum([len(name) + 11 & ~3 for name, _, _ in names]) <= _LIST_BYTES:
         dots = [(b".", own, _DIRECTORY_TYPE), (b"..", parent, _DIRECTORY_TYPE)]
         return [_list_block([*dots, *names], state)], False
     return _tree(names, own, parent, state, seed), True
-
-
-def _entry_bytes(name: bytes) -> int:
-    return 8 + len(name) + 3 & ~3
 
 
 def _list_block(names: Iterable[tuple[bytes, int, int]], state: int) -> bytes:
@@ -55,7 +51,7 @@ def _list_block(names: Iterable[tuple[bytes, int, int]], state: int) -> bytes:
     at = last = 0
     for name, number, file_type in names:
         length = len(name)
-        last, size = at, 8 + length + 3 & ~3
+        last, size = at, length + 11 & ~3  # 8 bytes in front of the name; entries are aligned to 4
         pack(block, at, number, size, length, file_type)
         block[at + 8 : at + 8 + length] = name
         at += size
@@ -96,7 +92,7 @@ def _leaves(names: Names, seed: Seed) -> list[tuple[int, list[tuple[bytes, int, 
     leaves: list[tuple[int, list[tuple[bytes, int, int]]]] = []
     room, previous = 0, -1
     for value, entry in hashed:
-        size = _entry_bytes(entry[0])
+        size = len(entry[0]) + 11 & ~3
         if size > room:
             leaves.append((value | (value == previous), []))
             room = _LIST_BYTES

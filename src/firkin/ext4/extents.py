@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from firkin.ext4.checksum import extend, stored
 from firkin.ext4.layout import BLOCK_BYTES
 from firkin.ext4.node import Mapping
-from firkin.ext4.space import LONGEST_EXTENT, Extent
+from firkin.ext4.space import Extent
 
 _MAGIC = 0xF30A
 _HEADER = struct.Struct("<HHHHI")
@@ -36,17 +36,17 @@ def mapped(extents: Sequence[Extent], first: int = 0) -> list[Mapping]:
     return mappings
 
 
+def root_of_one(mapping: Mapping) -> bytes:
+    """i_block of an inode with this one mapping."""
+    logical, start, count = mapping
+    return _ONE_LEAF.pack(_MAGIC, 1, _ROOT_ENTRIES, 0, 0, logical, count, start >> 32, start & 0xFFFFFFFF)
+
+
 def root(mappings: Sequence[Mapping], state: int, put_block: PutBlock) -> tuple[bytes, int]:
     """i_block of an inode with these mappings, and how many tree blocks were put beside it.
 
     `state` is the inode's checksum state.
     """
-    if len(mappings) == 1:
-        logical, start, count = mappings[0]
-        assert count <= LONGEST_EXTENT
-        return _ONE_LEAF.pack(
-            _MAGIC, 1, _ROOT_ENTRIES, 0, 0, logical, count, start >> 32, start & 0xFFFFFFFF
-        ), 0
     entries = [
         (logical, _LEAF.pack(logical, count, at >> 32, at & 0xFFFFFFFF)) for logical, at, count in mappings
     ]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from firkin.errors import Corrupt, StorageFull
 from firkin.ext4 import directory, extents, inode, xattr
 from firkin.ext4.checksum import inode_state
+from firkin.ext4.inode import Content
 from firkin.ext4.layout import BLOCK_BYTES, FIRST_INODE, INODE_BYTES, Layout
 from firkin.ext4.node import Directory, File, Mapping, Node, Special, Symlink
 from firkin.ext4.space import Extent, Space
@@ -26,6 +26,7 @@ Put = Callable[[int, bytes], None]
 _ROOT = 2
 _LINKS_LIMIT = 65000
 _FAST_SYMLINK_BYTES = 60
+_TYPE_MASK = 0o170000
 _FILE_TYPES = {
     stat.S_IFREG: 1,
     stat.S_IFDIR: 2,
@@ -97,78 +98,68 @@ def _numbered(root: Directory) -> tuple[list[Node], dict[int, int]]:
     return nodes, parents
 
 
-@dataclass(slots=True)
 class _Encoder:
     """Puts the blocks that nodes need, and encodes their inodes."""
 
-    space: Space
-    identity: Identity
-    put: Put
-    parents: dict[int, int]
+    def __init__(self, space: Space, identity: Identity, put: Put, parents: dict[int, int]) -> None:
+        self._space, self._image_put, self._parents = space, put, parents
+        self._seed, self._directory_seed = identity.checksum_seed, identity.directory_seed
 
     def inode(self, node: Node) -> bytes:
-        state = inode_state(self.identity.checksum_seed, node.number)
-        flags, size, content, blocks = self._content(node, state)
-        attributes, attribute_block = self._attributes(node)
-        return inode.encode(
-            node,
-            state,
-            size=size,
-            blocks=blocks + bool(attribute_block),
-            flags=flags,
-            content=content,
-            attributes=attributes,
-            attribute_block=attribute_block,
-        )
+        attributes, attribute_block = self._attributes(node) if node.xattrs else (b"", 0)
+        return inode.encode(node, self._content(node), attributes, attribute_block, self._seed)
 
-    def _content(self, node: Node, state: int) -> tuple[int, int, bytes, int]:
-        """Flags, size, i_block, and the number of blocks behind it."""
-        match node:
-            case File():
-                return (
-                    self._mapped(node.mappings, node.size, state)
-                    if node.mappings
-                    else self._no_blocks(node.size)
-                )
-            case Directory():
-                return self._directory(node, state)
-            case Symlink() if len(node.target) < _FAST_SYMLINK_BYTES:
-                return 0, len(node.target), node.target, 0
-            case Symlink():
-                mappings = extents.mapped(self._put_blocks([node.target.ljust(BLOCK_BYTES, b"\0")]))
-                return self._mapped(mappings, len(node.target), state)
-            case Special():
-                return 0, 0, inode.device(node.major, node.minor), 0
-        raise AssertionError(node)
+    def _content(self, node: Node) -> Content:
+        if isinstance(node, File):
+            return self._mapped(node.mappings, node.size, node.number)
+        if isinstance(node, Directory):
+            return self._directory(node)
+        if isinstance(node, Symlink):
+            target = node.target
+            if len(target) < _FAST_SYMLINK_BYTES:
+                return Content(0, len(target), target, 0)
+            mappings = extents.mapped(self._put_blocks([target.ljust(BLOCK_BYTES, b"\0")]))
+            return self._mapped(mappings, len(target), node.number)
+        assert isinstance(node, Special)
+        return Content(0, 0, inode.device(node.major, node.minor), 0)
 
-    def _no_blocks(self, size: int) -> tuple[int, int, bytes, int]:
-        return inode.EXTENTS_FLAG, size, extents.EMPTY_ROOT, 0
+    def _mapped(self, mappings: list[Mapping], size: int, number: int) -> Content:
+        if not mappings:
+            return Content(inode.EXTENTS_FLAG, size, extents.EMPTY_ROOT, 0)
+        if len(mappings) == 1:
+            return Content(inode.EXTENTS_FLAG, size, extents.root_of_one(mappings[0]), mappings[0][2])
+        root, tree_blocks = extents.root(mappings, inode_state(self._seed, number), self._put_block)
+        return Content(inode.EXTENTS_FLAG, size, root, tree_blocks + sum(count for _, _, count in mappings))
 
-    def _mapped(self, mappings: list[Mapping], size: int, state: int) -> tuple[int, int, bytes, int]:
-        content, tree_blocks = extents.root(mappings, state, self._put_block)
-        return inode.EXTENTS_FLAG, size, content, tree_blocks + sum(count for _, _, count in mappings)
-
-    def _directory(self, node: Directory, state: int) -> tuple[int, int, bytes, int]:
+    def _directory(self, node: Directory) -> Content:
         names = [
-            (name, child.number, _FILE_TYPES[child.mode & 0o170000]) for name, child in node.children.items()
+            (name, child.number, _FILE_TYPES[child.mode & _TYPE_MASK])
+            for name, child in node.children.items()
         ]
-        seed = self.identity.directory_seed
-        contents, indexed = directory.blocks(names, node.number, self.parents[node.number], state, seed)
-        mappings = extents.mapped(self._put_blocks(contents))
-        flags, size, content, blocks = self._mapped(mappings, len(contents) * BLOCK_BYTES, state)
-        return flags | (inode.INDEX_FLAG if indexed else 0), size, content, blocks
+        state = inode_state(self._seed, node.number)
+        parent = self._parents[node.number]
+        blocks, indexed = directory.blocks(names, node.number, parent, state, self._directory_seed)
+        content = self._mapped(
+            extents.mapped(self._put_blocks(blocks)), len(blocks) * BLOCK_BYTES, node.number
+        )
+        content.flags |= inode.INDEX_FLAG if indexed else 0
+        return content
 
     def _attributes(self, node: Node) -> tuple[bytes, int]:
-        if not node.xattrs or not (found := xattr.attributes(node.xattrs)):
+        """The inode's tail, and the number of its attribute block or 0."""
+        if not (found := xattr.attributes(node.xattrs or {})):
             return b"", 0
         if (inside := xattr.in_inode(found)) is not None:
             return inside, 0
-        ((number, _),) = self.space.allocate(1)
-        self._put(number, xattr.block(found, number, self.identity.checksum_seed))
+        ((number, _),) = self._space.allocate(1)
+        self._put(number, xattr.block(found, number, self._seed))
         return b"", number
 
     def _put_blocks(self, contents: list[bytes]) -> list[Extent]:
-        given = self.space.allocate(len(contents))
+        given = self._space.allocate(len(contents))
+        if len(contents) == 1:
+            self._put(given[0][0], contents[0])
+            return given
         numbers = [start + at for start, count in given for at in range(count)]
         for number, content in zip(numbers, contents, strict=True):
             self._put(number, content)
@@ -178,8 +169,8 @@ class _Encoder:
         return self._put_blocks([content])[0][0]
 
     def _put(self, number: int, content: bytes) -> None:
-        if not self.space.missing_blocks:
-            self.put(number * BLOCK_BYTES, content)
+        if not self._space.missing_blocks:
+            self._image_put(number * BLOCK_BYTES, content)
 
 
 def _write_inodes(layout: Layout, inodes: list[bytes], put: Put) -> None:

@@ -23,6 +23,8 @@ Buffer = bytes | memoryview
 _DEPTH = 8
 _BATCH_BYTES = 1 << 20
 _BATCH_PIECES = 1000  # pwritev takes at most IOV_MAX, 1024
+_WRITEBACK_BYTES = 4 << 20
+_SYNC_FILE_RANGE_WRITE = 2
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
 _ZEROS = bytes(BLOCK_BYTES)
 
@@ -88,8 +90,13 @@ class DiskWriter:
             raise self._failure
 
     def _run(self) -> None:
+        clean = 0
         try:
             while (batch := self._batches.get()) is not None:
+                offset = batch[0]
+                if not 0 <= offset - clean < _WRITEBACK_BYTES:
+                    _start_writeback(self._fd, clean, offset)
+                    clean = offset
                 _write(self._fd, *batch)
         except OSError as error:
             self._failure = _explained(error)
@@ -104,6 +111,15 @@ def _write(fd: int, offset: int, pieces: list[Buffer]) -> None:
         offset += written
         if left:
             pieces = _after(pieces, written)
+
+
+def _start_writeback(fd: int, start: int, end: int) -> None:
+    """Have the kernel begin to write what lies between, so that the fsync in the end finds little left to do.
+
+    Only a hint (sync_file_range(2)): a file system that cannot do it loses nothing but time.
+    """
+    if end > start:
+        libc().sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(end - start), _SYNC_FILE_RANGE_WRITE)
 
 
 def _after(pieces: list[Buffer], written: int) -> list[Buffer]:
