@@ -188,7 +188,7 @@ async def test_closing_a_stream_at_the_client_closes_it_at_the_process(owner):
 
 async def test_input_that_nobody_reads_is_told_to_the_client(owner):
     await owner.start("sleep 1000")
-    options = ExecOptions(command=("sh", "-c", "exec <&-; echo closed; sleep 1000"), stdin=True)
+    options = ExecOptions(command=("sh", "-c", "exec <&-; echo closed; exec sleep 1000"), stdin=True)
     process = await remote(owner).exec(options)
     await expect(process, b"closed\n")
     with pytest.raises(BrokenPipeError):
