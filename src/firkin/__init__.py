@@ -1,0 +1,141 @@
+"""firkin: OCI containers that each run in their own small virtual machine, without root or a root daemon.
+
+    import firkin
+
+    print(firkin.run("debian", ["cat", "/etc/os-release"], text=True).stdout)
+
+    with firkin.Engine() as engine, engine.run("debian", ["sleep", "inf"]) as box:
+        print(box.exec(["id"]).output(text=True).stdout)
+
+Everything public is in `__all__`; docs/reference/api.md tells what each promises. Importing this costs nothing:
+a name is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firkin.api.async_container import AsyncContainer
+    from firkin.api.async_engine import AsyncEngine
+    from firkin.api.async_process import AsyncProcess
+    from firkin.api.container import Container
+    from firkin.api.engine import Engine, run
+    from firkin.api.process import Process
+    from firkin.errors import (
+        AgentError,
+        AuthenticationFailed,
+        BootFailed,
+        CommandFailed,
+        CommandNotExecutable,
+        CommandNotFound,
+        Conflict,
+        ContainerNotFound,
+        Corrupt,
+        DigestMismatch,
+        FirkinError,
+        HostUnsupported,
+        ImageNotFound,
+        IntegrityError,
+        InUse,
+        MachineDied,
+        MachineError,
+        NameInUse,
+        NotFound,
+        OutcomeUnknown,
+        PlatformNotFound,
+        PortInUse,
+        ProcessError,
+        ProtocolError,
+        ReferenceSyntaxError,
+        RegistryError,
+        RegistryUnreachable,
+        StorageFull,
+        Timeout,
+        UnsupportedMediaType,
+        UsageError,
+        WrongState,
+    )
+    from firkin.oci.image import Image
+    from firkin.process.output import Output
+    from firkin.process.spec import ExitStatus, TerminalSize
+    from firkin.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AgentError",
+    "AsyncContainer",
+    "AsyncEngine",
+    "AsyncProcess",
+    "AuthenticationFailed",
+    "BootFailed",
+    "CommandFailed",
+    "CommandNotExecutable",
+    "CommandNotFound",
+    "Conflict",
+    "Container",
+    "ContainerNotFound",
+    "Corrupt",
+    "DigestMismatch",
+    "Engine",
+    "ExitStatus",
+    "FirkinError",
+    "HostUnsupported",
+    "Image",
+    "ImageNotFound",
+    "InUse",
+    "IntegrityError",
+    "MachineDied",
+    "MachineError",
+    "NameInUse",
+    "NotFound",
+    "OutcomeUnknown",
+    "Output",
+    "PlatformNotFound",
+    "PortInUse",
+    "Process",
+    "ProcessError",
+    "ProtocolError",
+    "ReferenceSyntaxError",
+    "RegistryError",
+    "RegistryUnreachable",
+    "Settings",
+    "StorageFull",
+    "TerminalSize",
+    "Timeout",
+    "UnsupportedMediaType",
+    "UsageError",
+    "WrongState",
+    "__version__",
+    "run",
+]
+
+_HOMES = {
+    "AsyncContainer": "api.async_container",
+    "AsyncEngine": "api.async_engine",
+    "AsyncProcess": "api.async_process",
+    "Container": "api.container",
+    "Engine": "api.engine",
+    "run": "api.engine",
+    "Process": "api.process",
+    "Image": "oci.image",
+    "Output": "process.output",
+    "ExitStatus": "process.spec",
+    "TerminalSize": "process.spec",
+    "Settings": "settings",
+}
+"""Where each name lives; every other one of `__all__` is an error's."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'firkin' has no attribute {name!r}")
+    value = getattr(import_module(f"firkin.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
