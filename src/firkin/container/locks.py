@@ -50,6 +50,20 @@ def take(path: Path, complaint: str) -> Lock:
     return Lock(fd)
 
 
+def holders(path: Path) -> list[int]:
+    """The processes that have `path` open, as far as proc(5) shows them to us."""
+    target = os.path.realpath(path)
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fds = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]
+        except OSError:  # it is gone, or not ours
+            continue
+        if target in fds:
+            found.append(int(pid))
+    return found
+
+
 def is_held(path: Path) -> bool:
     """Whether somebody holds the lock on `path`."""
     try:

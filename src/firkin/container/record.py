@@ -88,6 +88,10 @@ class Record:
     def disk_path(self) -> Path:
         return self.dir / "disk.qcow2"
 
+    @property
+    def alive_path(self) -> Path:
+        return self.dir / "alive"
+
     def spec(self) -> ContainerSpec:
         """What it is to be. Raises ContainerNotFound, Corrupt."""
         spec: ContainerSpec = self._read("spec.json", ContainerSpec)
@@ -134,11 +138,11 @@ class Record:
 
         Raises InUse where a VMM holds it.
         """
-        return take(self.dir / "alive", f"container {self.id[:12]} still has a machine")
+        return take(self.alive_path, f"container {self.id[:12]} still has a machine")
 
     def is_alive(self) -> bool:
         """Whether its VMM runs."""
-        return is_held(self.dir / "alive")
+        return is_held(self.alive_path)
 
     def remove(self) -> None:
         """Delete it. The owner's, once nothing runs. A crash leaves .<id>.gone or a link to nothing."""

@@ -64,7 +64,7 @@ async def _ask(settings: Settings, message: Message) -> Message:
 
 
 async def _supervisor(settings: Settings) -> Channel:
-    """A connection to the supervisor, which is started where none answers. Raises HostUnsupported, Timeout."""
+    """A connection to the supervisor, started where none answers. Raises HostUnsupported, Timeout."""
     end = time.monotonic() + _START_DEADLINE_S
     while time.monotonic() < end:
         try:

@@ -1,0 +1,77 @@
+"""What a dead supervisor left: running machines are taken over, half-started ones ended.
+
+Running, machine alive    adopted: its output goes on at the byte where the log ends
+Running, machine gone     its end is put on record, by engine.tidy
+Created, machine alive    died between the machine's start and the record of it: the machine is killed
+Created                   on its way to us: a request will come, or engine.tidy
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from firkin.aio.child import KILL, Child
+from firkin.container.locks import Lock, holders
+from firkin.container.record import Created, Record, Running, records
+from firkin.engine.owner import OwnedContainer
+from firkin.errors import FirkinError, InUse
+from firkin.events import event
+from firkin.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A detached container that runs and that we own now, by `lock`."""
+
+    record: Record
+    lock: Lock
+    state: Running
+
+    def adopted(self) -> OwnedContainer:
+        """It as a container of ours, for start() to take over."""
+        return OwnedContainer.adopt(self.record, self.lock, self.state)
+
+
+def orphans(paths: Paths) -> Iterator[Orphan]:
+    """Every running detached container without an owner. One that cannot be read is told of and passed by."""
+    for record in records(paths):
+        try:
+            if not record.is_alive() or record.is_owned() or not record.spec().detached:
+                continue
+            lock = record.own()
+        except InUse:
+            continue
+        except FirkinError as error:  # seen by whoever lists it, too
+            event("container.unadopted", container=record.id, error=error)
+            continue
+        state = record.state()
+        if isinstance(state, Running):
+            yield Orphan(record, lock, state)
+        else:
+            lock.close()
+
+
+async def end_half_started(record: Record) -> None:
+    """Kill the machine of a container that was never put on record as running. For its owner.
+
+    Raises Timeout where it does not die.
+    """
+    if not isinstance(record.state(), Created) or not record.is_alive():
+        return
+    event("machine.orphan", container=record.id)
+    for pid in holders(record.alive_path):
+        if pid != os.getpid():
+            await _kill(pid)
+
+
+async def _kill(pid: int) -> None:
+    try:
+        child = Child.adopt(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await child.stop(KILL)
+    finally:
+        child.close()

@@ -1,0 +1,188 @@
+"""The supervisor: owns detached containers, and answers on run/supervisor.sock.
+
+    run {id, settings}   own the container that is on record; answered once it runs. May be asked again.
+    ping                 answered once everything that a dead supervisor left is owned
+    shutdown             stop all containers, then leave
+
+The rule: it holds nothing that is not on disk too, so it needs no orderly end. It leaves by itself when it
+has owned nothing and heard nobody for IDLE_S.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+
+from firkin.agent.channel import Channel, Message
+from firkin.aio.thread import in_thread
+from firkin.container.record import Created, Record, Running
+from firkin.engine.owner import OwnedContainer
+from firkin.engine.tidy import tidy_all
+from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError, WrongState
+from firkin.events import Event, event, subscribed
+from firkin.linux.unix_socket import listen
+from firkin.settings import Settings
+from firkin.supervisor.adoption import Orphan, end_half_started, orphans
+from firkin.wire.messages import convert
+
+IDLE_S = 10.0
+MAX_CLIENTS = 256
+
+
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`run`. The settings are the client's: its kernel, its QEMU, its deadlines."""
+
+    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    settings: Settings
+
+
+class Supervisor:
+    """Serves the directories of `settings`, whose supervisor.lock is held."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._paths = settings.paths
+        self._owned: dict[str, OwnedContainer] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._clients: set[Channel] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._leaving = False
+
+    async def serve(self, ready: Callable[[], None]) -> None:
+        """Serve until there is nothing left to do. `ready` is called once clients may connect."""
+        listener = listen(self._paths.supervisor_socket_path)
+        with subscribed(_log):
+            event("supervisor.started", data=str(self._paths.data))
+            self._start(self._take_over())
+            accepting = asyncio.create_task(self._accept(listener))
+            ready()
+            await self._until_idle()
+            event("supervisor.left")
+            self._paths.supervisor_socket_path.unlink(missing_ok=True)
+            accepting.cancel()
+            await asyncio.gather(accepting, return_exceptions=True)
+            listener.close()
+            for client in tuple(self._clients):
+                await client.close()
+
+    async def _until_idle(self) -> None:
+        while not self._leaving:
+            self._changed.clear()
+            if self._tasks:
+                await self._changed.wait()
+                continue
+            try:
+                await asyncio.wait_for(self._changed.wait(), IDLE_S)
+            except TimeoutError:
+                return
+
+    async def _accept(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
+        while True:
+            client, _ = await asyncio.get_running_loop().sock_accept(listener)
+            if len(self._clients) >= MAX_CLIENTS:
+                client.close()
+                continue
+            self._start(self._attend(client))
+
+    async def _attend(self, client: socket.socket) -> None:
+        async with Channel("a client of the supervisor", lost=OutcomeUnknown, serve=self._answer) as channel:
+            self._clients.add(channel)
+            await channel.take(client)
+            await channel.gone.wait()
+        self._clients.discard(channel)
+
+    async def _answer(self, message: Message) -> Message:
+        match message.pop("op"):
+            case "run":
+                await self._run(convert(message, RunRequest))
+            case "ping":
+                await self._settled.wait()
+            case "shutdown":
+                await asyncio.gather(*(container.stop() for container in self._owned.values()))
+                self._leaving = True
+                asyncio.get_running_loop().call_soon(self._changed.set)
+            case _:
+                raise ProtocolError("not a request of the supervisor")
+        return {}
+
+    async def _run(self, request: RunRequest) -> None:
+        """Own the container of the request, whatever was done for it before."""
+        turn = self._turns.setdefault(request.id, asyncio.Lock())
+        async with turn:
+            record = Record(self._paths, request.id)
+            if request.id not in self._owned:
+                await self._own(record, request.settings)
+        self._turns.pop(request.id, None)
+
+    async def _own(self, record: Record, settings: Settings) -> None:
+        spec = record.spec()
+        if not spec.detached:
+            raise WrongState(f"container {spec.name!r} is not one for the supervisor")
+        lock = record.own()
+        try:
+            await end_half_started(record)
+            state = record.state()
+            if isinstance(state, Created):
+                image_path = self._paths.rootfs_dir / spec.rootfs_key / "image.ext4"
+                container = OwnedContainer.create(
+                    record, lock, image_path, settings=settings, lifetime="detached"
+                )
+            elif isinstance(state, Running):
+                container = OwnedContainer.adopt(record, lock, state)
+            else:
+                lock.close()  # it ran, and has ended
+                return
+        except BaseException:
+            lock.close()
+            raise
+        await self._keep(container)
+
+    async def _keep(self, container: OwnedContainer) -> None:
+        """Start or take over `container`, and own it until its end."""
+        await container.start()
+        self._owned[container.id] = container
+        self._start(self._until_finished(container))
+        event("container.owned", container=container.id, name=container.name)
+
+    async def _until_finished(self, container: OwnedContainer) -> None:
+        await container.finished()
+        del self._owned[container.id]
+
+    async def _take_over(self) -> None:
+        """Own what a dead supervisor left."""
+        found = await in_thread(lambda: list(orphans(self._paths)))
+        await asyncio.gather(*map(self._adopt, found))
+        self._settled.set()
+        await in_thread(partial(tidy_all, self._paths))
+
+    async def _adopt(self, orphan: Orphan) -> None:
+        try:
+            await self._keep(orphan.adopted())
+        except FirkinError as error:  # its record says so; the others are taken over all the same
+            event("container.unadopted", container=orphan.record.id, error=error)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._changed.set()
+
+
+def _log(happening: Event) -> None:
+    """Events of containers, one line each, to supervisor.log."""
+    if happening.phase == "point" and happening.name.startswith(("container.", "supervisor.", "machine.")):
+        fields = " ".join(f"{name}={value}" for name, value in happening.fields.items())
+        stamp = datetime.now().astimezone().isoformat(timespec="milliseconds")
+        print(stamp, happening.name, fields, file=sys.stderr, flush=True)
