@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.resolve import container_spec, disk_bytes
 from firkin.engine.tidy import tidy_all, tidy_running
-from firkin.errors import NameInUse, WrongState
+from firkin.errors import ContainerNotFound, NameInUse, WrongState
 from firkin.events import span
 from firkin.oci.image import Image
 from firkin.rootfs.cache import Rootfs, build, find, key_of
@@ -122,11 +123,11 @@ class Engine:
         from firkin.engine import supervised
 
         found, lock, _ = await self._create(options, detached=True)
+        lock.close()
         try:
-            lock.close()
-            await supervised.start(self.settings, found.id)
+            await supervised.run(self.settings, found.id)
         except BaseException:
-            await asyncio.shield(self._discard(found))
+            await asyncio.shield(self._take_back(found))
             raise
         return await self.container(found.id)
 
@@ -208,6 +209,11 @@ class Engine:
             except NameInUse:
                 if options.name:
                     raise  # a made-up name was just taken: make up another
+
+    async def _take_back(self, found: Record) -> None:
+        """Remove a container that the supervisor was asked to start and nobody waits for any more."""
+        with suppress(ContainerNotFound):
+            await (await self.container(found.id)).remove(force=True)
 
     async def _revive(self) -> None:
         from firkin.engine import supervised
