@@ -87,9 +87,9 @@ def fresh_home(owner: tuple[int, int] | None = None) -> Iterator[Home]:
 @contextmanager
 def inhabited(home: Home) -> Iterator[None]:
     """This process lives in `home` while the block runs."""
-    before = dict(os.environ)
+    before, inside = dict(os.environ), home.environ()
     os.environ.clear()
-    os.environ.update(home.environ())
+    os.environ.update(inside)
     for variable in ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER"):
         if variable in before:
             os.environ[variable] = before[variable]
