@@ -49,9 +49,5 @@ class ExitStatus:
     def __str__(self) -> str:
         if self.code is not None:
             return f"exit status {self.code}"
-        name = (
-            signals.Signals(self.signal).name
-            if self.signal in signals.valid_signals()
-            else f"signal {self.signal}"
-        )
+        name = next((each.name for each in signals.Signals if each == self.signal), f"signal {self.signal}")
         return f"killed by {name}" + (" (core dumped)" if self.core_dumped else "")
