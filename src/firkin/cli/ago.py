@@ -31,9 +31,9 @@ def duration(seconds: float) -> str:
     return _plural(months, "month") if months < 24 else _plural(hours * _HOUR // (365 * _DAY), "year")
 
 
-def ago(then_ns: int, now_ns: int | None = None) -> str:
-    """How long before now `then_ns` (CLOCK_REALTIME) was; "" for 0, which means unknown."""
-    if not then_ns:
+def ago(then_ns: int | None, now_ns: int | None = None) -> str:
+    """How long before now `then_ns` (CLOCK_REALTIME) was; "" where it is unknown."""
+    if then_ns is None:
         return ""
     now = time.time_ns() if now_ns is None else now_ns
     return duration(max(0.0, (now - then_ns) / 1e9)) + " ago"

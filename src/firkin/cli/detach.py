@@ -13,7 +13,7 @@ _HINT = "write keys with commas between them, such as ctrl-p,ctrl-q or ctrl-],d"
 
 
 def parse_keys(text: str) -> bytes:
-    """The bytes of `text`: characters, or ctrl- and one of a-z @ [ \\ ] ^ _; "" is none. Raises UsageError."""
+    """The bytes of `text`: letters, or ctrl- and one of a-z @ [ \\ ] ^ _; "" is none. UsageError."""
     return bytes(_key(word, text) for word in text.split(",")) if text else b""
 
 

@@ -38,12 +38,17 @@ class Verbs(click.Group):
                 )
 
 
+_MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "load": "import", "shell": "exec",
+          "create": "run", "start": "run"}  # fmt: skip
+"""Verbs that people try, and what does it here."""
+
+
 def _unknown_verb(word: str) -> Exception:
     import difflib
 
     from firkin.errors import UsageError
 
-    near = difflib.get_close_matches(word, VERBS, n=1, cutoff=0.5)
+    near = [_MEANT[word]] if word in _MEANT else difflib.get_close_matches(word, VERBS, n=1, cutoff=0.7)
     hint = f"did you mean `firkin {near[0]}`?" if near else "`firkin --help` lists the verbs"
     return UsageError(f"there is no verb {word!r}", hint=hint)
 

@@ -62,7 +62,7 @@ async def _facts(engine: Engine, name: str, kind: str | None) -> dict[str, Any]:
     from firkin.cli.image_facts import image_facts
 
     try:
-        return image_facts(engine, name)
+        return image_facts(engine.image(name), engine.images())
     except (ImageNotFound, ReferenceSyntaxError) as error:
         if kind == "image":
             raise

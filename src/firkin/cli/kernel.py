@@ -39,3 +39,23 @@ def list_kernels(form: str) -> None:
         for kernel in found
     ]
     click.echo(listing(rows, _HEADINGS, tuple(_HEADINGS), form), nl=False)
+
+
+@command.command("install")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the kernel's version.")
+def install(quiet: bool) -> None:
+    """Fetch the distribution's kernel for machines, without root.
+
+    It comes from the package sources of this host (Debian's, or a derivative's), is checked by their
+    signatures, and belongs to this user. Its version goes to standard output.
+    """
+    import asyncio
+
+    from firkin.cli.report import say
+    from firkin.machine.debian.install import install_kernel
+    from firkin.settings import Settings
+
+    if not quiet:
+        say("fetching the distribution's kernel package")
+    kernel = asyncio.run(install_kernel(Settings.load()))
+    click.echo(kernel.version)

@@ -2,15 +2,21 @@
 
 The status is the process's own: 128 + n after signal n, 126 and 127 when the command inside is not executable
 or not found, 125 when firkin could not do its part, 130 after Ctrl-C. Only --debug shows tracebacks.
+
+Nothing is imported here that `firkin version` does not need: click costs as much as the rest of it together.
 """
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from typing import NoReturn
 
 STARTED_NS, STARTED_CPU_NS = time.monotonic_ns(), time.process_time_ns()
 
@@ -18,17 +24,24 @@ _OURS, _INTERRUPTED, _BROKEN_PIPE = 125, 130, 141
 
 
 def main() -> NoReturn:
-    """Run this process's command line, and exit."""
+    """Run this process's command line, and exit.
+
+    The collector rests while modules are imported, and the interpreter is not taken down piece by piece at
+    the end: there is nothing to find, and both are time that a person waits.
+    """
+    gc.disable()
     try:
         status = invoke(sys.argv[1:])
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush()
+    except SystemExit as ended:  # a signal ended it, see session
+        status = ended.code if isinstance(ended.code, int) else _OURS
     except KeyboardInterrupt:
         status = _INTERRUPTED
     except BrokenPipeError:
         status = _BROKEN_PIPE
-        _forget_output()
-    sys.exit(status)
+    except OSError as error:  # our output could not be written
+        status = _told(error)
+    os._exit(status)
 
 
 def invoke(words: list[str]) -> int:
@@ -36,6 +49,15 @@ def invoke(words: list[str]) -> int:
 
     Raises KeyboardInterrupt and BrokenPipeError, which end a program without a word.
     """
+    if words == ["version"]:
+        from firkin.cli.version_facts import version_lines
+
+        sys.stdout.write(version_lines())
+        return 0
+    return _invoke(words)
+
+
+def _invoke(words: list[str]) -> int:
     import click
 
     from firkin.cli.group import firkin
@@ -45,28 +67,31 @@ def invoke(words: list[str]) -> int:
         with _events_shown(wanted=debug), firkin.make_context("firkin", list(words)) as context:
             status = firkin.invoke(context)
         return status if isinstance(status, int) else 0
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except click.ClickException as error:
         return _misused(error)
     except BrokenPipeError:
         raise
     except Exception as error:  # the person sees it: one line, or with --debug a traceback
-        from firkin.cli.report import report
-
-        return report(error, debug=debug)
+        return _told(error, debug=debug)
 
 
-@contextmanager
-def _events_shown(*, wanted: bool) -> Iterator[None]:
+def _told(error: Exception, *, debug: bool = False) -> int:
+    from firkin.cli.report import report
+
+    return report(error, debug=debug)
+
+
+def _events_shown(*, wanted: bool) -> AbstractContextManager[None]:
+    from contextlib import nullcontext
+
     if not wanted:
-        yield
-        return
+        return nullcontext()
     from firkin.cli.debug import EventPrinter
     from firkin.events import subscribed
 
-    with subscribed(EventPrinter(sys.stderr, STARTED_NS)):
-        yield
+    return subscribed(EventPrinter(sys.stderr, STARTED_NS))
 
 
 def _misused(error: Exception) -> int:
@@ -77,19 +102,23 @@ def _misused(error: Exception) -> int:
 
     assert isinstance(error, click.ClickException)
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message().rstrip(".")
-    path = context.command_path if context else "firkin"
-    say(message[:1].lower() + message[1:], hint=f"`{path} --help` shows how it is used")
+    help_hint = f"`{context.command_path if context else 'firkin'} --help` shows how it is used"
+    if isinstance(error, click.NoSuchOption):
+        near = " or ".join(sorted(error.possibilities or ()))
+        say(
+            f"there is no option {error.option_name}",
+            hint=f"did you mean {near}? {help_hint}" if near else help_hint,
+        )
+    else:
+        message = error.format_message().rstrip(".")
+        say(message[:1].lower() + message[1:], hint=help_hint)
     return _OURS
 
 
-def _forget_output() -> None:
-    """Whoever read our output is gone: let the interpreter's last flush go nowhere."""
-    import os
-
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Progress of a pull and of the building of a disk, drawn from events on standard error.
 
-On a terminal: bars. Elsewhere: one line for each thing that begins or is done, for logs. A disk that is
-there already moves nothing and is not mentioned. rich is imported when the first bar is due, so that a run of
-a cached image never pays for it. Events come from several threads. A standard error that went away is no
-reason to fail a pull, so errors of writing end the drawing, not the work.
+On a terminal: bars. Elsewhere: one line for each thing that begins or is done, for logs. rich is imported
+when the first bar is due, so that a run of a cached image never pays for it. Events come from several
+threads. A standard error that went away is no reason to fail a pull: errors of writing end the drawing, not
+the work.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from firkin.cli.report import printable
 from firkin.events import Event, subscribed
@@ -21,15 +21,18 @@ from firkin.units import format_size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_STAGES = {"pull": "pulling", "rootfs": "building the disk of"}
-_MOVES = {"layer.progress": "layer", "rootfs.progress": "disk"}
+_STAGES = {"pull": "pulling", "rootfs": "building the disk"}
+_MOVES = {"layer.progress": "", "layer.done": "", "layer.cached": "already here",
+          "layer.retry": "connection lost, going on", "rootfs.progress": ""}  # fmt: skip
+"""The events of a stage, and what there is to say of them."""
+_WHOLE = ("layer.done", "layer.cached")
 
 
 class Display(Protocol):
     """What a progress display shows."""
 
     def begin(self, title: str) -> None: ...
-    def moved(self, key: str, title: str, done: int, total: int) -> None: ...
+    def moved(self, what: str, done: int, total: int, note: str) -> None: ...
     def end(self) -> None: ...
 
 
@@ -56,7 +59,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._open = 0
         self._dead = False
-        self._untold = ""  # title of a stage that has not moved yet
+        self._untold = ""  # the title of a stage that has not moved: a disk that is there never does
 
     def __call__(self, event: Event) -> None:
         if event.name in _STAGES or event.name in _MOVES:
@@ -76,7 +79,8 @@ class Watcher:
     def _show(self, event: Event) -> None:
         if event.phase == "begin":
             self._open += 1
-            self._untold = f"{_STAGES[event.name]} {_object(event.fields)}".rstrip()
+            reference = printable(str(event.fields.get("reference", "")))
+            self._untold = f"{_STAGES[event.name]} {reference}".rstrip()
             if event.name == "pull":
                 self._tell()
         elif event.phase == "end":
@@ -94,13 +98,10 @@ class Watcher:
 
     def _move(self, event: Event) -> None:
         digest = str(event.fields.get("digest", "")).rpartition(":")[2][:12]
-        title = f"{_MOVES[event.name]} {printable(digest)}".rstrip()
-        done, total = event.fields.get("done") or 0, event.fields.get("total") or 0
-        self._display.moved(f"{event.name} {digest}", title, int(done), int(total))
-
-
-def _object(fields: dict[str, Any]) -> str:
-    return printable(str(next((fields[key] for key in ("reference", "image", "key") if key in fields), "")))
+        total = int(event.fields.get("total") or 0)
+        done = total if event.name in _WHOLE else int(event.fields.get("done") or 0)
+        what = f"layer {printable(digest)}" if digest else "disk"
+        self._display.moved(what, done, total, _MOVES[event.name])
 
 
 class Lines:
@@ -108,18 +109,21 @@ class Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._done: set[str] = set()
+        self._whole: set[str] = set()
 
     def begin(self, title: str) -> None:
         self._print(f"firkin: {title}")
 
-    def moved(self, key: str, title: str, done: int, total: int) -> None:
-        if total and done >= total and key not in self._done:
-            self._done.add(key)
-            self._print(f"  {title}: {format_size(total)}")
+    def moved(self, what: str, done: int, total: int, note: str) -> None:
+        if what in self._whole or what == "disk":
+            return
+        if done >= total:
+            self._whole.add(what)
+        if note or done >= total:
+            self._print(f"  {what}: {note or format_size(total)}")
 
     def end(self) -> None:
-        self._done.clear()
+        self._whole.clear()
 
     def _print(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -150,12 +154,13 @@ class Bars:
             self._progress.start()
         self._progress.console.print(f"firkin: {title}", markup=False, highlight=False, soft_wrap=True)
 
-    def moved(self, key: str, title: str, done: int, total: int) -> None:
+    def moved(self, what: str, done: int, total: int, note: str) -> None:
         if self._progress is None:
             return
-        if key not in self._tasks:
-            self._tasks[key] = self._progress.add_task(title, total=total or None)
-        self._progress.update(self._tasks[key], completed=done, total=total or None)
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total or None)
+        description = f"{what}: {note}" if note else what
+        self._progress.update(self._tasks[what], completed=done, total=total or None, description=description)
 
     def end(self) -> None:
         if self._progress is not None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from firkin.cli.options import format_option, no_trunc_option, quiet_ids_option
-
-if TYPE_CHECKING:
-    from firkin.engine.summaries import ContainerSummary
 
 
 @click.command()
@@ -18,22 +13,22 @@ if TYPE_CHECKING:
 @quiet_ids_option
 @no_trunc_option
 @format_option("a table")
-def command(everything: bool, latest: bool, quiet: bool, no_trunc: bool, form: str) -> None:
+def command(everything: bool, latest: bool, quiet: bool, no_trunc: bool, form: str) -> int:
     """List containers.
 
-    Only running ones, unless told otherwise.
+    Only running ones, unless told otherwise; those made last come first.
     """
     from firkin.cli.container_row import COLUMNS, HEADINGS, container_row
     from firkin.cli.listing import listing
+    from firkin.cli.report import say
     from firkin.engine.engine import Engine
 
-    found = sorted(Engine().containers(all=everything or latest), key=_created_ns, reverse=True)
-    rows = [
-        container_row(each.spec, each.state, shorten=not no_trunc) for each in found[: 1 if latest else None]
-    ]
+    found = Engine().containers(all=everything or latest)
+    broken = [each for each in found if each.problem]
+    readable = [each for each in found if not each.problem][: 1 if latest else None]
+    rows = [container_row(each.spec, each.state, shorten=not no_trunc) for each in readable]
     form = "{{.ID}}" if quiet and not form else form
     click.echo(listing(rows, HEADINGS, COLUMNS, form), nl=False)
-
-
-def _created_ns(summary: ContainerSummary) -> int:
-    return summary.spec.created_ns
+    for each in broken:
+        say(each.problem, hint=f"`firkin rm -f {each.spec.id[:12]}` removes what is left of it")
+    return 125 if broken else 0

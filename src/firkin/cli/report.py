@@ -26,6 +26,7 @@ def report(error: BaseException, *, debug: bool = False, to: TextIO | None = Non
         import traceback
 
         traceback.print_exception(error, file=stream)
+    error = _first(error)
     if isinstance(error, FirkinError):
         _print_known(error, stream)
         return error.exit_status
@@ -54,6 +55,14 @@ def printable(text: str) -> str:
 
 def _escaped(char: str) -> str:
     return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _first(error: BaseException) -> BaseException:
+    """Of a group, the first error that we know how to explain, else the first."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    firsts = [_first(each) for each in error.exceptions]
+    return next((each for each in firsts if isinstance(each, FirkinError)), firsts[0])
 
 
 def _print_known(error: FirkinError, stream: TextIO) -> None:

@@ -6,12 +6,14 @@ with the detach keys, so it belongs to the supervisor from its start, and this c
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firkin.cli.foreground import Ladder, Wiring, foreground
+from firkin.cli.notices import notices
 from firkin.cli.progress import progress
 from firkin.cli.session import Session, with_session
 
@@ -33,7 +35,7 @@ def run_in_background(options: RunOptions, showing: Showing) -> int:
     """`run -d`: print the id of a container that the supervisor owns."""
 
     async def run(session: Session) -> int:
-        with progress(quiet=showing.quiet):
+        with progress(quiet=showing.quiet), notices(quiet=showing.quiet):
             container = await session.engine.run_detached(options)
         print(container.id, flush=True)
         return 0
@@ -49,24 +51,21 @@ def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> 
 
     async def run(session: Session) -> int:
         engine = session.engine
-        with progress(quiet=showing.quiet):
+        with progress(quiet=showing.quiet), notices(quiet=showing.quiet):
             container = await (engine.run_detached(options) if leavable else engine.run(options))
-        return await _in_foreground(session, container, wiring, watched=recorded)
+        return await _in_foreground(session, container, wiring)
 
     with _recorded(showing):
         return with_session(run)
 
 
-async def _in_foreground(session: Session, container: Container, wiring: Wiring, *, watched: bool) -> int:
+async def _in_foreground(session: Session, container: Container, wiring: Wiring) -> int:
     process = await container.attach(stdin=wiring.stdin, replay=True)
-    if watched:
-        from firkin.cli.watched import WatchedProcess
-
-        process = WatchedProcess(process)
 
     async def end() -> None:
         await container.stop(0)
 
+    gc.enable()  # main turned it off for the start; from here on it may be days
     ladder = Ladder(f"container {container.name}", end, container.spec.stop_timeout_s)
     return await foreground(session, process, wiring, ladder)
 

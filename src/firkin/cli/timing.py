@@ -21,11 +21,12 @@ FIRST_BYTE = "output.first_byte"
 _LABELS = {
     "pull": "pull",
     "rootfs": "rootfs",
-    "vmm.start": "VMM start",
-    "kernel": "kernel",
-    "agent": "agent",
+    "machine.start": "VMM start",
+    "machine.kernel": "kernel",
+    "machine.agent": "agent",
     "container.start": "container start",
 }
+"""Stages that are drawn; others are in the trace."""
 _LEAST_BAR = 20
 
 
@@ -42,8 +43,9 @@ def bars(recorder: Recorder, end_ns: int) -> list[Bar]:
     """What to draw of `recorder`: the command line's own start, the stages, and the first byte of output."""
     zero = recorder.start_ns
     found = [
-        Bar(_LABELS.get(span.name, span.name), span.start_ns - zero, span.end_ns - zero)
+        Bar(_LABELS[span.name], span.start_ns - zero, span.end_ns - zero)
         for span in spans(recorder.events)
+        if span.name in _LABELS
     ]
     begun = min((bar.start_ns for bar in found), default=end_ns - zero)
     first = [event.time_ns - zero for event in recorder.events if event.name == FIRST_BYTE][:1]

@@ -1,35 +1,20 @@
-"""`firkin version`: what is running here. It must stay cheap: no settings, no engine, no asyncio."""
+"""`firkin version`: what is running here. main answers the bare words without importing this, or click."""
 
 from __future__ import annotations
 
-import os
-import platform
-
 import click
 
-from firkin import __version__
 from firkin.cli.options import format_option
+from firkin.cli.version_facts import version_facts, version_lines
 
 
 @click.command()
-@format_option("table")
+@format_option("lines")
 def command(form: str) -> None:
     """Show the version."""
-    system = os.uname()
-    facts = {
-        "Version": __version__,
-        "Python": platform.python_version(),
-        "Os": system.sysname.lower(),
-        "Arch": system.machine,
-        "KernelVersion": system.release,
-    }
     if form:
         from firkin.cli.listing import shown
 
-        click.echo(shown(facts, form), nl=False)
-        return
-    click.echo(
-        f"firkin  {facts['Version']}\n"
-        f"Python  {facts['Python']}\n"
-        f"host    {system.sysname} {system.release} {system.machine}"
-    )
+        click.echo(shown(version_facts(), form), nl=False)
+    else:
+        click.echo(version_lines(), nl=False)

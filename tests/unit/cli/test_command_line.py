@@ -26,7 +26,6 @@ def command_of(name: str) -> click.Command:
 def test_help_of_a_verb_begins_with_its_line_in_the_list(name: str) -> None:
     found = command_of(name)
     assert (found.help or "").split("\n")[0] == VERBS[name].line
-    assert found.name == name or name in ("import",)
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -64,9 +63,10 @@ def test_an_unknown_verb_like_none_of_ours_points_at_help(capsys: pytest.Capture
 
 def test_an_unknown_option_points_at_the_verb_s_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["run", "--nmae", "x", "alpine"]) == 125
-    said = capsys.readouterr().err
-    assert said.startswith("firkin: no such option: --nmae")
-    assert said.endswith("  hint: `firkin run --help` shows how it is used\n")
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first == "firkin: there is no option --nmae"
+    assert "--name" in hint
+    assert hint.endswith("`firkin run --help` shows how it is used")
 
 
 def test_a_missing_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +80,7 @@ def test_a_missing_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None
         (["run", "-m", "lots", "alpine"], "memory: 'lots' is not a size"),
         (["run", "--cpus", "0.5", "alpine"], "cpus: '0.5' is not a whole number of CPUs"),
         (["run", "-v", "nonsense", "alpine"], "volume 'nonsense' is not HOST:CONTAINER[:ro]"),
-        (["run", "-p", "99999:80", "alpine"], "is not between 1 and 65535"),
+        (["run", "-p", "99999:80", "alpine"], "is not a port from 1 to 65535"),
         (["run", "--network", "host", "alpine"], "network"),
         (["run", "--pull", "sometimes", "alpine"], "pull"),
         (["run", "--detach-keys", "alt-x", "-t", "alpine"], "'alt-x' is not a key"),

@@ -55,3 +55,8 @@ def test_debug_shows_the_traceback_first() -> None:
 )
 def test_only_printable_characters_reach_the_terminal(text: str, safe: str) -> None:
     assert printable(text) == safe
+
+
+def test_of_several_errors_the_one_that_can_be_explained_is_told() -> None:
+    several = ExceptionGroup("g", [KeyError("x"), ExceptionGroup("h", [UsageError("the reason")])])
+    assert said(several) == (125, "firkin: the reason\n")

@@ -2,12 +2,14 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firkin.cli.template import Template
+from firkin.cli.template_functions import FUNCTIONS
 from firkin.errors import UsageError
 
 CONTAINER = {
@@ -133,3 +135,9 @@ def test_no_template_raises_anything_but_a_usage_error(text: str, data: object) 
         Template.parse(text).render(data)
     except UsageError:
         pass
+
+
+def test_the_reference_page_has_every_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "formats.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(FUNCTIONS)

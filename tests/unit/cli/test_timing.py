@@ -20,10 +20,10 @@ def at(ms: int, name: str, phase: Any = "point", **fields: Any) -> Event:
 
 
 RUN = [
-    at(100, "vmm.start", "begin", argv=("qemu", "-M")),
-    at(150, "vmm.start", "end", argv=("qemu", "-M")),
-    at(150, "kernel", "begin"),
-    at(900, "kernel", "end"),
+    at(100, "machine.start", "begin", argv=("qemu", "-M")),
+    at(150, "machine.start", "end", argv=("qemu", "-M")),
+    at(150, "machine.kernel", "begin"),
+    at(900, "machine.kernel", "end"),
     at(950, FIRST_BYTE),
 ]
 LAYERS = [
@@ -44,7 +44,7 @@ def test_ends_meet_the_begins_of_their_own_fields() -> None:
 
 
 def test_a_stage_that_never_ended_lasts_to_the_last_event() -> None:
-    (span,) = spans([at(1, "kernel", "begin"), at(9, "x")])
+    (span,) = spans([at(1, "machine.kernel", "begin"), at(9, "x")])
     assert (span.duration_ns, span.finished) == (8 * MS, False)
 
 

@@ -1,0 +1,71 @@
+"""`firkin prune`: give back what nothing uses."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from firkin.engine.engine import Engine
+
+
+@click.command()
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also images that no container stands on.")
+def command(force: bool, everything: bool) -> int:
+    """Remove ended containers and data that nothing uses.
+
+    Images that have a name stay, unless --all is given. Prints what was removed.
+    """
+    from firkin.cli.session import with_engine
+    from firkin.engine.images import Images
+    from firkin.units import format_size
+
+    images = " and all images that no container stands on" if everything else ""
+    if not force and not _agreed(f"This removes all ended containers{images}, for ever. Go on?"):
+        return 0
+
+    async def prune(engine: Engine) -> int:
+        await engine.tidy()
+        status = await _remove_ended(engine)
+        if everything:
+            await _remove_unused_images(engine)
+        reclaimed = await Images(engine.settings).prune()
+        print(f"gave back {format_size(reclaimed.bytes)}", flush=True)
+        return status
+
+    return with_engine(prune)
+
+
+def _agreed(question: str) -> bool:
+    from firkin.errors import UsageError
+
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is here to be asked", hint="--force goes on without asking")
+    return click.confirm(question, err=True)
+
+
+async def _remove_ended(engine: Engine) -> int:
+    from firkin.cli.session import each
+    from firkin.container.record import Exited
+
+    ended = [found.spec for found in engine.containers(all=True) if isinstance(found.state, Exited)]
+
+    async def remove(container_id: str) -> str:
+        await (await engine.container(container_id)).remove()
+        return container_id
+
+    return await each([spec.id for spec in ended], remove)
+
+
+async def _remove_unused_images(engine: Engine) -> None:
+    from firkin.errors import InUse
+
+    for image in engine.images():
+        try:
+            lines = await engine.remove_image(image.reference)
+        except InUse:
+            continue  # a container stands on it
+        print("\n".join(lines), flush=True)
