@@ -68,7 +68,7 @@ def _zstd(data: bytes, limit_bytes: int) -> bytes:
 
 
 def _lz4_legacy(data: bytes, limit_bytes: int) -> bytes:
-    """Blocks of at most 8 MiB behind a length each; a length that is no length ends them (the kernel's
+    """Blocks of at most 8 MiB behind a length each; a length with nothing behind it ends them (the kernel's
     trailer).
     """
     import lz4.block
@@ -79,8 +79,10 @@ def _lz4_legacy(data: bytes, limit_bytes: int) -> bytes:
         at += 4
         if length == _LZ4_LEGACY:
             continue
-        if length == 0 or at + length > len(data):
+        if at == len(data):
             break
+        if at + length > len(data):
+            raise Corrupt("it is truncated")
         try:
             block = lz4.block.decompress(data[at : at + length], uncompressed_size=_LZ4_LEGACY_BLOCK_BYTES)
         except lz4.block.LZ4BlockError as error:

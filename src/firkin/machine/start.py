@@ -48,7 +48,8 @@ _KVM_TRIAL_S = 10.0
 _MIN_MEMORY_BYTES = 64 << 20
 _MAX_CPUS = 288  # QEMU's bound for microvm
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
-"""QEMU's own: nothing of the caller's environment is its business."""
+"""QEMU's own: nothing of the caller's environment is its business. FIRKIN_MACHINE, for people who look at
+processes, is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +311,7 @@ def _spawn(
             stack.callback(os.close, ruleset_fd)
         launch = fork.Launch(
             argv,
-            _ENVIRONMENT,
+            _ENVIRONMENT | {"FIRKIN_MACHINE": str(run_dir)},
             null_fd,
             null_fd,
             complaints.fd,

@@ -18,6 +18,7 @@ MAX_IMAGE_BYTES = 512 << 20
 HEADER_BYTES = 64 << 10
 """How much of an image `BzImage.parse` needs to see: the setup code has at most 64 sectors."""
 
+_ELF_HEADER_BYTES = 64
 _PT_NOTE = 4
 _XEN_ELFNOTE_PHYS32_ENTRY = 18
 _BANNER = re.compile(rb"Linux version (\S{1,128}) ")
@@ -74,7 +75,7 @@ def version_of(image: bytes) -> str:
 
 def has_pvh_entry(elf: bytes) -> bool:
     """Whether an ELF kernel carries the note that names its 32-bit PVH entry point."""
-    if elf[:6] != b"\x7fELF\x02\x01":
+    if len(elf) < _ELF_HEADER_BYTES or elf[:6] != b"\x7fELF\x02\x01":
         return False
     return any(
         name == b"Xen\0" and kind == _XEN_ELFNOTE_PHYS32_ENTRY

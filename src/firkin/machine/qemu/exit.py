@@ -35,7 +35,7 @@ def explain(status: int, complaint: str, console: str) -> VmmExit:
     panic = _PANIC.search(console)
     complaint = "\n".join(line for line in complaint.splitlines() if "warning:" not in line)
     if status < 0:
-        reason = f"QEMU was killed by {signal.Signals(-status).name}"
+        reason = f"QEMU was killed by {_signal_name(-status)}"
     elif panic:
         reason = f"kernel panic: {panic[1].strip()}"
     elif complaint:
@@ -45,6 +45,10 @@ def explain(status: int, complaint: str, console: str) -> VmmExit:
     else:
         reason = "the guest restarted" if status == 0 else f"QEMU ended with status {status}"
     return VmmExit(status, reason, complaint)
+
+
+def _signal_name(number: int) -> str:
+    return next((each.name for each in signal.Signals if each == number), f"signal {number}")
 
 
 def boot_failure(name: str, exit: VmmExit, console: str) -> FirkinError:
