@@ -74,6 +74,8 @@ class TarReader:
                 skip(self._content_left + self._padding)
                 self._content_left = 0
                 extensions = None
+        if extensions is not None:
+            raise Corrupt("a tar archive ends between an entry and what is said about it")
         self._chunks.drain()
 
     def content(self) -> Iterator[memoryview]:

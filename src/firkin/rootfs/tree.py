@@ -56,7 +56,7 @@ class Tree:
             return self._add_unusual(entry)
         parent = self._parents.get(parent_path)
         if parent is None:
-            parent = self._parents[parent_path] = self._directory(self.root, parent_path.split(b"/"), entry)
+            parent = self._parents[parent_path] = self._directory(_lexical(parent_path), entry)
         if name.startswith(_WHITEOUT):
             self._white_out(parent, name)
             return None
@@ -66,7 +66,7 @@ class Tree:
         """The root itself, as `./`, or a path that goes up, as `a/..`."""
         parts = _lexical(entry.path)
         if parts:
-            parent = self._directory(self.root, parts[:-1], entry)
+            parent = self._directory(parts[:-1], entry)
             return self._place(parent, parts[-1], entry)
         if entry.kind != stat.S_IFDIR:
             raise Corrupt(f"tar entry {entry.path!r} would make the root something else than a directory")
@@ -145,14 +145,14 @@ class Tree:
     def _hard_linked(self, entry: Entry) -> Node:
         parts = _lexical(entry.link)
         if parts:
-            node = self._directory(self.root, parts[:-1], entry).children.get(parts[-1])
+            node = self._directory(parts[:-1], entry).children.get(parts[-1])
             if node is not None and not isinstance(node, Directory):
                 return node
         raise Corrupt(f"tar entry {entry.path!r} is a hard link to {entry.link!r}, which is no file")
 
-    def _directory(self, start: Directory, parts: list[bytes], entry: Entry) -> Directory:
+    def _directory(self, parts: list[bytes], entry: Entry) -> Directory:
         """The directory that `parts` lead to; missing ones are made, and links followed inside the tree."""
-        trail = [start]
+        trail = [self.root]
         waiting = parts[::-1]
         hops = 0
         while waiting:
