@@ -22,7 +22,7 @@ AGENT = ROOT / "src" / "firkin" / "machine" / "data" / "agent"
 
 COMPILE = (
     *("-std=gnu17", "-D_GNU_SOURCE", "-O2", "-pipe", "-fPIE", "-Wall", "-Wextra", "-Werror"),
-    *("-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-fstack-clash-protection", "-fcf-protection=none"),
+    *("-D_FORTIFY_SOURCE=2", "-fstack-protector-strong", "-fstack-clash-protection"),
     *("-fno-strict-aliasing", "-ffunction-sections", "-fdata-sections"),
 )
 LINK = ("-static-pie", "-s", "-Wl,-z,relro,-z,now,-z,noexecstack,--gc-sections")

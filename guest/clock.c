@@ -22,7 +22,7 @@ static const struct field clock_fields[] = {
 
 int op_clock(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct clock_request clock;
     int error = fields_decode(&mp, clock_fields, COUNT(clock_fields), &clock);
     if (error < 0)
@@ -39,7 +39,7 @@ static const struct field entropy_fields[] = {REQUEST_FIELDS, NEED(entropy_reque
 
 int op_entropy(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct entropy_request entropy;
     int error = fields_decode(&mp, entropy_fields, COUNT(entropy_fields), &entropy);
     if (error < 0)

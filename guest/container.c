@@ -167,6 +167,7 @@ int op_container(struct span request, struct mpw *ok) {
         end(container);
     container->used = false;
     close_fd(&container->channel);
+    close_fd(&container->pidfd);
     return fail_again(&why);
 }
 
@@ -178,7 +179,7 @@ static const struct field remove_fields[] = {REQUEST_FIELDS, NEED(remove_request
 
 int op_remove(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct remove_request wanted;
     int error = fields_decode(&mp, remove_fields, COUNT(remove_fields), &wanted);
     if (error < 0)

@@ -51,7 +51,7 @@ static bool is_key(const char *name, const uint8_t *key, uint32_t length) {
 
 /* Finds `op` and `id` in a request; the op's own table judges the other keys. */
 static int read_head(struct span request, struct head *head, char op[16]) {
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     uint32_t pairs, length;
     const uint8_t *key, *value;
     *head = (struct head){.op = op};
@@ -112,13 +112,13 @@ struct batch {
 static const struct field batch_fields[] = {REQUEST_FIELDS, NEED(batch, ops, FIELD_VALUE)};
 
 static int op_batch(struct span request, struct mpw *ok) {
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct batch batch;
     uint32_t count;
     int error = fields_decode(&mp, batch_fields, COUNT(batch_fields), &batch);
     if (error < 0)
         return error;
-    mp = (struct mp){batch.ops.bytes, batch.ops.bytes + batch.ops.length};
+    mp = mp_over(batch.ops);
     if (mp_array(&mp, &count) < 0)
         return fail(EINVAL, "request", "ops");
     mpw_map(ok, 1);

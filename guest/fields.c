@@ -166,7 +166,7 @@ int fields_decode(struct mp *mp, const struct field *fields, size_t count, void 
 
 int fields_each(struct span list, const struct field *fields, size_t count, size_t struct_bytes,
                 int (*each)(void *item, void *context), void *context) {
-    struct mp mp = {list.bytes, list.bytes + list.length};
+    struct mp mp = mp_over(list);
     uint32_t items;
     if (list.length == 0)
         return 0;

@@ -5,12 +5,6 @@
 #include "failure.h"
 #include "msgpack.h"
 
-/* Bytes inside the message. */
-struct span {
-    const uint8_t *bytes;
-    uint32_t length;
-};
-
 /* Strings with a NUL behind, and how many: ends with a NULL pointer, ready for execve. */
 struct strings {
     char **items;

@@ -6,9 +6,11 @@
  * One thread, one epoll loop. What goes on in it: port.c takes requests to control.c, which calls an op; children
  * write into streams (stream.c), which port.c sends as the host grants credit; exits are reaped here. */
 #include <linux/magic.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/vfs.h>
 
@@ -17,9 +19,13 @@
 #include "port.h"
 #include "power.h"
 #include "proc.h"
+#include "program.h"
 #include "root.h"
 #include "stream.h"
 #include "watch.h"
+
+/* What a login on a current distribution has for its hard limit. */
+#define FILE_LIMIT 524288u
 
 static struct {
     struct watch watch;
@@ -34,6 +40,19 @@ static void child_exited(struct watch *watch, uint32_t events) {
     procs_reap();
 }
 
+/* Each stream takes a descriptor, so we need more than programs expect to be given. */
+static void raise_file_limit(void) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    program_keep_file_limit(limit.rlim_cur);
+    limit.rlim_cur = limit.rlim_max = limit.rlim_max > FILE_LIMIT ? limit.rlim_max : FILE_LIMIT;
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int watch_exits(void) {
     sigset_t set;
     sigemptyset(&set);
@@ -46,6 +65,7 @@ static int watch_exits(void) {
 }
 
 static _Noreturn void serve(int fd, bool machine) {
+    raise_file_limit();
     int error = watch_init();
     if (error == 0)
         error = streams_init();
@@ -59,6 +79,10 @@ static _Noreturn void serve(int fd, bool machine) {
     }
     /* A container's process must neither trace a child that still is us, nor open our binary through it. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    /* Don't preempt whoever wrote a line to hear of it: where there is one processor, a program that writes many
+     * short lines then fills its pipe first, and they travel in one frame. Nobody waits longer for its last line. */
+    const struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
     bool more = true;
     while (!port_gone()) {
         watch_wait(more ? 0 : -1);

@@ -49,7 +49,7 @@ static const struct field load_fields[] = {REQUEST_FIELDS, NEED(load_request, mo
 
 int op_load(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct load_request wanted;
     int error = fields_decode(&mp, load_fields, COUNT(load_fields), &wanted);
     for (uint32_t i = 0; error == 0 && i < wanted.modules.count; i++) {

@@ -10,6 +10,16 @@ struct mp {
     const uint8_t *at, *end;
 };
 
+/* Bytes inside a message. */
+struct span {
+    const uint8_t *bytes;
+    uint32_t length;
+};
+
+static inline struct mp mp_over(struct span span) {
+    return span.length == 0 ? (struct mp){NULL, NULL} : (struct mp){span.bytes, span.bytes + span.length};
+}
+
 /* Skips one value with everything in it, at most `depth` containers deep. */
 int mp_skip(struct mp *mp, int depth);
 

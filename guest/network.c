@@ -219,7 +219,7 @@ static int configure(const struct link *link, const struct network_request *want
 
 int op_network(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct network_request wanted = {0};
     int error = fields_decode(&mp, network_fields, COUNT(network_fields), &wanted);
     if (error < 0)

@@ -42,7 +42,7 @@ _Noreturn void power_off(bool machine) {
 int op_sync(struct span request, struct mpw *ok) {
     (void)ok;
     static const struct field fields[] = {REQUEST_FIELDS};
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     int error = fields_decode(&mp, fields, COUNT(fields), NULL);
     if (error == 0)
         sync();
@@ -57,7 +57,7 @@ static const struct field poweroff_fields[] = {REQUEST_FIELDS, NEED(poweroff_req
 
 int op_poweroff(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct poweroff_request wanted;
     int error = fields_decode(&mp, poweroff_fields, COUNT(poweroff_fields), &wanted);
     if (error < 0)

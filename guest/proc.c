@@ -173,7 +173,7 @@ static int signal_container(struct container *container, int number) {
 
 int op_signal(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct signal_request wanted = {0};
     int error = fields_decode(&mp, signal_fields, COUNT(signal_fields), &wanted);
     if (error < 0)
@@ -207,7 +207,7 @@ static const struct field resize_fields[] = {
 
 int op_resize(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct resize_request wanted;
     int error = fields_decode(&mp, resize_fields, COUNT(resize_fields), &wanted);
     if (error < 0)
@@ -230,7 +230,7 @@ static const struct field forget_fields[] = {REQUEST_FIELDS, NEED(forget_request
 
 int op_forget(struct span request, struct mpw *ok) {
     (void)ok;
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct forget_request wanted;
     int error = fields_decode(&mp, forget_fields, COUNT(forget_fields), &wanted);
     if (error < 0)

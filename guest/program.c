@@ -127,8 +127,19 @@ static int one_limit(void *item, void *context) {
     return setrlimit((__rlimit_resource_t)limit->type, &value) < 0 ? fail(errno, "rlimit", "%u", limit->type) : 0;
 }
 
+static uint64_t file_limit = 1024;
+
+void program_keep_file_limit(uint64_t soft) {
+    file_limit = soft;
+}
+
 static int set_limits(const struct spawn *spawn) {
     char text[16];
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = MIN(file_limit, files.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        return fail(errno, "rlimit", "open files");
     snprintf(text, sizeof(text), "%d", spawn->oom_score_adj);
     int error = spawn->oom_score_adj == 0 ? 0 : write_text(AT_FDCWD, "/proc/self/oom_score_adj", text);
     if (error < 0)

@@ -199,7 +199,7 @@ struct ps_request {
 static const struct field ps_fields[] = {REQUEST_FIELDS, NEED(ps_request, container, FIELD_STRING)};
 
 int op_ps(struct span request, struct mpw *ok) {
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     struct ps_request wanted;
     int error = fields_decode(&mp, ps_fields, COUNT(ps_fields), &wanted);
     if (error < 0)

@@ -53,12 +53,12 @@ static const struct field container_fields[] = {
 };
 
 int root_decode(struct span request, struct container_request *wanted) {
-    struct mp mp = {request.bytes, request.bytes + request.length};
+    struct mp mp = mp_over(request);
     *wanted = (struct container_request){.shm_bytes = 64u << 20};
     int error = fields_decode(&mp, container_fields, COUNT(container_fields), wanted);
     if (error < 0)
         return error;
-    mp = (struct mp){wanted->root_value.bytes, wanted->root_value.bytes + wanted->root_value.length};
+    mp = mp_over(wanted->root_value);
     return fields_decode(&mp, root_fields, COUNT(root_fields), &wanted->root);
 }
 
@@ -323,7 +323,7 @@ static int set_sysctl(const struct site *site, char *name, const char *value) {
 
 static int set_sysctls(const struct site *site) {
     struct span map = site->wanted->sysctls;
-    struct mp mp = {map.bytes, map.bytes + map.length};
+    struct mp mp = mp_over(map);
     uint32_t count = 0;
     if (map.length > 0 && mp_map(&mp, &count) < 0)
         return fail(EINVAL, "request", "sysctls");

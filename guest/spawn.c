@@ -39,22 +39,18 @@ static const struct field caps_fields[] = {
 
 static const struct field window_fields[] = {NEED(window, rows, FIELD_U32), NEED(window, cols, FIELD_U32)};
 
-static struct mp reader(struct span span) {
-    return (struct mp){span.bytes, span.bytes + span.length};
-}
-
 int spawn_decode(struct span request, struct spawn *spawn) {
-    struct mp mp = reader(request);
+    struct mp mp = mp_over(request);
     *spawn = (struct spawn){.user = "", .umask = 022};
     int error = fields_decode(&mp, spawn_fields, COUNT(spawn_fields), spawn);
     if (error < 0)
         return error;
-    mp = reader(spawn->caps_value);
+    mp = mp_over(spawn->caps_value);
     error = fields_decode(&mp, caps_fields, COUNT(caps_fields), &spawn->caps);
     if (error < 0)
         return error;
     spawn->has_terminal = spawn->terminal_value.length > 0;
-    mp = reader(spawn->terminal_value);
+    mp = mp_over(spawn->terminal_value);
     if (spawn->has_terminal)
         error = fields_decode(&mp, window_fields, COUNT(window_fields), &spawn->terminal);
     if (error == 0 && spawn->args.count == 0)
