@@ -96,6 +96,9 @@ async def resume(
         if process is None:
             raise AgentError(f"machine {spec.name!r} does not know its container's process")
         process.resume(stdout_offset=transcript.offset("stdout"), stderr_offset=transcript.offset("stderr"))
+        for other in tuple(client.processes.values()):
+            if other is not process:
+                other.abandon()  # whoever started it went with the dead owner
         yield Launched(machine, client, process)
 
 
@@ -128,7 +131,7 @@ async def _started(machine: Machine, client: AgentClient, spec: ContainerSpec) -
     from firkin.engine import batch
     from firkin.network.guest import guest_ops
 
-    guest = guest_ops(spec.network)
+    guest = guest_ops(spec.network, published=bool(spec.ports))
     process = client.register(batch.spawn_op(spec.id, spec.process), stdin=spec.process.stdin)
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))

@@ -33,16 +33,18 @@ class GuestNetwork:
     address: str
 
 
-def guest_ops(mode: NetworkMode) -> GuestNetwork:
+def guest_ops(mode: NetworkMode, *, published: bool = False) -> GuestNetwork:
     """The guest's side of `mode`.
 
     `user` reaches the outside through the gateway, but no other address of the VMM's subnet than the name
-    server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
+    server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md). With
+    `published` ports the gateway itself can be reached too, since it is whom their callers seem to be.
     """
     if mode == "none":
         return GuestNetwork((), b"", "")
     routes = (
         Route(dst=f"{NAMESERVER}/32"),
+        *((Route(dst=f"{GATEWAY}/32"),) if published else ()),
         Route(dst="default", via=GATEWAY, onlink=True),
         Route(dst=SUBNET, kind="prohibit"),
     )
