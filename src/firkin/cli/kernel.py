@@ -51,11 +51,11 @@ def install(quiet: bool) -> None:
     """
     import asyncio
 
-    from firkin.cli.report import say
+    from firkin.cli.notices import notices
+    from firkin.cli.progress import progress
     from firkin.machine.debian.install import install_kernel
     from firkin.settings import Settings
 
-    if not quiet:
-        say("fetching the distribution's kernel package")
-    kernel = asyncio.run(install_kernel(Settings.load()))
+    with progress(quiet=quiet), notices(quiet=quiet):
+        kernel = asyncio.run(install_kernel(Settings.load()))
     click.echo(kernel.version)

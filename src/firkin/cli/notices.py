@@ -1,6 +1,7 @@
-"""What a machine has to say to its user, such as that KVM does not work here: said once, not at every run.
+"""What machines and kernels have to say to their user, such as that KVM does not work here.
 
-That it was said is remembered in the cache; `firkin info` says it again.
+That of a machine is said once, not at every run: it is remembered in the cache, and `firkin info` says it
+again.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from contextlib import contextmanager
 from firkin.cli.report import say
 from firkin.events import Event, subscribed
 
-_NOTICE = "machine.notice"
+_ONCE, _ALWAYS = "machine.notice", "kernel.notice"
 
 
 @contextmanager
 def notices(*, quiet: bool = False) -> Iterator[None]:
-    """Say the notices of the block on standard error, each for the first time only; none when `quiet`."""
+    """Say the notices of the block on standard error; none when `quiet`."""
     if quiet:
         yield
         return
@@ -25,9 +26,9 @@ def notices(*, quiet: bool = False) -> Iterator[None]:
 
 
 def _notice(event: Event) -> None:
-    if event.name == _NOTICE:
+    if event.name in (_ONCE, _ALWAYS):
         text = str(event.fields.get("text", ""))
-        if not _remembered(text):
+        if event.name == _ALWAYS or not _remembered(text):
             say(text)
 
 

@@ -21,11 +21,12 @@ from firkin.units import format_size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_STAGES = {"pull": "pulling", "rootfs": "building the disk"}
+_STAGES = {"pull": "pulling", "rootfs": "building the disk", "kernel.fetch": "fetching"}
 _MOVES = {"layer.progress": "", "layer.done": "", "layer.cached": "already here",
-          "layer.retry": "connection lost, going on", "rootfs.progress": ""}  # fmt: skip
+          "layer.retry": "connection lost, going on", "rootfs.progress": "", "kernel.progress": ""}  # fmt: skip
 """The events of a stage, and what there is to say of them."""
 _WHOLE = ("layer.done", "layer.cached")
+_BARE = {"rootfs.progress": "disk", "kernel.progress": "package"}
 
 
 class Display(Protocol):
@@ -38,7 +39,7 @@ class Display(Protocol):
 
 @contextmanager
 def progress(*, quiet: bool = False, to: TextIO | None = None) -> Iterator[None]:
-    """Show pulls and disk building on standard error while the block runs; nothing when `quiet`."""
+    """Show pulls, disk building and fetches on standard error while the block runs; nothing when `quiet`."""
     if quiet:
         yield
         return
@@ -79,8 +80,8 @@ class Watcher:
     def _show(self, event: Event) -> None:
         if event.phase == "begin":
             self._open += 1
-            reference = printable(str(event.fields.get("reference", "")))
-            self._untold = f"{_STAGES[event.name]} {reference}".rstrip()
+            what = event.fields.get("reference") or event.fields.get("package") or ""
+            self._untold = f"{_STAGES[event.name]} {printable(str(what))}".rstrip()
             if event.name == "pull":
                 self._tell()
         elif event.phase == "end":
@@ -100,7 +101,7 @@ class Watcher:
         digest = str(event.fields.get("digest", "")).rpartition(":")[2][:12]
         total = int(event.fields.get("total") or 0)
         done = total if event.name in _WHOLE else int(event.fields.get("done") or 0)
-        what = f"layer {printable(digest)}" if digest else "disk"
+        what = f"layer {printable(digest)}" if digest else _BARE[event.name]
         self._display.moved(what, done, total, _MOVES[event.name])
 
 
@@ -115,7 +116,7 @@ class Lines:
         self._print(f"firkin: {title}")
 
     def moved(self, what: str, done: int, total: int, note: str) -> None:
-        if what in self._whole or what == "disk":
+        if what in self._whole or what in _BARE.values():
             return
         if done >= total:
             self._whole.add(what)
