@@ -25,6 +25,7 @@ from firkin.wire.messages import (
     U32,
     Batch,
     Exit,
+    Forget,
     Hello,
     Op,
     Poweroff,
@@ -121,9 +122,9 @@ class AgentClient:
         What is not connected is /dev/null; with a terminal there is no separate stderr.
         """
         self._last_proc += 1
+        if spawn.terminal is not None:  # it has both directions, whether or not somebody types
+            stdin, stderr = True, False
         ids = [self.channel.new_stream() if wanted else 0 for wanted in (stdin, stdout, stderr)]
-        if spawn.terminal is not None:
-            ids[2] = 0
         op = msgspec.structs.replace(spawn, proc=self._last_proc, stdin=ids[0], stdout=ids[1], stderr=ids[2])
         process = RemoteProcess(
             self,
@@ -164,6 +165,11 @@ class AgentClient:
         self.processes.pop(process.proc, None)
         senders = [process.stdin.stream] if process.stdin else []
         self.channel.release(*senders, process.stdout.stream, process.stderr.stream)
+
+    def dismiss(self, process: RemoteProcess) -> None:
+        """Let the agent forget `process`, which has exited, without waiting for that."""
+        forgotten = self.channel.post(op_map(Forget(proc=process.proc)))
+        forgotten.add_done_callback(lambda _: self.release(process))
 
     def _post_batch(self, ops: Sequence[Op]) -> asyncio.Future[Message]:
         return self.channel.post(op_map(Batch(ops=tuple(ops))))

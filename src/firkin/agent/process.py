@@ -16,6 +16,7 @@ class Requests(Protocol):
 
     async def request(self, op: Op) -> dict[str, object]: ...
     def release(self, process: RemoteProcess) -> None: ...
+    def dismiss(self, process: RemoteProcess) -> None: ...
 
 
 class RemoteProcess:
@@ -47,6 +48,7 @@ class RemoteProcess:
         self._client = client
         self._lost: FirkinError | None = None
         self._ended = asyncio.Event()
+        self._abandoned = False
 
     async def wait(self) -> ExitStatus:
         """How it ended, once it did. Its streams may still hold output. Raises MachineDied."""
@@ -74,10 +76,22 @@ class RemoteProcess:
         self.stdout.resume(stdout_offset)
         self.stderr.resume(stderr_offset)
 
+    def abandon(self) -> None:
+        """Nobody will ask for it: its pipes are closed, and the agent forgets it once it has exited."""
+        self._abandoned = True
+        if self.stdin is not None:
+            self.stdin.close()
+        self.stdout.close()
+        self.stderr.close()
+        if self.exit is not None:
+            self._client.dismiss(self)
+
     def end(self, exit: Exit) -> None:
         """The agent reaped it."""
         self.exit = exit
         self._ended.set()
+        if self._abandoned:
+            self._client.dismiss(self)
 
     def lose(self, error: FirkinError) -> None:
         """The agent is gone."""

@@ -38,7 +38,8 @@ SYNC_PATIENCE_S = 30.0
 
 class Keeper:
     """Keeps the container of `record` and closes its `lock` at the end. `opening` gives its running machine,
-    `serving` lets other processes ask for it while it runs, and hear of its end.
+    `serving` lets other processes ask for it while it runs, and hear of its end. `left` is the state in
+    which a dead owner left it.
 
     `launched` is None before and after the machine runs; `stdout` and `stderr` may be tapped at any time;
     `state` outlives the record of a container that removes itself; `chores` end with the machine.
@@ -52,10 +53,11 @@ class Keeper:
         opening: AbstractAsyncContextManager[Launched],
         transcript: Transcript,
         serving: Callable[[], AbstractAsyncContextManager[None]],
+        left: Running | None = None,
     ) -> None:
         self.record = record
         self.launched: Launched | None = None
-        self.state: State = Created()
+        self.state: State = left or Created()
         self.chores = Chores()
         self._name = spec.name
         self._lock = lock
@@ -146,6 +148,8 @@ class Keeper:
                 await self._unless_killed(self._settle(launched))
         except Exception as error:
             if not self._started.is_set():
+                if isinstance(self.state, Running):  # it could not be taken over: that is its end
+                    self._ending = Ending.failed(error)
                 raise
             self._ending = self._ending or Ending.failed(error)  # told to whoever waits
         finally:
@@ -163,14 +167,15 @@ class Keeper:
 
     def _begin(self, launched: Launched) -> None:
         machine = launched.machine
-        self.state = Running(
-            pid=machine.pid,
-            started_ns=time.time_ns(),
-            accelerator=machine.accelerator,
-            ports=machine.ports,
-            proc=launched.process.proc,
-        )
-        self.record.set_running(self.state)
+        if not isinstance(self.state, Running):
+            self.state = Running(
+                pid=machine.pid,
+                started_ns=time.time_ns(),
+                accelerator=machine.accelerator,
+                ports=machine.ports,
+                proc=launched.process.proc,
+            )
+            self.record.set_running(self.state)
         self.launched = launched
         self._started.set()
 
@@ -248,7 +253,7 @@ class Keeper:
         self._transcript.finish()
         shutil.rmtree(self.record.paths.container_run_dir(self.record.id), ignore_errors=True)
         try:
-            if self._removing or not self._started.is_set():
+            if self._removing or isinstance(self.state, Created):
                 self.record.remove()
             elif self._ending is not None:
                 self._conclude(self._ending)

@@ -39,11 +39,12 @@ class OwnedContainer:
         record: Record,
         lock: Lock,
         opening: Callable[[ContainerSpec, Transcript], AbstractAsyncContextManager[Launched]],
+        left: Running | None = None,
     ) -> None:
         self.spec = record.spec()
         transcript = Transcript(record.log_path)
         launched = opening(self.spec, transcript)
-        self._keeper = Keeper(record, lock, self.spec, launched, transcript, self._serving)
+        self._keeper = Keeper(record, lock, self.spec, launched, transcript, self._serving, left)
 
     @classmethod
     def create(
@@ -66,7 +67,7 @@ class OwnedContainer:
         def opening(spec: ContainerSpec, transcript: Transcript) -> AbstractAsyncContextManager[Launched]:
             return resume(record, spec, state, transcript)
 
-        return cls(record, lock, opening)
+        return cls(record, lock, opening, state)
 
     @property
     def id(self) -> str:

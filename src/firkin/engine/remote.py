@@ -102,6 +102,8 @@ class RemoteContainer:
                 return
             except (OutcomeUnknown, ContainerNotFound):
                 continue
+        if self._record.is_alive():
+            await self._revive()  # its machine outlived whoever was starting it
         remove(self._record)
 
     async def logs(

@@ -1,7 +1,7 @@
 """The supervisor as its clients see it: found on its socket, or started, and asked.
 
-    client ── run {id} ──► supervisor        it owns the container from then on, and answers once it runs
-    client ── ping ──────► supervisor        it has adopted what a dead one left
+    client ── run {container} ──► supervisor    it owns the container from then on; answered once it runs
+    client ── ping ─────────────► supervisor    answered once it has adopted what a dead one left
 
 The rule: every request may be made again. A supervisor may leave or die at any moment; then the next one is
 started, and finds on disk what there is to do.
@@ -32,7 +32,7 @@ async def run(settings: Settings, container_id: str) -> None:
 
     Raises what kept it from starting: then nothing is left of it.
     """
-    await _ask(settings, {"op": "run", "id": container_id, "settings": msgspec.to_builtins(settings)})
+    await _ask(settings, {"op": "run", "container": container_id, "settings": msgspec.to_builtins(settings)})
 
 
 async def wake(settings: Settings) -> None:

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 
 from firkin.aio.child import KILL, Child
 from firkin.container.locks import Lock, holders
-from firkin.container.record import Created, Record, Running, records
-from firkin.engine.owner import OwnedContainer
+from firkin.container.record import Created, Record, records
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -23,19 +22,14 @@ from firkin.paths import Paths
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A detached container that runs and that we own now, by `lock`."""
+    """A detached container whose machine runs and that we own now, by `lock`."""
 
     record: Record
     lock: Lock
-    state: Running
-
-    def adopted(self) -> OwnedContainer:
-        """It as a container of ours, for start() to take over."""
-        return OwnedContainer.adopt(self.record, self.lock, self.state)
 
 
 def orphans(paths: Paths) -> Iterator[Orphan]:
-    """Every running detached container without an owner. One that cannot be read is told of and passed by."""
+    """Every detached container without an owner whose machine runs; unreadable ones are told of, no more."""
     for record in records(paths):
         try:
             if not record.is_alive() or record.is_owned() or not record.spec().detached:
@@ -46,11 +40,7 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
         except FirkinError as error:  # seen by whoever lists it, too
             event("container.unadopted", container=record.id, error=error)
             continue
-        state = record.state()
-        if isinstance(state, Running):
-            yield Orphan(record, lock, state)
-        else:
-            lock.close()
+        yield Orphan(record, lock)
 
 
 async def end_half_started(record: Record) -> None:

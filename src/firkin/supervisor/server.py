@@ -1,8 +1,8 @@
 """The supervisor: owns detached containers, and answers on run/supervisor.sock.
 
-    run {id, settings}   own the container that is on record; answered once it runs. May be asked again.
-    ping                 answered once everything that a dead supervisor left is owned
-    shutdown             stop all containers, then leave
+    run {container, settings}   own the container that is on record; answered once it runs; may be asked again
+    ping                        answered once everything that a dead supervisor left is owned
+    shutdown                    stop all containers, then leave
 
 The rule: it holds nothing that is not on disk too, so it needs no orderly end. It leaves by itself when it
 has owned nothing and heard nobody for IDLE_S.
@@ -22,6 +22,7 @@ import msgspec
 
 from firkin.agent.channel import Channel, Message
 from firkin.aio.thread import in_thread
+from firkin.container.locks import Lock
 from firkin.container.record import Created, Record, Running
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.tidy import tidy_all
@@ -39,7 +40,7 @@ MAX_CLIENTS = 256
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`run`. The settings are the client's: its kernel, its QEMU, its deadlines."""
 
-    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    container: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     settings: Settings
 
 
@@ -116,30 +117,33 @@ class Supervisor:
 
     async def _run(self, request: RunRequest) -> None:
         """Own the container of the request, whatever was done for it before."""
-        turn = self._turns.setdefault(request.id, asyncio.Lock())
+        turn = self._turns.setdefault(request.container, asyncio.Lock())
         async with turn:
-            record = Record(self._paths, request.id)
-            if request.id not in self._owned:
+            record = Record(self._paths, request.container)
+            if request.container not in self._owned:
                 await self._own(record, request.settings)
-        self._turns.pop(request.id, None)
+        self._turns.pop(request.container, None)
 
     async def _own(self, record: Record, settings: Settings) -> None:
         spec = record.spec()
         if not spec.detached:
             raise WrongState(f"container {spec.name!r} is not one for the supervisor")
-        lock = record.own()
+        await self._start_or_adopt(record, record.own(), settings)
+
+    async def _start_or_adopt(self, record: Record, lock: Lock, settings: Settings | None) -> None:
+        """Own what `lock` is of, as its state asks for; without `settings` nothing is started."""
         try:
             await end_half_started(record)
             state = record.state()
-            if isinstance(state, Created):
-                image_path = self._paths.rootfs_dir / spec.rootfs_key / "image.ext4"
+            if isinstance(state, Created) and settings is not None:
+                image_path = self._paths.rootfs_dir / record.spec().rootfs_key / "image.ext4"
                 container = OwnedContainer.create(
                     record, lock, image_path, settings=settings, lifetime="detached"
                 )
             elif isinstance(state, Running):
                 container = OwnedContainer.adopt(record, lock, state)
             else:
-                lock.close()  # it ran, and has ended
+                lock.close()  # it has ended, or its client is about to ask again
                 return
         except BaseException:
             lock.close()
@@ -166,7 +170,7 @@ class Supervisor:
 
     async def _adopt(self, orphan: Orphan) -> None:
         try:
-            await self._keep(orphan.adopted())
+            await self._start_or_adopt(orphan.record, orphan.lock, None)
         except FirkinError as error:  # its record says so; the others are taken over all the same
             event("container.unadopted", container=orphan.record.id, error=error)
 
