@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MAX_TOKEN_BYTES = 1 << 20
 _DEFAULT_LIFE_S = 60
 _CHALLENGE = re.compile(r"(Bearer|Basic)\s+(.*)", re.IGNORECASE | re.DOTALL)
-_PARAMETER = re.compile(r'([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))', re.IGNORECASE)
+_PARAMETER = re.compile(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))', re.IGNORECASE)
 _TOKEN = re.compile(r"[!-~]+")
 
 

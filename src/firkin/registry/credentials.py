@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -161,41 +164,33 @@ async def _ask_helper(helper: str, registry: str) -> Credentials | None:
 
 
 async def _run(program: str, server: str) -> tuple[int, bytes]:
-    """Exit status and output of `program get`, which reads `server` from its standard input."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            program, "get", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-    except OSError as error:
-        hint = f"install {program}, or remove it from your auth file"
-        raise AuthenticationFailed(f"cannot run {program}: {error.strerror}", hint=hint) from error
-    try:
-        async with asyncio.timeout(HELPER_DEADLINE_S):
-            answer = await _converse(process, server.encode())
-            return await process.wait(), answer
-    except TimeoutError as error:
-        hint = "it may wait for you to unlock its keys"
-        raise AuthenticationFailed(
-            f"{program} did not answer within {HELPER_DEADLINE_S:g} s", hint=hint
-        ) from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    """Exit status and output of `program get`, which reads `server` from its standard input.
+
+    Both are files in memory, the output's of a size that cannot grow: a helper can neither block us nor
+    fill the memory, nor can a child of its own that keeps them open.
+    """
+    with _memory_file(server.encode()) as question, _memory_file(bytes(_MAX_ANSWER_BYTES)) as answer:
+        try:
+            process = await asyncio.create_subprocess_exec(program, "get", stdin=question, stdout=answer)
+        except OSError as error:
+            hint = f"install {program}, or remove it from your auth file"
+            raise AuthenticationFailed(f"cannot run {program}: {error.strerror}", hint=hint) from error
+        try:
+            status = await asyncio.wait_for(process.wait(), HELPER_DEADLINE_S)
+        except TimeoutError as error:
+            message = f"{program} did not answer within {HELPER_DEADLINE_S:g} s"
+            raise AuthenticationFailed(message, hint="it may wait for you to unlock its keys") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        answer.seek(0)
+        return status, answer.read().rstrip(b"\0")
 
 
-async def _converse(process: asyncio.subprocess.Process, question: bytes) -> bytes:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        process.stdin.write(question)
-        await process.stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it answers without reading; its status says whether that was right
-    process.stdin.close()
-    answer = bytearray()
-    while chunk := await process.stdout.read(1 << 16):
-        answer += chunk
-        if len(answer) > _MAX_ANSWER_BYTES:
-            break
-    return bytes(answer)
+def _memory_file(content: bytes) -> BinaryIO:
+    """A file that nobody else can name, at its start, which cannot become longer than `content`."""
+    fd = os.memfd_create("firkin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.pwrite(fd, content, 0)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW)
+    return os.fdopen(fd, "r+b")

@@ -101,10 +101,13 @@ async def _fill(repository: Repository, blob: Descriptor, ingest: Ingests) -> No
             return
         try:
             await _stream(repository, blob, ingest)
-        except (ConnectionLost, Timeout):
+        except (ConnectionLost, Timeout) as error:
             barren = 0 if ingest.offset > before else barren + 1
             if barren > _BARREN_TRIES or losses == _MAX_LOSSES:
-                raise
+                came = f"{ingest.offset} of {blob.size_bytes} bytes came"
+                raise type(error)(
+                    f"cannot fetch blob {blob.digest}: {error}; {came}", hint=error.hint
+                ) from error
             event("layer.retry", digest=str(blob.digest), done=ingest.offset, total=blob.size_bytes)
             await asyncio.sleep(_BARREN_PAUSE_S * (1 + barren))
 
@@ -162,7 +165,7 @@ class _Writer:
         """Have `parts` written, once those before are."""
         await self.drain()
         if parts:
-            self._writing = asyncio.create_task(asyncio.to_thread(self._ingest.write, *parts))
+            self._writing = asyncio.create_task(self._write(parts))
 
     async def finish(self, parts: list[bytes]) -> None:
         """Have `parts` written too, and wait for it."""
@@ -179,12 +182,11 @@ class _Writer:
         if self._writing is not None:
             writing, self._writing = self._writing, None
             await writing
-            event(
-                "layer.progress",
-                digest=str(self._blob.digest),
-                done=self._ingest.offset,
-                total=self._blob.size_bytes,
-            )
+
+    async def _write(self, parts: list[bytes]) -> None:
+        await asyncio.to_thread(self._ingest.write, *parts)
+        blob = self._blob
+        event("layer.progress", digest=str(blob.digest), done=self._ingest.offset, total=blob.size_bytes)
 
 
 def _range_start(response: ClientResponse) -> int | None:

@@ -144,10 +144,10 @@ def _in_words(error: ClientError | OSError, url: URL, timeout_s: float) -> Firki
         return _no_tls(error.os_error, host)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _no_connection(error.os_error, host)
-    if isinstance(
-        error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | OSError
-    ):
-        return ConnectionLost(f"lost the connection to {host}: {error}", hint="try again")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError):
+        return ConnectionLost(f"{host} hung up before its answer was complete", hint="try again")
+    if isinstance(error, OSError):
+        return ConnectionLost(f"lost the connection to {host}: {error.strerror or error}", hint="try again")
     return RegistryError(f"{host} does not speak HTTP as it should: {error}", hint="is it a registry?")
 
 
