@@ -1,8 +1,8 @@
 """The agent itself, as PID 1 of namespaces, without a machine.
 
-    serving   starts an agent on a socket and gives the host's end
-    host      a session with an agent of this test's own
-    box       a container root of busybox, as a directory; box.container(host, ...) makes a container of it
+serving   starts an agent on a socket and gives the host's end
+host      a session with an agent of this test's own
+box       a container root of busybox, as a directory; box.container(host, ...) makes a container of it
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hatch_build import build_agent
 
+from hatch_build import build_agent
 from tests.guest.driver import Host, agent
 
 _BUSYBOX = Path("/bin/busybox")
-_PASSWD = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\nnot a line\nbob:x:1001:7:::\n"
+_PASSWD = (
+    "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\nnot a line\nbob:x:1001:7:::\n"
+)
 _GROUP = "root:x:0:\nann:x:1000:\nwheel:x:10:bob,ann\naudio:x:29:ann\nvideo:x:44:annabel\nann2:x:1000:ann\n"
 
 

@@ -106,7 +106,8 @@ class Host:
             self._synced = True
         while len(self._buffer) >= 12:
             kind, flags, reserved, stream, length = struct.unpack_from("<BBHII", self._buffer)
-            assert (flags, reserved) == (0, 0) and kind in range(1, 7)
+            assert (flags, reserved) == (0, 0)
+            assert kind in range(1, 7)
             if len(self._buffer) < 13 + length:
                 return
             assert self._buffer[12 + length] == END
@@ -162,6 +163,9 @@ class Host:
     def spawn(self, proc: int, *args: str, container: str = "", **fields: Any) -> int:
         return self.ask("spawn", **spawn_fields(proc, *args, container=container, **fields))["pid"]
 
+    def post_spawn(self, proc: int, *args: str, container: str = "", **fields: Any) -> int:
+        return self.post("spawn", **spawn_fields(proc, *args, container=container, **fields))
+
     # -- streams --
 
     def write(self, stream: int, data: bytes) -> None:
@@ -169,7 +173,8 @@ class Host:
         for at in range(0, len(data), 65536):
             piece = data[at : at + 65536]
             room = lambda piece=piece: (  # noqa: E731
-                self.offsets[stream] + len(piece) <= self.credit.get(stream, 0) + WINDOW or stream in self.broken
+                self.offsets[stream] + len(piece) <= self.credit.get(stream, 0) + WINDOW
+                or stream in self.broken
             )
             self.until(room, "credit")
             if stream in self.broken:
@@ -197,6 +202,14 @@ class Host:
         ended = self.exits[proc]
         return ended["code"] if ended["code"] is not None else 128 + ended["signal"]
 
+    def wait_hello(self, proc: int) -> int | None:
+        """The same for a process that may have ended before this session: None while it runs by `hello`."""
+        (record,) = (each for each in self.hello["procs"] if each["proc"] == proc)
+        ended = record["exit"] or self.exits.get(proc)
+        if ended is None:
+            return None
+        return int(ended["code"]) if ended["code"] is not None else 128 + int(ended["signal"])
+
     def run(self, proc: int, *args: str, **fields: Any) -> tuple[int, bytes, bytes]:
         """Runs to its end: status, standard output, standard error."""
         self.spawn(proc, *args, stdout=proc * 10 + 1, stderr=proc * 10 + 2, **fields)
@@ -205,16 +218,18 @@ class Host:
 
 
 def spawn_fields(
-    proc: int, *args: str, container: str = "", caps: int = DEFAULT_CAPS, **fields: Any
+    proc: int, *args: str, container: str = "", caps: int | dict[str, int] = DEFAULT_CAPS, **fields: Any
 ) -> dict[str, Any]:
-    masks = {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": 0, "ambient": 0}
-    environment = ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
-    return {"proc": proc, "container": container, "args": args, "env": environment, "cwd": "/", "caps": masks} | fields
+    """A spawn request; `caps` is one mask for what root needs, or all five."""
+    if isinstance(caps, int):
+        caps = {"bounding": caps, "effective": caps, "permitted": caps, "inheritable": 0, "ambient": 0}
+    asked = {"proc": proc, "container": container, "args": args, "cwd": "/", "caps": caps}
+    return {**asked, "env": ["PATH=/usr/bin:/bin:/usr/sbin:/sbin"], **fields}
 
 
 @contextmanager
 def agent(sock: socket.socket, *, stage: str = "/mnt") -> Iterator[subprocess.Popen[bytes]]:
-    """The agent as PID 1 of a pid namespace of its own, serving `sock`; gone, with all its children, at the end."""
+    """The agent as PID 1 of a pid namespace, serving `sock`; gone, with all its children, at the end."""
     unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net"]
     if os.geteuid() != 0:
         unshare += ["--user", "--map-root-user"]
