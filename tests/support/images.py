@@ -33,6 +33,7 @@ Flavour = Literal["oci", "docker"]
 
 SUITE = "bookworm"
 _TRIMMED = [f"--dpkgopt=path-exclude=/usr/share/{place}/*" for place in ("doc", "man", "locale", "info")]
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = {"debian": "", "debian-python": "python3-minimal,python3,ca-certificates"}
 _LAYER_TYPES = {
     "oci": {"none": types.OCI_LAYER, "gzip": types.OCI_LAYER_GZIP, "zstd": types.OCI_LAYER_ZSTD},
@@ -86,8 +87,7 @@ class Images:
         image = ImageConfig(
             platform=Platform.parse(platform) if platform else Platform.host(),
             diff_ids=tuple(Digest.of(tar) if isinstance(tar, bytes) else digest_of(tar) for tar in layers),
-            env=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",),
-            **config,  # type: ignore[arg-type]
+            **{"env": (_PATH,)} | config,  # type: ignore[arg-type]
         )
         blobs = [compressed(tar, compression) for tar in layers]
         described = tuple(
