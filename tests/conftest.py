@@ -30,7 +30,6 @@ from tests.support.home import SESSION_VARIABLE, Home, fresh_home, inhabited, se
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
-
     from firkin.settings import Settings
     from tests.support.user import User
 
@@ -103,9 +102,10 @@ def _missing_for_machines() -> str:
 def home(request: pytest.FixtureRequest) -> Iterator[Home]:
     """This test's home, in this process's environment too. What still runs in it at the end is a failure."""
     boots = request.node.get_closest_marker("machine") is not None
+    cache_dir = request.getfixturevalue("cache") if boots else None
     with fresh_home() as home, inhabited(home):
-        if boots:
-            home.share_cache(session_dir() / "shared" / "cache")
+        if cache_dir is not None:
+            home.share_cache(cache_dir)
         yield home
         if boots:
             mark = str(home.root)
@@ -135,10 +135,10 @@ def firkin(home: Home) -> Command:
 
 
 @pytest.fixture
-def stocked(home: Home, once: Callable[[str, Callable[[Path], Any]], Path]) -> Home:
+def stocked(home: Home, cache: Path, once: Callable[[str, Callable[[Path], Any]], Path]) -> Home:
     from tests.support.stock import fill_shelf, stock
 
-    stock(home, once("shelf", fill_shelf))
+    stock(home, once("shelf", lambda directory: fill_shelf(directory, cache)))
     return home
 
 
@@ -159,6 +159,14 @@ def once(shared_dir: Path) -> Callable[[str, Callable[[Path], Any]], Path]:
     from tests.support.once import once
 
     return lambda name, make: once(shared_dir / name, make)
+
+
+@pytest.fixture(scope="session")
+def cache(once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    """firkin's cache after a first boot: kernel and initramfs are made, and what is said once was said."""
+    from tests.support.stock import warm_cache
+
+    return once("cache", warm_cache)
 
 
 @pytest.fixture(scope="session")

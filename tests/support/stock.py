@@ -21,9 +21,19 @@ def stock(home: Home, shelf: Path) -> None:
             shutil.copy2(source, home.data_dir / part)
 
 
-def fill_shelf(directory: Path) -> None:
+def warm_cache(directory: Path) -> None:
+    """Boot once with `directory` as firkin's cache."""
+    with fresh_home() as home:
+        home.share_cache(directory)
+        firkin = Command(FIRKIN, home.environ(), home.work_dir)
+        firkin("import", "-", "busybox", input=busybox_tar(), check=True)
+        firkin("run", "--rm", "busybox", "true", check=True)
+
+
+def fill_shelf(directory: Path, cache_dir: Path) -> None:
     """busybox and debian, with their disks built, in `directory`."""
     with fresh_home() as home:
+        home.share_cache(cache_dir)
         firkin = Command(FIRKIN, home.environ(), home.work_dir)
         for name, shell, archive in (
             ("busybox", "sh", busybox_tar()),
