@@ -84,10 +84,12 @@ class RemoteContainer:
             state = self.state
             if isinstance(state, Exited):
                 return state.status
+            if isinstance(state, Created) and not self._record.is_owned():
+                raise self._never_started()
             try:
                 return ops.status_of(await self._request(ops.Wait()))
-            except OutcomeUnknown:
-                continue  # its owner was lost: the next one, or the disk, knows
+            except (OutcomeUnknown, WrongState):
+                continue  # its owner was lost, or it ended: the disk or the next owner knows
 
     async def remove(self, *, force: bool = False) -> None:
         """Delete it. Raises WrongState where it runs and `force` is not given."""
@@ -195,7 +197,10 @@ class RemoteContainer:
                 hint="`firkin run` starts a new one",
             )
         if isinstance(state, Created) and not self._record.is_owned():
-            raise WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")
+            raise self._never_started()
+
+    def _never_started(self) -> WrongState:
+        return WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")
 
 
 def remove(record: Record) -> None:

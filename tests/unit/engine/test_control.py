@@ -305,3 +305,21 @@ async def test_somebody_elses_container_is_not_removed_under_it(owner):
     owner.lock.close()
     await remote(owner).remove()
     assert list(record.records(owner.paths)) == []
+
+
+async def test_waiting_for_a_container_that_ends_while_it_is_being_adopted_gives_its_status(owner):
+    alive = owner.record.hold_alive()
+    owner.record.set_running(Running(pid=1, started_ns=1, accelerator="tcg"))
+    owner.lock.close()
+
+    async def revive():
+        owner.record.set_exited(Exited(status=ExitStatus(code=7), finished_ns=2))
+        alive.close()
+
+    assert await remote(owner, revive).wait() == ExitStatus(code=7)
+
+
+async def test_a_container_that_was_never_started_is_not_waited_for(owner):
+    owner.lock.close()
+    with pytest.raises(WrongState, match="never started"):
+        await remote(owner).wait()
