@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from firkin.errors import FirkinError
 from firkin.events import event
 from firkin.wire.frames import MAX_DATA_BYTES, WINDOW_BYTES
 
@@ -119,22 +118,18 @@ class Outlet:
         return tap
 
     async def pump(self, source: Source) -> None:
-        """Move `source` to its end. Raises what it raises, and what `write` does, once the parties know.
+        """Move `source` to its end. Raises what it raises, and what `write` does.
 
-        Where this is cancelled, the parties wait on until end().
+        Then, and where this is cancelled, the parties wait on until end() tells them why.
         """
-        try:
-            while data := await source.read(acknowledge=False):
-                self._first.seen()
-                for tap in self._taps:
-                    tap.feed(data)
-                self._write(data)
-                source.acknowledge(source.offset)
-                for tap in tuple(self._taps):
-                    await tap.room()
-        except FirkinError as error:
-            self.end(error)
-            raise
+        while data := await source.read(acknowledge=False):
+            self._first.seen()
+            for tap in self._taps:
+                tap.feed(data)
+            self._write(data)
+            source.acknowledge(source.offset)
+            for tap in tuple(self._taps):
+                await tap.room()
         self.end(None)
 
     def end(self, error: BaseException | None) -> None:

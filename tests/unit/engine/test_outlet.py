@@ -91,10 +91,11 @@ async def test_a_party_that_stands_still_makes_the_guest_wait_until_it_leaves():
 async def test_the_end_of_the_machine_is_an_error_for_parties_and_never_looks_like_an_end():
     out = outlet([])
     tap = out.tap(replay=False)
-    with pytest.raises(MachineDied):
-        await out.pump(Guest(b"some", error=MachineDied("gone")))
+    with pytest.raises(MachineDied, match="lost"):
+        await out.pump(Guest(b"some", error=MachineDied("lost")))
+    out.end(MachineDied("gone"))
     assert await tap.read() == b"some"
-    with pytest.raises(MachineDied):
+    with pytest.raises(MachineDied, match="gone"):
         await tap.read()
     late = out.tap(replay=True)
     assert await late.read() == b"some"
