@@ -38,7 +38,7 @@ def command(
     wiring = Wiring(interactive and not detach, tty and not detach, parse_keys(detach_keys))
     options = exec_options(
         words, env=env, env_files=env_files, environ=os.environ, workdir=workdir, user=user,
-        stdin=wiring.stdin, terminal=terminal_size() if wiring.terminal else None,
+        stdin=wiring.stdin, terminal=terminal_size() if wiring.terminal else None, detach=detach,
     )  # fmt: skip
     wiring.check()
 

@@ -61,3 +61,5 @@ class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[int, ...] = ()
     stdin: bool = False
     terminal: TerminalSize | None = None
+    detach: bool = False
+    """Nobody will read its output: it goes to /dev/null."""

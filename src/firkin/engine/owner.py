@@ -114,9 +114,11 @@ class OwnedContainer:
 
         process = exec_process(options, self.spec.process)
         client = self._keeper.running().client
-        return SpawnedProcess(
-            await client.spawn(spawn_op(self.id, process), stdin=process.stdin), self._keeper.chores
+        read = not options.detach
+        spawned = await client.spawn(
+            spawn_op(self.id, process), stdin=process.stdin, stdout=read, stderr=read
         )
+        return SpawnedProcess(spawned, self._keeper.chores)
 
     async def stop(self, timeout_s: float | None = None) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""

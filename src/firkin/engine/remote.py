@@ -62,7 +62,8 @@ class RemoteContainer:
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises as agent's spawn() does, and WrongState."""
-        streams = {"stdin": options.stdin, "stdout": True, "stderr": options.terminal is None}
+        stderr = options.terminal is None and not options.detach
+        streams = {"stdin": options.stdin, "stdout": not options.detach, "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
 
     async def stop(self, timeout_s: float | None = None) -> None:

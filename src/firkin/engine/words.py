@@ -140,6 +140,7 @@ def exec_options(
     groups: Iterable[int] = (),
     stdin: bool = False,
     terminal: bool | TerminalSize | None = None,
+    detach: bool = False,
 ) -> ExecOptions:
     """ExecOptions from words. Raises UsageError, which names the option and the rule."""
     args = words("command", command)
@@ -153,6 +154,7 @@ def exec_options(
         groups=tuple(groups),
         stdin=stdin,
         terminal=_terminal(terminal),
+        detach=detach,
     )
 
 

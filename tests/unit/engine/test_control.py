@@ -81,7 +81,9 @@ class Owner:
 
     async def exec(self, options):
         terminal = options.terminal and Terminal(rows=options.terminal.rows, cols=options.terminal.cols)
-        return await self.client.spawn(command(*options.command, terminal=terminal), stdin=options.stdin)
+        read = not options.detach
+        spawn = command(*options.command, terminal=terminal)
+        return await self.client.spawn(spawn, stdin=options.stdin, stdout=read, stderr=read)
 
     async def stop(self, timeout_s=None):
         await self.main.signal(signal.SIGKILL)
@@ -323,3 +325,15 @@ async def test_a_container_that_was_never_started_is_not_waited_for(owner):
     owner.lock.close()
     with pytest.raises(WrongState, match="never started"):
         await remote(owner).wait()
+
+
+async def test_a_detached_process_writes_into_nothing_when_its_client_has_left(owner, tmp_path):
+    await owner.start("sleep 1000")
+    script = f"seq 100000 && echo written > {tmp_path}/done"
+    process = await remote(owner).exec(ExecOptions(command=("sh", "-c", script), detach=True))
+    process._channel.connection.abort()
+    (spawned,) = (p for p in owner.client.processes.values() if p is not owner.main)
+    assert await spawned.wait() == ExitStatus(code=0)
+    assert (tmp_path / "done").read_text() == "written\n"
+    await owner.stop()
+    await owner.end()
