@@ -4,8 +4,8 @@
       version                                format of this tree; a newer one is refused
       lock                                   flock: shared by whoever adds, exclusive for garbage collection
       blobs/sha256/<hex>                     immutable, 0444
-      ingest/<uuid>                          partial blobs, flocked by their writer
-      refs/<registry>/<repository>/_tags/<tag>
+      ingest/<hex or uuid>                   partial blobs, flocked by their writer
+      refs/<registry>/<repository>/          _tags/<tag>, _digests/<hex>
       rootfs/<key>/                          image.ext4, rootfs.json
       kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
       cache/                                 made from other files and safe to delete: initramfs, vmlinux, probe verdicts

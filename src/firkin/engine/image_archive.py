@@ -13,18 +13,20 @@ import hashlib
 import os
 import select
 import stat
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from firkin.aio.thread import in_thread
 from firkin.archive import TarReader
 from firkin.engine.image_changes import changed
 from firkin.errors import Corrupt, UsageError
+from firkin.events import event
 from firkin.oci import media_types as types
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
@@ -69,10 +71,10 @@ async def import_archive(
         ingest = stack.enter_context(store.ingest_unknown())
         async for chunk in _chunks(stream):
             await asyncio.to_thread(ingest.write, chunk)
-        content = await _in_thread_until_cancelled(ingest, str(getattr(stream, "name", "stream")))
-        digest = await asyncio.to_thread(ingest.commit)
+        content = await in_thread(partial(_examine, ingest, str(getattr(stream, "name", "stream"))))
+        digest = await in_thread(ingest.commit)
         layer = Descriptor(content.media_type, digest, ingest.offset)
-    return await asyncio.to_thread(_put_image, store, layer, content, config, message)
+    return await in_thread(partial(_put_image, store, layer, content, config, message))
 
 
 def _put_image(
@@ -90,23 +92,14 @@ def _put_image(
     return Descriptor(types.OCI_MANIFEST, store.put_blob(manifest), len(manifest))
 
 
-async def _in_thread_until_cancelled(ingest: Ingest, name: str) -> Content:
-    """Examine what was ingested, in a thread that stops soon after we are cancelled."""
-    cancelled = threading.Event()
-    try:
-        return await asyncio.to_thread(_examine, ingest, name, cancelled)
-    finally:
-        cancelled.set()
-
-
-def _examine(ingest: Ingest, name: str, cancelled: threading.Event) -> Content:
+def _examine(ingest: Ingest, name: str) -> Content:
     """Walk the whole archive: whether it is sound, its diff id, its newest date."""
     hashed = hashlib.sha256()
     entries, newest_ns = 0, 0
     with ingest.read_back() as blob:
         start = blob.read(2)
         blob.seek(0)
-        for entry in TarReader(_metered(inflated(blob), hashed, name, cancelled)):
+        for entry in TarReader(_metered(inflated(blob), hashed, name)):
             entries += 1
             newest_ns = max(newest_ns, entry.mtime_ns)
             if entries > MAX_ENTRIES:
@@ -117,10 +110,8 @@ def _examine(ingest: Ingest, name: str, cancelled: threading.Event) -> Content:
     return Content(media_type, Digest(f"sha256:{hashed.hexdigest()}"), min(newest_ns, time.time_ns()))
 
 
-def _metered(
-    chunks: Iterator[bytes], hashed: hashlib._Hash, name: str, cancelled: threading.Event
-) -> Iterator[bytes]:
-    """`chunks`, hashed as they pass, up to a bound and no further than somebody waits for them."""
+def _metered(chunks: Iterator[bytes], hashed: hashlib._Hash, name: str) -> Iterator[bytes]:
+    """`chunks`, hashed as they pass, up to a bound. Each is told, so that a cancelled import ends here."""
     total = 0
     for chunk in chunks:
         total += len(chunk)
@@ -128,8 +119,7 @@ def _metered(
             raise Corrupt(
                 f"{name} uncompresses to more than {MAX_UNCOMPRESSED_BYTES >> 30} GiB", hint="split it"
             )
-        if cancelled.is_set():
-            raise Corrupt(f"the import of {name} was given up")
+        event("import.progress", done=total)
         hashed.update(chunk)
         yield chunk
 

@@ -8,11 +8,12 @@ name.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from firkin.aio.thread import in_thread
 from firkin.engine.image_names import images_of, lookup, names_to_remove, parsed, readable
 from firkin.engine.image_summary import ImageSummary, summaries
 from firkin.engine.image_use import ImageUse, image_uses
@@ -71,9 +72,9 @@ class Images:
         with self.store.adding():
             async with RegistryClient(self._settings) as client:
                 descriptor = await client.pull(reference, platform, self.store)
-            await asyncio.to_thread(self.store.tag, reference, descriptor)
+            await in_thread(partial(self.store.tag, reference, descriptor))
             image = self.store.image(descriptor, platform)
-        await asyncio.to_thread(self.store.tidy)
+        await in_thread(self.store.tidy)
         return image
 
     async def import_archive(
@@ -104,7 +105,7 @@ class Images:
             )
             if not name:
                 reference = reference.with_digest(descriptor.digest)
-            await asyncio.to_thread(self.store.tag, reference, descriptor)
+            await in_thread(partial(self.store.tag, reference, descriptor))
             return self.store.image(descriptor, wanted)
 
     # Looking
@@ -154,7 +155,7 @@ class Images:
         if not self._has_other_names(descriptor, names):
             self._check_unused(name, images, force=force)
         for each in names:
-            await asyncio.to_thread(self.store.untag, each)
+            await in_thread(partial(self.store.untag, each))
         lines = [f"Untagged: {each.familiar}" for each in names]
         await self._collect_if_possible()
         gone = [image.config_digest for image in images if not self.store.has_blob(image.digest)]
@@ -162,7 +163,7 @@ class Images:
 
     async def prune(self) -> Reclaimed:
         """Delete whatever neither a name nor a container stands on. Raises InUse while somebody is adding."""
-        return await asyncio.to_thread(self._collect)
+        return await in_thread(self._collect)
 
     def _collect(self, deadline_s: float = 10.0) -> Reclaimed:
         uses = list(self._uses())
@@ -171,7 +172,7 @@ class Images:
 
     async def _collect_if_possible(self) -> None:
         try:
-            await asyncio.to_thread(self._collect, 0.0)
+            await in_thread(partial(self._collect, 0.0))
         except (
             InUse,
             Corrupt,

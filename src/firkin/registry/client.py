@@ -12,9 +12,11 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
+from firkin.aio.thread import in_thread
 from firkin.errors import Corrupt, DigestMismatch, IntegrityError, UsageError
 from firkin.events import stage
 from firkin.oci import media_types
@@ -92,7 +94,7 @@ class RegistryClient:
             _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
             await self._fetch_layers(repository, manifest.layers, store)
             for document in {chosen.descriptor.digest: chosen, named.descriptor.digest: named}.values():
-                await asyncio.to_thread(_keep, store, document)
+                await in_thread(partial(_keep, store, document))
             return named.descriptor
 
     async def _choose(

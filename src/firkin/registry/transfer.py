@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from firkin.aio.thread import in_thread
 from firkin.errors import DigestMismatch, InUse, Timeout
 from firkin.events import event
 from firkin.oci.descriptor import Descriptor
@@ -65,10 +66,10 @@ async def fetch_blob(repository: Repository, blob: Descriptor, store: IngestsBlo
         if ingest.committed:
             event("layer.cached", digest=digest, total=total)
             return
-        await asyncio.to_thread(ingest.resume)
+        await in_thread(ingest.resume)
         event("layer.progress", digest=digest, done=ingest.offset, total=total)
         await _fill(repository, blob, ingest)
-        await asyncio.to_thread(ingest.commit)
+        await in_thread(ingest.commit)
         event("layer.done", digest=digest, total=total)
 
 
