@@ -23,12 +23,11 @@ def main() -> None:
     os.umask(0o077)
     Path(run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = Settings.load(data_dir=data_dir, run_dir=run_dir)
-    starter = detach(settings.paths.run / "supervisor.log")
     lock = SupervisorLock.take(settings.paths.supervisor_lock_path)
     if lock is None:
-        starter.ready()  # another one serves, or is about to leave: the client looks again
-        return
-    with lock:
+        return  # another one serves, or is about to leave: the client looks again
+    with lock:  # the child has it, too
+        starter = detach(settings.paths.run / "supervisor.log")
         asyncio.run(Supervisor(settings).serve(starter.ready))
 
 
