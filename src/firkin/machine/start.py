@@ -83,15 +83,14 @@ async def boot(
     Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), PortInUse, UsageError for a
     spec that QEMU cannot build, BootFailed.
     """
-    with stage("machine.start", machine=spec.name):
-        machine = await _start(spec, settings, dir, run_dir, lifetime, alive_fd)
+    machine: Machine | None = None
     try:
+        with stage("machine.start", machine=spec.name):
+            machine = await _start(spec, settings, dir, run_dir, lifetime, alive_fd)
         yield machine
     finally:
-        if lifetime == "owner":
-            await machine.stop()
-        else:
-            await machine.release()
+        if machine is not None:
+            await (machine.stop() if lifetime == "owner" else machine.release())
 
 
 def adopt(
@@ -302,7 +301,9 @@ def _spawn(
     argv = command(prepared.qemu, spec, inherited, prepared.accelerator, prepared.cmdline)
     who = confinement.credentials(spec, run_dir, prepared.accelerator)
     version = landlock.abi()
-    walls = Confinement(uid=os.geteuid() if who is None else who.uid, landlock_abi=version)
+    uid = os.geteuid() if who is None else who.uid
+    walls = Confinement(uid, version, reaches_loopback=bool(spec.ports))
+    event("machine.confined", machine=spec.name, uid=uid, landlock_abi=version, missing=walls.missing)
     with ExitStack() as stack:
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null_fd)
@@ -321,5 +322,4 @@ def _spawn(
             landlock_fd=ruleset_fd,
         )
         pid, pidfd = fork.start(launch)
-    event("machine.confined", machine=spec.name, uid=walls.uid, landlock_abi=version, missing=walls.missing)
     return Child(pid, pidfd), walls

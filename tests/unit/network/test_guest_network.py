@@ -20,6 +20,11 @@ def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns
     assert set(routes) == {"10.0.2.3/32", "default", "10.0.2.0/24"}
 
 
+def test_a_machine_with_published_ports_has_a_way_back_to_the_host() -> None:
+    (eth0,) = guest_ops("user", published=True).ops
+    assert {route.dst: route.kind for route in eth0.routes}["10.0.2.2/32"] == "unicast"
+
+
 def test_the_guest_asks_the_vmms_name_server_in_the_hosts_domains() -> None:
     host = "# made by something\nnameserver 192.0.2.1\nsearch corp.example lab.example\noptions ndots:2\n"
     assert resolv_conf(host) == b"nameserver 10.0.2.3\nsearch corp.example lab.example\noptions ndots:2\n"

@@ -25,14 +25,16 @@ _RESOLV_CONF = "/etc/resolv.conf"
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """What holds QEMU: the uid it runs as, the Landlock ABI (0: absent), its seccomp filter; and what is
-    missing.
+    """What holds QEMU: its uid, the Landlock ABI (0: absent), its seccomp filter; and what is missing.
+
+    `reaches_loopback`: the machine's published ports open the way to the host's loopback.
     """
 
     uid: int
     landlock_abi: int
     seccomp: bool = True
     no_new_privs: bool = True
+    reaches_loopback: bool = False
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -44,6 +46,8 @@ class Confinement:
             lines.append(f"Landlock ABI {self.landlock_abi} cannot close TCP to QEMU")
         if self.uid == 0:
             lines.append("no other uid is mapped here: QEMU runs as this user namespace's root")
+        if self.reaches_loopback:
+            lines.append("published ports let the machine reach services on the host's loopback")
         return tuple(lines)
 
 
