@@ -151,7 +151,7 @@ class Keeper:
                 if isinstance(self.state, Running):  # it could not be taken over: that is its end
                     self._ending = Ending.failed(error)
                 raise
-            self._ending = self._ending or Ending.failed(error)  # told to whoever waits
+            self._ending = Ending.failed(error)  # told to whoever waits
         finally:
             self.launched = None
             self._leave()
