@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -17,6 +18,7 @@ from benchmarks.place import Place
 from benchmarks.table import Row
 from tests.support.images import compressed, debian_tar
 
+TO_DISK = (sys.executable, "-m", "benchmarks.to_disk")
 OF_TAR = 0.5
 OF_PODMAN = 1 / 3
 
@@ -35,7 +37,7 @@ def rows(place: Place) -> Iterator[Row]:
 
     def ours() -> Measures:
         home = fresh()
-        return _timed([place.firkin, "pull", "-q", reference], home, place.environ_of(home))
+        return _timed([*TO_DISK, reference], home, place.environ_of(home))
 
     def podman() -> Measures:
         root = fresh()

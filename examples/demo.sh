@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `./dev demo` shows: an image from a registry runs in its own machine, from the shell and from Python. Each
 # command is printed as it is typed. Everything lives in one temporary directory, and is gone at the end.
-set -euo pipefail
+set -eu
 checkout=$(dirname "$(dirname "$(readlink -f "$0")")")
 export PATH="$checkout/.venv/bin:$PATH"
 
@@ -25,12 +25,12 @@ coproc registry { PYTHONPATH=$checkout exec python -m tests.support.serve "$plac
 read -r address <&"${registry[0]}"
 echo "registry at $address"
 
-tell "Pull it: layers become blobs, checked by digest, and then one bootable disk"
+tell "Pull it: every byte is checked against its digest"
 try firkin pull "$address/debian"
 try firkin tag "$address/debian" debian
 try firkin images
 
-tell "Run a command in it: a machine of its own, with a kernel of its own, gone when the command ends"
+tell "Run a command in it, in a machine with a kernel of its own, gone when the command ends"
 try "firkin run --rm debian sh -c 'head -1 /etc/os-release; uname -r; id'"
 try "printf 'three\none\ntwo\n' | firkin run --rm -i debian sort"
 try "firkin run --rm debian sh -c 'exit 7' || echo \"exit status \$?\""
