@@ -95,12 +95,13 @@ class _Pump:
             detach = False
             if typed is not None:
                 data, detach = typed(data)
-            if detach:
-                return Outcome.DETACHED
             try:
-                await stdin.write(data)
+                if data:
+                    await stdin.write(data)
             except BrokenPipeError:
                 return None
+            if detach:
+                return Outcome.DETACHED
         stdin.close()
         return None
 
