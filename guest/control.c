@@ -138,8 +138,11 @@ static int op_batch(struct span request, struct mpw *ok) {
     return 0;
 }
 
+/* An answer is written here and queued when it is whole: an op may send events of its own meanwhile. */
+static uint8_t answer[MAX_CONTROL_BYTES];
+
 static void open_answer(struct mpw *w, uint32_t id, const char *outcome) {
-    port_open_control(w);
+    *w = (struct mpw){.bytes = answer, .room = sizeof(answer)};
     mpw_map(w, 2);
     mpw_string(w, "re");
     mpw_unsigned(w, id);
@@ -204,7 +207,7 @@ void control_hello(void) {
     struct utsname system;
     struct mpw w;
     uname(&system);
-    port_open_control(&w);
+    w = (struct mpw){.bytes = answer, .room = sizeof(answer)};
     mpw_map(&w, 9);
     mpw_string(&w, "ev");
     mpw_string(&w, "hello");

@@ -38,28 +38,23 @@ static void drop_output(void) {
     port.control_first = port.control_last = port.output_first = port.output_last = 0;
 }
 
-void port_open_control(struct mpw *w) {
-    if (port.control_first == port.control_last)
+bool port_send_control(const struct mpw *map) {
+    if (map->overflow || map->length > MAX_CONTROL_BYTES)
+        return false;
+    if (!port.session)
+        return true;
+    if (control_held() == 0)
         port.control_first = port.control_last = 0;
-    if (port.control_first > 0 && CONTROL_BYTES - port.control_last < MAX_CONTROL_BYTES + FRAME_OVERHEAD_BYTES) {
+    if (CONTROL_BYTES - port.control_last < map->length + FRAME_OVERHEAD_BYTES) {
         memmove(port.control, port.control + port.control_first, control_held());
         port.control_last -= port.control_first;
         port.control_first = 0;
     }
-    size_t room = CONTROL_BYTES - port.control_last;
-    *w = (struct mpw){.overflow = room < FRAME_OVERHEAD_BYTES};
-    if (!w->overflow) {
-        w->bytes = port.control + port.control_last + FRAME_HEADER_BYTES;
-        w->room = MIN(room - FRAME_OVERHEAD_BYTES, (size_t)MAX_CONTROL_BYTES);
-    }
-}
-
-bool port_send_control(struct mpw *w) {
-    if (w->overflow || !port.session)
-        return !w->overflow;
-    frame_begin(port.control + port.control_last, FRAME_CONTROL, 0, 0, (uint32_t)w->length);
-    w->bytes[w->length] = FRAME_END;
-    port.control_last += w->length + FRAME_OVERHEAD_BYTES;
+    uint8_t *at = port.control + port.control_last;
+    at += frame_begin(at, FRAME_CONTROL, 0, 0, (uint32_t)map->length);
+    memcpy(at, map->bytes, map->length);
+    at[map->length] = FRAME_END;
+    port.control_last += map->length + FRAME_OVERHEAD_BYTES;
     return true;
 }
 

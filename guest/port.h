@@ -17,7 +17,6 @@ bool port_work(void);
 /* Whether the only host that there will ever be is gone. */
 bool port_gone(void);
 
-/* Opens a CONTROL frame: the caller writes one map into `w`, then calls port_send_control. What does not fit
- * into a frame is not sent; returns whether it was. */
-void port_open_control(struct mpw *w);
-bool port_send_control(struct mpw *w);
+/* Queues one map as a CONTROL frame; without a session it goes nowhere. Returns false where it is larger than a
+ * frame may be. */
+bool port_send_control(const struct mpw *map);

@@ -71,8 +71,8 @@ static void write_exit(struct mpw *w, const struct proc *proc) {
 }
 
 static void send_exit(const struct proc *proc) {
-    struct mpw w;
-    port_open_control(&w);
+    uint8_t event[256];
+    struct mpw w = {.bytes = event, .room = sizeof(event)};
     mpw_map(&w, 6);
     mpw_string(&w, "ev");
     mpw_string(&w, "exit");

@@ -51,7 +51,7 @@ def test_output_survives_hosts_that_die_without_a_word(listening):
     host = first
     for _ in range(8):
         goal = len(output[11]) + chance.randrange(1, 30_000)
-        host.until(lambda goal=goal: len(output[11]) > goal or 11 in host.ends, "output")
+        host.until(lambda goal=goal, host=host: len(output[11]) > goal or 11 in host.ends, "output")
         host.sock.close()
         host = Host(listening())
         host.output = output
@@ -105,6 +105,7 @@ def test_what_ended_while_nobody_listened_is_told(listening):
     host.spawn(2, "true", stdin=20)
     host.wait(2)
     host.write(10, b"\n")
+    host.until(lambda: host.credit.get(10) == 1, "credit for the line")
     host.sock.close()
     again = Host(listening())
     again.sync()
