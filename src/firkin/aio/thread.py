@@ -1,7 +1,7 @@
-"""Heavy or blocking work in a thread, so that the event loop goes on, and its end when the caller is cancelled.
+"""Heavy or blocking work in a thread: the event loop goes on, and a cancelled caller ends the work.
 
-The rule: work that tells events can be stopped at each of them. Work that is stuck between two is left behind
-in its thread after a moment; it dies with the process, and what it holds (locks, descriptors) goes then.
+The rule: work that tells events can be stopped at each of them. Work that is stuck between two is left
+behind in its thread after a moment; it dies with the process, and what it holds (locks, files) goes then.
 """
 
 from __future__ import annotations

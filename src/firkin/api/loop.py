@@ -1,7 +1,7 @@
 """Loop: the event loop behind the blocking API, in a thread of its own: containers go on between calls.
 
-The rule: a call ends when its coroutine has ended, also after Ctrl-C: that cancels the coroutine, waits for it
-to clean up, and then raises KeyboardInterrupt where the caller stood.
+The rule: a call ends when its coroutine has ended, also after Ctrl-C: that cancels the coroutine, waits for
+it to clean up, and then raises KeyboardInterrupt where the caller stood.
 """
 
 from __future__ import annotations

@@ -35,8 +35,7 @@ async def test_cancelled_work_stops_at_its_next_event_and_has_cleaned_up():
             raise
 
     task = asyncio.create_task(in_thread(work))
-    while not begun.is_set():
-        await asyncio.sleep(0)
+    await asyncio.to_thread(begun.wait)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -62,12 +62,10 @@ def test_ctrl_c_cancels_the_call_and_waits_until_it_has_cleaned_up(loop):
 
 
 def test_threads_may_call_at_once(loop):
-    meeting = []
+    meeting = asyncio.Barrier(4)
 
     async def meet():
-        meeting.append(None)
-        while len(meeting) < 4:
-            await asyncio.sleep(0)
+        await meeting.wait()
 
     threads = [threading.Thread(target=lambda: loop.call(meet())) for _ in range(4)]
     for thread in threads:
