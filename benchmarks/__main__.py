@@ -17,6 +17,7 @@ GROUPS = {
     "start": "benchmarks.start",
     "exec": "benchmarks.exec",
     "pull": "benchmarks.pull",
+    "disk": "benchmarks.rootfs_bench",
     "memory": "benchmarks.memory",
 }
 
