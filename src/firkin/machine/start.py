@@ -321,5 +321,11 @@ def _spawn(
             credentials=who,
             landlock_fd=ruleset_fd,
         )
-        pid, pidfd = fork.start(launch)
+        try:
+            pid, pidfd = fork.start(launch)
+        except PermissionError as error:
+            raise HostUnsupported(
+                f"cannot run {prepared.qemu} for machine {spec.name!r} as uid {uid}: {error.strerror}",
+                hint="QEMU never runs as root: put it where every user can run it",
+            ) from error
     return Child(pid, pidfd), walls

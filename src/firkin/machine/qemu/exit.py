@@ -11,6 +11,8 @@ from firkin.errors import BootFailed, FirkinError, HostUnsupported, MachineDied,
 _DEBUG_EXIT_0 = 1
 """isa-debug-exit turns the guest's word 0 into this status (2 * 0 + 1)."""
 _PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+_OPTION = re.compile(r"^\S+: (-\w+ \S+: )?")
+"""What QEMU puts before its words: its own name, and the option that it stumbled over."""
 _FORWARD = re.compile(r"[Cc]ould not set up host forwarding rule '([^']*)'")
 
 
@@ -39,7 +41,7 @@ def explain(status: int, complaint: str, console: str) -> VmmExit:
     elif panic:
         reason = f"kernel panic: {panic[1].strip()}"
     elif complaint:
-        reason = complaint.splitlines()[-1]
+        reason = _OPTION.sub("", complaint.splitlines()[0])
     elif status == _DEBUG_EXIT_0:
         reason = "powered off"
     else:
