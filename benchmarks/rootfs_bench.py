@@ -1,7 +1,7 @@
 """From a compressed layer to a bootable disk, apart from the pull: Debian, gzip and zstd.
 
-Against `gzip -dc | tar x`, or zstd, of the same layer in the same turns. Tar hashes nothing, syncs nothing and
-makes no disk; ours verifies the diff id and ends with an fsync.
+Against `gzip -dc | tar x`, or zstd, of the same layer in the same turns. Tar hashes nothing, syncs nothing
+and makes no disk; ours verifies the diff id and ends with an fsync.
 """
 
 from __future__ import annotations
