@@ -130,10 +130,10 @@ async def test_what_is_here_is_not_fetched_again(images: Images, local: LocalIma
     pushed = images.push("again", [ONE, TWO, ONE])
     with recorded() as counts:
         await local.pull(pushed.reference)
-    assert (counts["layer.done"], counts["layer.cached"]) == (3, 0)  # config and two different layers
+    assert (counts["layer.done"], counts["layer.cached"]) == (2, 0)  # one of the three comes twice
     with recorded() as counts:
         await local.pull(pushed.reference, policy="always")
-    assert (counts["layer.done"], counts["layer.cached"]) == (0, 3)
+    assert (counts["layer.done"], counts["layer.cached"]) == (0, 2)
 
 
 async def test_two_pulls_at_once_fetch_each_layer_once(images: Images, settings: Settings) -> None:
@@ -141,7 +141,7 @@ async def test_two_pulls_at_once_fetch_each_layer_once(images: Images, settings:
     with recorded() as counts:
         found = await asyncio.gather(*(LocalImages(settings).pull(pushed.reference) for _ in range(3)))
     assert len({image.digest for image in found}) == 1
-    assert counts["layer.done"] == 3
+    assert (counts["config.done"], counts["layer.done"]) == (1, 2)
 
 
 async def test_unknown_images_are_told_apart_from_unknown_tags(

@@ -87,7 +87,7 @@ class Images:
         image = ImageConfig(
             platform=Platform.parse(platform) if platform else Platform.host(),
             diff_ids=tuple(Digest.of(tar) if isinstance(tar, bytes) else digest_of(tar) for tar in layers),
-            **{"env": (_PATH,)} | config,  # type: ignore[arg-type]
+            **{"env": (_PATH,), "created": "2026-01-02T03:04:05Z"} | config,  # type: ignore[arg-type]
         )
         blobs = [compressed(tar, compression) for tar in layers]
         described = tuple(

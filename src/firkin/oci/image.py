@@ -46,7 +46,9 @@ class Image:
         """The image of a manifest and its config. Raises Corrupt or UnsupportedMediaType."""
         what = f"image {descriptor.digest}"
         check_is_image(manifest, what)
-        if not manifest.layers or len(manifest.layers) != len(config.diff_ids):
+        if not manifest.layers:
+            raise Corrupt(f"{what} has no layers", hint="its publisher has to mend it")
+        if len(manifest.layers) != len(config.diff_ids):
             raise Corrupt(
                 f"{what} has {len(manifest.layers)} layers, but its config names {len(config.diff_ids)}",
                 hint="its publisher has to mend it",

@@ -12,11 +12,9 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
-from firkin.aio.thread import in_thread
 from firkin.errors import Corrupt, DigestMismatch, IntegrityError, UsageError
 from firkin.events import stage
 from firkin.oci import media_types
@@ -30,7 +28,7 @@ from firkin.oci.reference import Reference
 from firkin.registry.auth import Login
 from firkin.registry.endpoint import Endpoint
 from firkin.registry.repository import Base, Repository, find_base
-from firkin.registry.transfer import IngestsBlobs, fetch_blob
+from firkin.registry.transfer import IngestsBlobs, fetch_blob, keep_blob
 from firkin.registry.transport import Transport, open_transport, read_document
 from firkin.settings import Settings
 
@@ -90,11 +88,11 @@ class RegistryClient:
             manifest = chosen.document
             assert isinstance(manifest, Manifest)
             check_is_image(manifest, f"image {reference}")
-            await fetch_blob(repository, _config_of(manifest, reference), store)
+            await fetch_blob(repository, _config_of(manifest, reference), store, kind="config")
             _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
             await self._fetch_layers(repository, manifest.layers, store)
             for document in {chosen.descriptor.digest: chosen, named.descriptor.digest: named}.values():
-                await in_thread(partial(_keep, store, document))
+                await keep_blob(document.descriptor, document.content, store, repository.timeout_s)
             return named.descriptor
 
     async def _choose(
@@ -116,7 +114,7 @@ class RegistryClient:
 
         async def fetch(layer: Descriptor) -> None:
             async with places:
-                await fetch_blob(repository, layer, store)
+                await fetch_blob(repository, layer, store, kind="layer")
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -176,10 +174,3 @@ def _check_config(content: bytes, chosen: Fetched, reference: Reference, platfor
     Image.of(chosen.descriptor, chosen.document, config)
     if not platform.runs(config.platform):
         raise platform_not_found(platform, [config.platform], f"image {reference}")
-
-
-def _keep(store: IngestsBlobs, fetched: Fetched) -> None:
-    with store.ingest(fetched.descriptor.digest, len(fetched.content)) as ingest:
-        if not ingest.committed:
-            ingest.write(fetched.content)
-            ingest.commit()

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from firkin.aio.thread import in_thread
 from firkin.errors import DigestMismatch, InUse, Timeout
@@ -52,25 +52,35 @@ class IngestsBlobs(Protocol):
     def ingest(self, digest: Digest, size_bytes: int, /) -> AbstractContextManager[Ingests]: ...
 
 
-async def fetch_blob(repository: Repository, blob: Descriptor, store: IngestsBlobs) -> None:
-    """Bring the blob that `blob` describes into `store`.
+async def fetch_blob(
+    repository: Repository, blob: Descriptor, store: IngestsBlobs, *, kind: Literal["layer", "config"]
+) -> None:
+    """Bring the blob that `blob` describes into `store`. Its events are `layer.*` or `config.*`.
 
     Raises DigestMismatch where it is not what was promised, and what Repository.get raises; then nothing is
     kept.
     """
     digest, total = str(blob.digest), blob.size_bytes
     if store.has_blob(blob.digest):
-        event("layer.cached", digest=digest, total=total)
+        event(f"{kind}.cached", digest=digest, total=total)
         return
     async with _only_writer(store, blob, repository.timeout_s) as ingest:
         if ingest.committed:
-            event("layer.cached", digest=digest, total=total)
+            event(f"{kind}.cached", digest=digest, total=total)
             return
         await in_thread(ingest.resume)
-        event("layer.progress", digest=digest, done=ingest.offset, total=total)
-        await _fill(repository, blob, ingest)
+        event(f"{kind}.progress", digest=digest, done=ingest.offset, total=total)
+        await _fill(repository, blob, ingest, kind)
         await in_thread(ingest.commit)
-        event("layer.done", digest=digest, total=total)
+        event(f"{kind}.done", digest=digest, total=total)
+
+
+async def keep_blob(blob: Descriptor, content: bytes, store: IngestsBlobs, timeout_s: float) -> None:
+    """Bring `content`, which is here already, into `store`. Raises DigestMismatch, StorageFull, Timeout."""
+    async with _only_writer(store, blob, timeout_s) as ingest:
+        if not ingest.committed:
+            ingest.write(content)
+            await in_thread(ingest.commit)
 
 
 @asynccontextmanager
@@ -93,7 +103,7 @@ async def _only_writer(store: IngestsBlobs, blob: Descriptor, timeout_s: float) 
         yield ingest
 
 
-async def _fill(repository: Repository, blob: Descriptor, ingest: Ingests) -> None:
+async def _fill(repository: Repository, blob: Descriptor, ingest: Ingests, kind: str) -> None:
     """Stream into `ingest` until the blob is whole, over as many connections as it takes."""
     barren = 0
     for losses in range(1, _MAX_LOSSES + 1):
@@ -101,7 +111,7 @@ async def _fill(repository: Repository, blob: Descriptor, ingest: Ingests) -> No
         if before == blob.size_bytes:
             return
         try:
-            await _stream(repository, blob, ingest)
+            await _stream(repository, blob, ingest, kind)
         except (ConnectionLost, Timeout) as error:
             barren = 0 if ingest.offset > before else barren + 1
             if barren > _BARREN_TRIES or losses == _MAX_LOSSES:
@@ -109,11 +119,11 @@ async def _fill(repository: Repository, blob: Descriptor, ingest: Ingests) -> No
                 raise type(error)(
                     f"cannot fetch blob {blob.digest}: {error}; {came}", hint=error.hint
                 ) from error
-            event("layer.retry", digest=str(blob.digest), done=ingest.offset, total=blob.size_bytes)
+            event(f"{kind}.retry", digest=str(blob.digest), done=ingest.offset, total=blob.size_bytes)
             await asyncio.sleep(_BARREN_PAUSE_S * (1 + barren))
 
 
-async def _stream(repository: Repository, blob: Descriptor, ingest: Ingests) -> None:
+async def _stream(repository: Repository, blob: Descriptor, ingest: Ingests, kind: str) -> None:
     """One connection's worth, from where `ingest` is."""
     offset = ingest.offset
     headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -127,7 +137,7 @@ async def _stream(repository: Repository, blob: Descriptor, ingest: Ingests) -> 
             _check_length(response, blob, repository.host)
             if offset:
                 await asyncio.to_thread(ingest.restart)
-        await _pour(response, _Writer(ingest, blob))
+        await _pour(response, _Writer(ingest, blob, kind))
         if ingest.offset < blob.size_bytes:
             raise _truncated(response, blob, ingest.offset, repository.host)
 
@@ -157,9 +167,10 @@ async def _pour(response: ClientResponse, writer: _Writer) -> None:
 class _Writer:
     """Writes to an ingest in a thread, one batch at a time, while the next one is received."""
 
-    def __init__(self, ingest: Ingests, blob: Descriptor) -> None:
+    def __init__(self, ingest: Ingests, blob: Descriptor, kind: str) -> None:
         self._ingest = ingest
         self._blob = blob
+        self._kind = kind
         self._writing: asyncio.Task[None] | None = None
 
     async def put(self, parts: list[bytes]) -> None:
@@ -187,7 +198,9 @@ class _Writer:
     async def _write(self, parts: list[bytes]) -> None:
         await asyncio.to_thread(self._ingest.write, *parts)
         blob = self._blob
-        event("layer.progress", digest=str(blob.digest), done=self._ingest.offset, total=blob.size_bytes)
+        event(
+            f"{self._kind}.progress", digest=str(blob.digest), done=self._ingest.offset, total=blob.size_bytes
+        )
 
 
 def _range_start(response: ClientResponse) -> int | None:

@@ -63,10 +63,12 @@ class Refs:
             for path in self._files(Path(directory)):
                 yield from self._record(path)
 
-    def temporaries(self) -> Iterator[Path]:
-        """Files that a writer who died left behind."""
+    def delete_temporaries(self) -> None:
+        """Delete what writers who died left. The caller holds the lock that keeps living ones away."""
         for directory, _, names in os.walk(self._root):
-            yield from (Path(directory, name) for name in names if name.startswith(TEMPORARY_PREFIX))
+            for name in names:
+                if name.startswith(TEMPORARY_PREFIX):
+                    Path(directory, name).unlink(missing_ok=True)
 
     def _record(self, path: Path) -> Iterator[tuple[Reference, Descriptor | Corrupt]]:
         registry, *repository, kind, name = path.relative_to(self._root).parts

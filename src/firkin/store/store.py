@@ -95,9 +95,12 @@ class Store:
     # Names
 
     def tag(self, reference: Reference, descriptor: Descriptor) -> None:
-        """Make `reference` stand for `descriptor`, whose blobs are in the store."""
-        self._prepare()
-        self._refs.write(reference, descriptor)
+        """Make `reference` stand for `descriptor`, whose blobs are in the store.
+
+        Whoever brought the blobs in holds `adding` since then; it is no harm to hold it twice.
+        """
+        with self.adding():
+            self._refs.write(reference, descriptor)
 
     def untag(self, reference: Reference) -> bool:
         """Forget `reference`; False where it is not known. Its blobs stay until a collect."""
@@ -202,13 +205,14 @@ class Store:
             marked = self._mark(roots, rootfs_in_use)
             with disk_errors(self._paths.data):
                 reclaimed = sweep(self._paths, marked)
+                self._refs.delete_temporaries()
         self.tidy()
         return reclaimed
 
     def tidy(self) -> None:
         """Delete what writers who died left half done. Waits for nobody, and hurts nobody who is alive."""
         with disk_errors(self._paths.data):
-            delete_stale(self._paths, self._refs.temporaries())
+            delete_stale(self._paths)
 
     def _mark(self, roots: Iterable[Digest], rootfs_in_use: Set[str]) -> Marked:
         blobs: set[Digest] = set()

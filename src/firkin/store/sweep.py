@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +56,10 @@ def sweep(paths: Paths, marked: Marked) -> Reclaimed:
     return Reclaimed(len(blobs), len(rootfs), reclaimed)
 
 
-def delete_stale(paths: Paths, temporaries: Iterable[Path]) -> None:
-    """Delete partials and swept things that nobody holds, and `temporaries`."""
+def delete_stale(paths: Paths) -> None:
+    """Delete partials and swept things that nobody holds."""
     for path in _entries(paths.ingest_dir, _ANY):
         _delete(path)
-    for path in temporaries:
-        path.unlink(missing_ok=True)
 
 
 def disk_bytes(path: Path) -> int:

@@ -174,12 +174,34 @@ def test_a_manifest_that_rotted_stops_the_sweep(store: Store) -> None:
         store.collect([], set())
 
 
-def test_a_half_written_name_is_never_seen_and_goes_with_the_next_tidying(
+def test_a_half_written_name_is_never_seen_and_goes_with_the_next_sweep(
     store: Store, settings: Settings
 ) -> None:
     store.tag(Reference.parse("it"), put_image(store, b"1"))
     half = settings.paths.refs_dir / "docker.io/library/it/_tags/.0123"
     half.write_bytes(b"{")
     assert len(store.records()) == 1
-    store.tidy()
+    store.collect([], set())
     assert not half.exists()
+
+
+def test_a_name_that_is_being_written_survives_tidying_and_keeps_the_sweep_away(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    descriptor, name = put_image(store, b"1"), Reference.parse("it")
+    synced = os.fsync
+    rivals: list[str] = []
+
+    def rival_step(fd: int) -> None:
+        if not rivals:
+            rivals.append("tidy")
+            Store(settings.paths).tidy()
+            with pytest.raises(InUse):
+                Store(settings.paths).collect([], set(), deadline_s=0)
+        synced(fd)
+
+    monkeypatch.setattr("firkin.store.files.os.fsync", rival_step)
+    store.tag(name, descriptor)
+    assert rivals
+    assert store.resolve(name) == descriptor
+    assert store.is_complete(store.image(descriptor, AMD64))
