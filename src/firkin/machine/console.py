@@ -14,6 +14,9 @@ from pathlib import Path
 TAIL_BYTES = 16 << 10
 MAX_LOG_BYTES = 256 << 10
 _READ_BYTES = 64 << 10
+_EVERY_BOOT = "PCI: Fatal: No config space access function found"
+"""What Linux says on every machine without PCI, however it ends: it would mislead whoever looks for a reason.
+"""
 
 
 class Console:
@@ -58,7 +61,8 @@ class Console:
             data = self._log_path.read_bytes()[-TAIL_BYTES:]
         except OSError:
             return ""
-        text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+        lines = data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
+        text = "\n".join(line for line in lines if not line.endswith(_EVERY_BOOT))
         return "".join(char if char.isprintable() or char in "\n\t" else "?" for char in text).strip()
 
     def close(self) -> None:
