@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "control.h"
@@ -211,8 +212,11 @@ bool port_gone(void) {
 /* ---- hosts that come ---- */
 
 static void port_ready(struct watch *watch, uint32_t events) {
-    (void)watch, (void)events; /* what can be done is found by doing it */
-    port.readable = port.writable = port.fd >= 0;
+    (void)watch;
+    /* Each write that a virtio-serial port finished is told too: no reason to try a read. */
+    port.readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
+    port.writable |= (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
+    port.readable &= port.fd >= 0;
 }
 
 static int take_host(int fd) {

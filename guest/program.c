@@ -59,9 +59,12 @@ static void own_stdio(const struct identity *identity) {
 /* ---- who it is ---- */
 
 static int drop_bounding(uint64_t kept) {
-    for (unsigned long cap = 0; cap < 64 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (!(kept >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EINVAL)
-            return fail(errno, "capabilities", "bounding set");
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        if ((kept >> cap & 1) || prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+            continue;
+        /* EINVAL: the kernel knows no further one. */
+        return errno == EINVAL ? 0 : fail(errno, "capabilities", "bounding set");
+    }
     return 0;
 }
 
@@ -137,8 +140,9 @@ static int set_limits(const struct spawn *spawn) {
     char text[16];
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
+    bool ours = files.rlim_cur != file_limit;
     files.rlim_cur = MIN(file_limit, files.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+    if (ours && setrlimit(RLIMIT_NOFILE, &files) < 0)
         return fail(errno, "rlimit", "open files");
     snprintf(text, sizeof(text), "%d", spawn->oom_score_adj);
     int error = spawn->oom_score_adj == 0 ? 0 : write_text(AT_FDCWD, "/proc/self/oom_score_adj", text);

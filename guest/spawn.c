@@ -198,6 +198,12 @@ static int open_streams(const struct spawn *spawn, struct pipes *pipes, int term
     return 0;
 }
 
+static void release_streams(const struct spawn *spawn) {
+    stream_release(stream_find(spawn->input));
+    stream_release(stream_find(spawn->output));
+    stream_release(stream_find(spawn->error));
+}
+
 static void keep_record(struct proc *proc, const struct spawn *spawn, pid_t pid) {
     strcpy(proc->container, spawn->container); /* its length was checked when the container was made */
     proc->pid = pid;
@@ -218,12 +224,12 @@ static int serve(struct span request, const struct spawn *spawn, struct pipes *p
         error = await_exec(&launch, &terminal);
     close_fd(&launch.channel);
     if (error == 0) {
-        error = open_streams(spawn, pipes, terminal);
-        terminal = -1;
+        error = open_streams(spawn, pipes, steal_fd(&terminal));
     }
     close_fd(&terminal);
     if (error < 0 && launch.pid > 0) {
         kill(launch.pid, SIGKILL); /* not reaped yet, so the number is still its own */
+        release_streams(spawn);
         return error;
     }
     if (error == 0)

@@ -31,16 +31,23 @@ _GROUP = "root:x:0:\nann:x:1000:\nwheel:x:10:bob,ann\naudio:x:29:ann\nvideo:x:44
 
 @pytest.fixture(scope="session", autouse=True)
 def _built() -> None:
-    """The agent is the one that this checkout's sources make, and namespaces can be had."""
+    """The agent is the one that this checkout's sources make."""
     build_agent()
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    probe = subprocess.run(["unshare", *user, "--pid", "--fork", "--mount-proc", "true"], capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give the agent namespaces with more than one user in them")
+    probe = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", "true"], capture_output=True, text=True
+    )
     if probe.returncode != 0:
-        pytest.skip(f"no namespaces here: {probe.stderr.decode().strip()}", allow_module_level=True)
+        pytest.skip(f"no namespaces here: {probe.stderr.strip()}")
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[[], socket.socket]]:
+def serving(namespaces: None) -> Iterator[Callable[[], socket.socket]]:
     with ExitStack() as stack:
 
         def start() -> socket.socket:

@@ -16,7 +16,7 @@ COUNT = "i=0; while [ $i -lt 60000 ]; do echo line $i; i=$((i+1)); done"
 
 
 @pytest.fixture
-def listening(tmp_path, monkeypatch):
+def listening(namespaces, tmp_path, monkeypatch):
     """An agent on a listening socket: connect() is a host that comes."""
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
