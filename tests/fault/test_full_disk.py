@@ -48,7 +48,7 @@ def small_disk(home: Home) -> dict[str, str]:
     return {
         **home.environ(),
         "SMALL": str(home.data_dir),
-        "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
 

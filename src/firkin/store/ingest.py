@@ -133,11 +133,11 @@ class Ingest:
     def _move(self, target: Path) -> None:
         if not self._begun:
             self._restart()
-        os.fchmod(self._fd, 0o444)
         os.fsync(self._fd)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.rename(target)
         self._named = False
+        os.fchmod(self._fd, 0o444)  # after the rename: a partial stays open to the next writer, come what may
         sync_dir(target.parent)
 
     @property
@@ -182,7 +182,8 @@ def lock_partial(path: Path, *, create: bool) -> int | None:
     renamed or removed the file in between. Raises FileNotFoundError where there is none and `create` is not
     set.
     """
-    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+    # Without `create` it may be a swept blob, which its owner may read but not write.
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_RDWR | os.O_CREAT if create else os.O_RDONLY)
     while True:
         fd = os.open(path, flags, 0o600)
         try:
