@@ -33,6 +33,7 @@ _KINDS = {
     b"6": stat.S_IFIFO,
 }
 _EXTENSIONS = b"xXgLKV"
+_GLOBALS_LIMIT = 256
 _SIZE_LIMIT = 1 << 60
 _ID_LIMIT = 1 << 32
 
@@ -102,6 +103,8 @@ class TarReader:
                 extensions.link = content.partition(b"\0")[0]
             case b"g":
                 self._globals |= pax.decode(content)
+        if len(self._globals) > _GLOBALS_LIMIT:
+            raise Corrupt(f"a tar has more than {_GLOBALS_LIMIT} global pax records")
         held = sum(len(key) + len(value) for key, value in self._records(extensions))
         if held > pax.PAX_LIMIT_BYTES:
             raise Corrupt(

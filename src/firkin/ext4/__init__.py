@@ -13,6 +13,7 @@ from firkin.ext4.metadata import write_metadata
 from firkin.ext4.node import Directory, File, Node, Special, Symlink
 from firkin.ext4.space import Extent, Space
 from firkin.ext4.superblock import Identity
+from firkin.ext4.xattr import storable
 
 __all__ = [
     "BLOCK_BYTES",
@@ -25,5 +26,6 @@ __all__ = [
     "Space",
     "Special",
     "Symlink",
+    "storable",
     "write_metadata",
 ]

@@ -34,8 +34,8 @@ class Content:
 
 
 def encode(node: Node, content: Content, attributes: bytes, attribute_block: int, seed: int) -> bytes:
-    """The inode of `node`. `attributes` is its tail, `attribute_block` the number of its attribute block or 0;
-    `seed` is the file system's checksum state.
+    """The inode of `node`. `attributes` is its tail, `attribute_block` the number of its attribute block or
+    0; `seed` is the file system's checksum state.
     """
     mtime, mtime_extra = time(node.mtime_ns)
     atime, atime_extra = time(node.atime_ns)

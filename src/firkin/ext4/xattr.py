@@ -22,6 +22,7 @@ _BLOCK_HEADER_BYTES = 32
 _ENTRY = struct.Struct("<BBHIII")
 _ACCESS_ACL, _DEFAULT_ACL = b"system.posix_acl_access", b"system.posix_acl_default"
 _NAMESPACES = ((b"user.", 1), (b"trusted.", 4), (b"security.", 6))
+_STORABLE = (_ACCESS_ACL, _DEFAULT_ACL, *(prefix for prefix, _ in _NAMESPACES))
 _ACL_WITH_ID = (0x02, 0x08)
 
 
@@ -42,15 +43,20 @@ class Attribute:
         return len(self.value) + 3 & ~3
 
 
-def attributes(xattrs: Mapping[bytes, bytes]) -> list[Attribute]:
-    """`xattrs` as ext4 stores them, in the order it wants.
+def storable(xattrs: Mapping[bytes, bytes]) -> dict[bytes, bytes] | None:
+    """Those of `xattrs` that an inode can have; None for none.
 
-    Those of namespaces that Linux does not have (macOS archives bring some) are left out: no kernel would
-    take them. Raises Corrupt for what cannot be stored.
+    Namespaces that Linux does not have (macOS archives bring some) are left out: no kernel would take them.
+    Raises Corrupt for what cannot be stored.
     """
-    found = [
-        attribute for name, value in xattrs.items() if (attribute := _attribute(name, value)) is not None
-    ]
+    kept = {name: value for name, value in xattrs.items() if name.startswith(_STORABLE)}
+    attributes(kept)
+    return kept or None
+
+
+def attributes(xattrs: Mapping[bytes, bytes]) -> list[Attribute]:
+    """`xattrs` as ext4 stores them, in the order it wants. Raises Corrupt for what cannot be stored."""
+    found = [_attribute(name, value) for name, value in xattrs.items()]
     needed = sum(a.entry_bytes + a.value_bytes for a in found)
     if needed > BLOCK_BYTES - _BLOCK_HEADER_BYTES - 4:
         raise Corrupt(f"extended attributes of {needed} bytes on one file; ext4 holds {BLOCK_BYTES - 36}")
@@ -102,18 +108,16 @@ def _hash(name: bytes, padded: bytes) -> int:
     return value
 
 
-def _attribute(name: bytes, value: bytes) -> Attribute | None:
+def _attribute(name: bytes, value: bytes) -> Attribute:
     if name == _ACCESS_ACL:
         return Attribute(2, b"", _stored_acl(value))
     if name == _DEFAULT_ACL:
         return Attribute(3, b"", _stored_acl(value))
     for prefix, index in _NAMESPACES:
-        if name.startswith(prefix):
-            short = name[len(prefix) :]
-            if not 0 < len(short) <= 255 or b"\0" in short:
-                raise Corrupt(f"extended attribute {name[:80]!r} has an impossible name")
+        short = name.removeprefix(prefix)
+        if short != name and 0 < len(short) <= 255 and b"\0" not in short:
             return Attribute(index, short, value)
-    return None
+    raise Corrupt(f"extended attribute {name[:80]!r} has an impossible name")
 
 
 def _stored_acl(value: bytes) -> bytes:

@@ -3,8 +3,7 @@
     build(layers, open_blob=..., rootfs_dir=..., size_bytes=...) -> Rootfs
 
     layers --inflate (thread)--> tar bytes --hash (thread)--> diff id, verified before anything appears
-                                     \\--archive--> entries --tree--> nodes --ext4--> image (written by a
-                                     thread)
+                                     \\--archive--> entries --tree--> nodes --ext4--> image
 
 Importing this costs nothing: what builds is imported when there is something to build.
 """

@@ -16,15 +16,15 @@ from firkin.errors import IntegrityError
 from firkin.events import event, stage
 from firkin.ext4 import Identity, Layout, Space, write_metadata
 from firkin.oci.image import Layer
-from firkin.rootfs.cache import WRITER_VERSION, OpenBlob, Record, Rootfs, find
 from firkin.rootfs.content import ContentWriter
 from firkin.rootfs.disk import DiskWriter, clear
 from firkin.rootfs.lock import locked, locked_if_free
+from firkin.rootfs.record import WRITER_VERSION, OpenBlob, Record, Rootfs, find
 from firkin.rootfs.stream import Budget, LayerStream
 from firkin.rootfs.tree import Tree
 
 _PREFIX = ".build-"
-_NAMES_PER_INODE = 4
+_NAMES_PER_INODE = 2
 _BUDGET_SPARE_BYTES = 256 << 20
 
 

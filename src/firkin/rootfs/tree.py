@@ -15,26 +15,33 @@ import stat
 
 from firkin.archive import HARD_LINK, Entry
 from firkin.errors import Corrupt, StorageFull
-from firkin.ext4 import Directory, File, Node, Special, Symlink
+from firkin.ext4 import Directory, File, Node, Special, Symlink, storable
 
 _WHITEOUT, _OPAQUE, _RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
 _NAME_LIMIT = 255
 _LINK_HOPS = 40  # the kernel's MAXSYMLINKS
 _TARGET_LIMIT = 4095
+_PARENTS_LIMIT = 1 << 16
+
+HELD_LIMIT_BYTES = 512 << 20
 
 
 class Tree:
     """A tree that begins as an empty root directory. `add` every entry of a layer, then `next_layer`.
 
-    It holds at most `names_limit` names.
+    It holds at most `names_limit` names, and HELD_LIMIT_BYTES of names, link targets and attributes have
+    passed through it in the end: what layers describe costs memory, unlike what they hold.
     """
 
     def __init__(self, names_limit: int) -> None:
         self.root = _implied_directory()
         self._names_left = self._names_limit = names_limit
+        self._bytes_left = HELD_LIMIT_BYTES
         self._is_first_layer = True
         # What this layer brought; whiteouts spare it.
         self._fresh: set[tuple[Directory, bytes]] = set()
+        # Directories that hold nothing of lower layers any more; all they get now is fresh.
+        self._pruned: set[Directory] = set()
         # Parents as archives spell them, to directories. Adding a name changes no entry; removing may.
         self._parents: dict[bytes, Directory] = {b"": self.root, b".": self.root}
 
@@ -45,6 +52,7 @@ class Tree:
     def next_layer(self) -> None:
         self._is_first_layer = False
         self._fresh.clear()
+        self._pruned.clear()
 
     def add(self, entry: Entry) -> File | None:
         """Apply `entry`. Returns the new file whose content the caller has to place, else None.
@@ -56,6 +64,8 @@ class Tree:
             return self._add_unusual(entry)
         parent = self._parents.get(parent_path)
         if parent is None:
+            if len(self._parents) > _PARENTS_LIMIT:
+                self._forget_parents()
             parent = self._parents[parent_path] = self._directory(_lexical(parent_path), entry)
         if name.startswith(_WHITEOUT):
             self._white_out(parent, name)
@@ -97,6 +107,11 @@ class Tree:
                     f"the layers hold more than {self._names_limit} files, too many for the disk",
                     hint="ask for a larger disk",
                 )
+        self._bytes_left -= len(name) + _held_bytes(node)
+        if self._bytes_left < 0:
+            raise Corrupt(
+                f"the layers have more than {HELD_LIMIT_BYTES} bytes of names, links and attributes"
+            )
         parent.children[name] = node
 
     def _remove(self, parent: Directory, name: bytes) -> None:
@@ -133,9 +148,12 @@ class Tree:
 
     def _prune(self, directory: Directory) -> None:
         """Remove all under `directory` that came from lower layers, deepest first."""
+        if directory in self._pruned:
+            return
         below = [directory]
         for each in below:
             below.extend(child for child in each.children.values() if isinstance(child, Directory))
+        self._pruned.update(below)
         for each in reversed(below):
             for name, child in list(each.children.items()):
                 emptied = not isinstance(child, Directory) or not child.children
@@ -198,6 +216,19 @@ def _lexical(path: bytes) -> list[bytes]:
     return parts
 
 
+def _held_bytes(node: Node) -> int:
+    """Roughly what a node holds beside its fields."""
+    target = len(node.target) if isinstance(node, Symlink) else 0
+    return target + (sum(map(len, node.xattrs.values())) if node.xattrs else 0)
+
+
+def _attributes(entry: Entry) -> dict[bytes, bytes] | None:
+    try:
+        return storable(entry.xattrs) if entry.xattrs else None
+    except Corrupt as error:
+        raise Corrupt(f"tar entry {entry.path!r}: {error}") from error
+
+
 def _implied_directory() -> Directory:
     """A directory that no entry describes: root's, 0755, and of no known time."""
     return Directory(stat.S_IFDIR | 0o755, 0, 0, 0, 0, 0, None, {})
@@ -209,7 +240,7 @@ def _take_metadata(node: Node, entry: Entry) -> None:
     node.mtime_ns = entry.mtime_ns
     node.atime_ns = entry.mtime_ns if entry.atime_ns is None else entry.atime_ns
     node.ctime_ns = entry.mtime_ns if entry.ctime_ns is None else entry.ctime_ns
-    node.xattrs = entry.xattrs
+    node.xattrs = _attributes(entry)
 
 
 def _node(entry: Entry) -> Node:
@@ -217,7 +248,7 @@ def _node(entry: Entry) -> Node:
     mtime = entry.mtime_ns
     atime = mtime if entry.atime_ns is None else entry.atime_ns
     ctime = mtime if entry.ctime_ns is None else entry.ctime_ns
-    common = (kind | entry.mode, entry.uid, entry.gid, mtime, atime, ctime, entry.xattrs)
+    common = (kind | entry.mode, entry.uid, entry.gid, mtime, atime, ctime, _attributes(entry))
     if kind == stat.S_IFREG:
         return File(*common, entry.size, [])
     if kind == stat.S_IFDIR:

@@ -177,11 +177,7 @@ def test_attributes_stand_in_the_inode_or_in_a_block(tmp_path: Path) -> None:
     }
 
     def fill(root: Directory, disk: Disk) -> None:
-        for name, xattrs in (
-            (b"small", small),
-            (b"large", large),
-            (b"alien", {b"com.apple.provenance": b"x"}),
-        ):
+        for name, xattrs in ((b"small", small), (b"large", large)):
             root.children[name] = disk.file(b"")
             root.children[name].xattrs = xattrs
 
@@ -191,7 +187,6 @@ def test_attributes_stand_in_the_inode_or_in_a_block(tmp_path: Path) -> None:
             saved = tmp_path / "value"
             debugfs(path, f"ea_get -f {saved} {name} {key.decode()}")
             assert saved.read_bytes() == value, key
-    assert "provenance" not in debugfs(path, "ea_list alien")
 
 
 def test_a_posix_acl_is_kept_in_the_form_of_ext4(tmp_path: Path) -> None:

@@ -197,3 +197,20 @@ def test_a_tree_holds_no_more_names_than_it_may() -> None:
 def test_a_deep_tree_is_whited_out_without_recursion() -> None:
     steps = [directory("/".join(["d"] * depth)) for depth in range(1, 1500)]
     assert listing(tree(steps[::40] + steps[-1:], [member(".wh.d")], names_limit=2000).root) == []
+
+
+def test_attributes_that_linux_does_not_have_are_left_out() -> None:
+    records = {"SCHILY.xattr.com.apple.provenance": "x", "SCHILY.xattr.user.kept": "y"}
+    made = tree([member("a", pax_headers=records)])
+    assert find(made, "a").xattrs == {b"user.kept": b"y"}
+
+
+def test_attributes_that_ext4_cannot_hold_name_their_file() -> None:
+    with pytest.raises(Corrupt, match=r"usr/a.*attributes"):
+        tree([member("usr/a", pax_headers={"SCHILY.xattr.user.x": "y" * 5000})])
+
+
+def test_layers_cannot_fill_the_hosts_memory_with_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firkin.rootfs.tree.HELD_LIMIT_BYTES", 10_000)
+    with pytest.raises(Corrupt, match="bytes of names"):
+        tree([symlink(f"l{number}", "t" * 1000) for number in range(20)])
