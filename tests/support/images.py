@@ -149,8 +149,9 @@ def busybox_tar() -> bytes:
     files |= {f"bin/{applet}": "-> busybox" for applet in sorted(listed) if applet != "busybox"}
     files["etc/passwd"] = (
         b"root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1::/:/bin/false\nguest:x:1000:1000::/home:/bin/sh\n"
+        b"nobody:x:65534:65534::/home:/bin/false\n"
     )
-    files["etc/group"] = b"root:x:0:\ndaemon:x:1:\nguest:x:1000:\ndisk:x:6:guest\n"
+    files["etc/group"] = b"root:x:0:\ndaemon:x:1:\nguest:x:1000:\ndisk:x:6:guest\nnogroup:x:65534:\n"
     return tar_of(files)
 
 
