@@ -5,26 +5,14 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include "device.h"
 #include "mounts.h"
 #include "path.h"
-
-#define HIDDEN (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
-#define INERT (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#include "site.h"
 
 static const char *stage_path = "/run";
-
-/* What the construction holds open; all of it is left behind by exec. */
-struct site {
-    const struct container_request *wanted;
-    int stage_fd; /* a tmpfs of this container alone, gone with its namespace but for what was bound out of it */
-    int root_fd;
-    unsigned files;
-};
 
 void root_set_stage(const char *path) {
     stage_path = path;
@@ -60,24 +48,6 @@ int root_decode(struct span request, struct container_request *wanted) {
         return error;
     mp = mp_over(wanted->root_value);
     return fields_decode(&mp, root_fields, COUNT(root_fields), &wanted->root);
-}
-
-/* ---- mounting at a path of the container ---- */
-
-/* Attaches `mount_fd` (or passes its -errno on) at `target`, which is made when missing. */
-static int attach_at(const struct site *site, int mount_fd, const char *target, bool directory) {
-    if (mount_fd < 0)
-        return fail(-mount_fd, "mount", "%s", target);
-    _cleanup_fd_ int target_fd =
-        directory ? path_make_directory(site->root_fd, target) : path_make_file(site->root_fd, target);
-    int error = target_fd < 0 ? target_fd : mount_attach(mount_fd, target_fd);
-    return error < 0 ? fail(-error, "mount", "%s", target) : 0;
-}
-
-static int mount_at(const struct site *site, const char *type, const char *target,
-                    const struct mount_options *options) {
-    _cleanup_fd_ int mount_fd = mount_new(type, NULL, options);
-    return attach_at(site, mount_fd, target, true);
 }
 
 static bool is_directory(int fd) {
@@ -121,111 +91,6 @@ static int open_root(struct site *site) {
         return fail(-error, "mount", "the root");
     error = root->grow && !bind ? device_grow(root->device, site->root_fd) : 0;
     return error < 0 ? fail(-error, "grow", "%s", root->device) : 0;
-}
-
-/* ---- OCI's default file systems and devices ---- */
-
-static const struct {
-    const char *name;
-    unsigned major, minor;
-} devices[] = {{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
-static const char *const links[][2] = {
-    {"pts/ptmx", "ptmx"},         {"/proc/self/fd", "fd"},      {"/proc/self/fd/0", "stdin"},
-    {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
-};
-
-/* Without CAP_MKNOD over the machine (a user namespace) the machine's own node is bound instead. */
-static int bind_device(int dev_fd, const char *name) {
-    char path[32];
-    snprintf(path, sizeof(path), "/dev/%s", name);
-    int made = openat(dev_fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
-    close_fd(&made);
-    _cleanup_fd_ int source_fd = open(path, O_PATH | O_CLOEXEC);
-    _cleanup_fd_ int target_fd = openat(dev_fd, name, O_PATH | O_CLOEXEC);
-    _cleanup_fd_ int copy_fd = source_fd < 0 || target_fd < 0 ? -errno : mount_copy(source_fd, false);
-    return copy_fd < 0 ? copy_fd : mount_attach(copy_fd, target_fd);
-}
-
-static int make_devices(int dev_fd) {
-    for (size_t i = 0; i < COUNT(devices); i++) {
-        dev_t number = makedev(devices[i].major, devices[i].minor);
-        int error = mknodat(dev_fd, devices[i].name, S_IFCHR | 0666, number) < 0 ? -errno : 0;
-        if (error == -EPERM)
-            error = bind_device(dev_fd, devices[i].name);
-        if (error < 0)
-            return fail(-error, "device", "/dev/%s", devices[i].name);
-    }
-    for (size_t i = 0; i < COUNT(links); i++)
-        if (symlinkat(links[i][0], dev_fd, links[i][1]) < 0)
-            return fail(errno, "device", "/dev/%s", links[i][1]);
-    return 0;
-}
-
-static int mount_dev(const struct site *site) {
-    const struct mount_options dev = {
-        .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_STRICTATIME,
-        .settings = {{"mode", "0755"}, {"size", "65536k"}}, .setting_count = 2,
-    };
-    _cleanup_fd_ int dev_fd = mount_new("tmpfs", NULL, &dev);
-    int error = attach_at(site, dev_fd, "/dev", true);
-    return error < 0 ? error : make_devices(dev_fd);
-}
-
-static int mount_pts(const struct site *site) {
-    /* Group 5 is `tty` everywhere; a user namespace may not have it. */
-    struct mount_options options = {
-        .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-        .settings = {{"mode", "0620"}, {"ptmxmode", "0666"}, {"gid", "5"}}, .setting_count = 3,
-    };
-    _cleanup_fd_ int fd = mount_new("devpts", NULL, &options);
-    if (fd == -EINVAL) {
-        options.setting_count = 2;
-        fd = mount_new("devpts", NULL, &options);
-    }
-    return attach_at(site, fd, "/dev/pts", true);
-}
-
-static int mount_shm(const struct site *site) {
-    char size[24];
-    snprintf(size, sizeof(size), "%llu", (unsigned long long)site->wanted->shm_bytes);
-    const struct mount_options options = {
-        .attributes = INERT, .settings = {{"mode", "1777"}, {"size", size}}, .setting_count = 2,
-    };
-    return mount_at(site, "tmpfs", "/dev/shm", &options);
-}
-
-static int mount_sys(const struct site *site) {
-    const struct mount_options options = {.attributes = HIDDEN};
-    _cleanup_fd_ int sys_fd = mount_new("sysfs", NULL, &options);
-    if (sys_fd >= 0) {
-        int error = attach_at(site, sys_fd, "/sys", true);
-        _cleanup_fd_ int cgroup_fd = error < 0 ? -ENOENT : mount_new("cgroup2", NULL, &options);
-        if (cgroup_fd >= 0)
-            attach_at(site, cgroup_fd, "/sys/fs/cgroup", true); /* a kernel without cgroups has no such place */
-        return error;
-    }
-    /* Only the owner of the network namespace may mount sysfs; else the machine's own is shown. */
-    _cleanup_fd_ int machine_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_fd_ int copy_fd = machine_fd < 0 ? -errno : mount_copy(machine_fd, true);
-    int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, HIDDEN, true);
-    return attach_at(site, error < 0 ? error : copy_fd, "/sys", true);
-}
-
-static int mount_defaults(const struct site *site) {
-    const struct mount_options inert = {.attributes = INERT};
-    int error = mount_at(site, "proc", "/proc", &inert);
-    if (error == 0)
-        error = mount_dev(site);
-    if (error == 0)
-        error = mount_pts(site);
-    if (error == 0)
-        error = mount_shm(site);
-    if (error == 0)
-        error = mount_sys(site);
-    if (error == 0 && mount_at(site, "mqueue", "/dev/mqueue", &inert) == -ENODEV)
-        return 0; /* a kernel without POSIX queues */
-    return error;
 }
 
 /* ---- what the request adds ---- */
@@ -281,7 +146,7 @@ static int one_mount(void *item, void *context) {
         mount_fd = open_share(site, wanted, &options);
     else if (strcmp(wanted->type, "bind") == 0)
         mount_fd = open_bind(wanted->source, &options);
-    return attach_at(site, mount_fd, wanted->target, mount_fd < 0 || is_directory(mount_fd));
+    return site_attach(site, mount_fd, wanted->target, mount_fd < 0 || is_directory(mount_fd));
 }
 
 struct file_request {
@@ -305,7 +170,7 @@ static int one_file(void *item, void *context) {
     if (fd < 0 || write(fd, wanted->data.bytes, wanted->data.length) != (ssize_t)wanted->data.length)
         return fail(errno, "file", "%s", wanted->path);
     _cleanup_fd_ int copy_fd = mount_copy(fd, false);
-    return attach_at(site, copy_fd, wanted->path, false);
+    return site_attach(site, copy_fd, wanted->path, false);
 }
 
 static int set_sysctl(const struct site *site, char *name, const char *value) {
@@ -352,7 +217,7 @@ static int mask(const struct site *site, const char *path) {
         return 0;
     if (target_fd < 0)
         return target_fd;
-    const struct mount_options empty = {.attributes = HIDDEN, .settings = {{"size", "0"}}, .setting_count = 1};
+    const struct mount_options empty = {.attributes = SITE_HIDDEN, .settings = {{"size", "0"}}, .setting_count = 1};
     if (is_directory(target_fd)) {
         _cleanup_fd_ int fd = mount_new("tmpfs", NULL, &empty);
         return fd < 0 ? fd : mount_attach(fd, target_fd);
@@ -405,7 +270,7 @@ static int build(struct site *site) {
     if (error == 0)
         error = open_root(site);
     if (error == 0)
-        error = mount_defaults(site);
+        error = site_mount_defaults(site);
     if (error == 0)
         error = fields_each(wanted->mounts, mount_fields, COUNT(mount_fields), sizeof(struct mount_request),
                             one_mount, site);
