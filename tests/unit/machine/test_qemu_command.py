@@ -50,6 +50,11 @@ def test_published_ports_are_forwarded_to_the_guests_address() -> None:
     assert "ipv6=off" in netdev
 
 
+def test_without_published_ports_no_address_stands_for_the_hosts_loopback() -> None:
+    (netdev,) = values("-netdev", argv(msgspec.structs.replace(SPEC, network="user")))
+    assert "host=10.0.2.15," in netdev  # the guest's own, to which it cannot send
+
+
 def test_an_ipv6_address_cannot_be_published_on() -> None:
     with pytest.raises(UsageError, match="::1"):
         argv(msgspec.structs.replace(SPEC, network="user", ports=PublishedPort.parse("[::1]:8080:80")))
@@ -90,7 +95,7 @@ def test_memory_is_rounded_up_to_whole_mebibytes() -> None:
 
 def test_the_host_cpu_is_shown_on_kvm_only() -> None:
     assert values("-cpu", argv(accelerator="kvm")) == ["host"]
-    assert values("-cpu", argv(accelerator="tcg")) == ["max"]
+    assert values("-cpu", argv(accelerator="tcg")) == ["max,erms=off,fsrm=off"]
 
 
 def test_the_clock_is_told_to_a_guest_on_tcg_and_left_alone_on_kvm() -> None:
