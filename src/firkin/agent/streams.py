@@ -15,6 +15,8 @@ from firkin.errors import FirkinError, ProtocolError
 from firkin.wire.frames import MAX_DATA_BYTES, WINDOW_BYTES, Break, Credit, Data, Eof, Frame
 
 _CREDIT_AFTER_BYTES = WINDOW_BYTES // 4
+_CREDIT_AFTER_S = 0.02
+"""How long the credit for less may wait for more: each one interrupts the guest."""
 _MERGE_BYTES = 4096
 """Frames of single bytes are joined up to this, so that a window holds few objects whatever the peer does."""
 
@@ -133,6 +135,7 @@ class StreamReceiver:
         self._arrived = self._acknowledged = self._credited = offset
         self._ended = self._closed = stream == 0
         self._lost: FirkinError | None = None
+        self._crediting: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -165,8 +168,10 @@ class StreamReceiver:
             raise ValueError(f"offset {offset} is not within {self._acknowledged} to {self.offset}")
         self._acknowledged = offset
         owed = offset - self._credited
-        if owed >= _CREDIT_AFTER_BYTES or (owed and not self._chunks):
+        if owed >= _CREDIT_AFTER_BYTES or (owed and self._ended and not self._chunks):
             self._credit()
+        elif owed and not self._chunks and self._crediting is None:
+            self._crediting = asyncio.get_running_loop().call_later(_CREDIT_AFTER_S, self._credit)
 
     def close(self) -> None:
         """Read no more: the sender is told to stop."""
@@ -189,6 +194,9 @@ class StreamReceiver:
         return first[:limit]
 
     def _credit(self) -> None:
+        if self._crediting is not None:
+            self._crediting.cancel()
+            self._crediting = None
         self._credited = self._acknowledged
         if self.stream and not self._lost:
             self._connection.send(Credit(self.stream, self._credited))
@@ -218,6 +226,8 @@ class StreamReceiver:
         if offset != self._arrived:
             raise ProtocolError(f"stream {self.stream}: ends at {offset}, but {self._arrived} bytes arrived")
         self._ended = True
+        if self._acknowledged == self._arrived > self._credited:
+            self._credit()
         self._changed.set()
 
     def lose(self, error: FirkinError) -> None:

@@ -1,4 +1,4 @@
-"""The client against a fake agent: what its user sees when all is well, and when the peer is hostile or dies."""
+"""The client against a fake agent: what its user sees when all is well, and when a peer cheats or dies."""
 
 from __future__ import annotations
 

@@ -16,10 +16,12 @@ class Wire:
 
     def __init__(self):
         self.sent = []
+        self.first_frame = asyncio.Event()
         self.is_writable = True
 
     def send(self, *frames):
         self.sent += frames
+        self.first_frame.set()
 
     async def writable(self):
         await asyncio.Event().wait()
@@ -61,7 +63,7 @@ async def test_a_blocked_writer_hears_that_nobody_reads_any_more():
         await writing
 
 
-async def test_credit_is_sent_when_the_buffer_is_empty_or_a_quarter_of_the_window_was_read():
+async def test_credit_is_sent_when_a_quarter_of_the_window_was_read():
     wire = Wire()
     receiver = StreamReceiver(wire, 1)
     for offset in range(0, WINDOW_BYTES, 65536):
@@ -75,6 +77,21 @@ async def test_credit_is_sent_when_the_buffer_is_empty_or_a_quarter_of_the_windo
     assert wire.sent[-1] == Credit(1, WINDOW_BYTES)
 
 
+async def test_credit_for_a_few_bytes_waits_a_little_for_more():
+    wire = Wire()
+    receiver = StreamReceiver(wire, 1)
+    for offset in range(10):
+        receiver.data(Data(1, offset, b"x"))
+        await receiver.read()
+    assert wire.sent == []
+    await wire.first_frame.wait()
+    assert wire.sent == [Credit(1, 10)]
+    receiver.data(Data(1, 10, b"last"))
+    await receiver.read()
+    receiver.eof(14)
+    assert wire.sent == [Credit(1, 10), Credit(1, 14)]
+
+
 async def test_unacknowledged_bytes_earn_no_credit():
     wire = Wire()
     receiver = StreamReceiver(wire, 1)
@@ -82,8 +99,10 @@ async def test_unacknowledged_bytes_earn_no_credit():
     assert await receiver.read(acknowledge=False) == b"abcdef"
     assert wire.sent == []
     receiver.acknowledge(4)
+    receiver.eof(6)
+    assert wire.sent == []
     receiver.acknowledge(6)
-    assert wire.sent[-1] == Credit(1, 6)
+    assert wire.sent == [Credit(1, 6)]
     with pytest.raises(ValueError, match="offset 7"):
         receiver.acknowledge(7)
 
