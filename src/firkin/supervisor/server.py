@@ -178,6 +178,7 @@ class Supervisor:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        self._changed.set()  # whoever waits for the idle time to pass must look again
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
