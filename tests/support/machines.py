@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from firkin import machine as machines
 from firkin.agent.client import AgentClient
@@ -22,13 +23,15 @@ BUSYBOX = "/bin/busybox"
 MIB = 1 << 20
 
 
-def busybox_disk(directory: Path) -> Disk:
-    """A qcow2 overlay over a small ext4 image with busybox in it."""
+def busybox_disk(directory: Path, programs: Mapping[str, Path] = MappingProxyType({})) -> Disk:
+    """A qcow2 overlay over a small ext4 image with busybox, and further static `programs`, in /bin."""
     tree = directory / "tree"
     for name in ("bin", "etc", "tmp", "root", "mnt"):
         (tree / name).mkdir(parents=True)
     shutil.copy(BUSYBOX, tree / "bin")
     (tree / "bin" / "sh").symlink_to("busybox")
+    for name, program in programs.items():
+        shutil.copy(program, tree / "bin" / name)
     image, overlay = directory / "image.ext4", directory / "disk.qcow2"
     subprocess.run(
         ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, "16M"], check=True

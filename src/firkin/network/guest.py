@@ -16,7 +16,10 @@ ADDRESS = "10.0.2.15"
 GATEWAY = "10.0.2.2"
 NAMESERVER = "10.0.2.3"
 SUBNET = "10.0.2.0/24"
-"""The VMM's user-mode network (QEMU's defaults). Its gateway address also stands for the host's loopback."""
+"""The VMM's user-mode network (QEMU's defaults). GATEWAY stands for the host's loopback, where it exists:
+see network.user."""
+LOOPBACK = "127.0.0.0/8"
+"""Of the card, not of `lo`: slirp would take a packet for it to the host's own."""
 
 _RESOLV_CONF = Path("/etc/resolv.conf")
 _MAX_RESOLV_CONF_BYTES = 64 << 10
@@ -36,17 +39,19 @@ class GuestNetwork:
 def guest_ops(mode: NetworkMode, *, published: bool = False) -> GuestNetwork:
     """The guest's side of `mode`.
 
-    `user` reaches the outside through the gateway, but no other address of the VMM's subnet than the name
-    server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md). With
-    `published` ports the gateway itself can be reached too, since it is whom their callers seem to be.
+    `user` reaches the outside, but no other address of the VMM's subnet than the name server: whatever
+    listens on the host's loopback trusts who can reach it (docs/design/network.md). With `published` ports
+    the gateway itself can be reached too, since it is whom their callers seem to be; else there is none, and
+    the name server is the next hop.
     """
     if mode == "none":
         return GuestNetwork((), b"", "")
     routes = (
         Route(dst=f"{NAMESERVER}/32"),
         *((Route(dst=f"{GATEWAY}/32"),) if published else ()),
-        Route(dst="default", via=GATEWAY, onlink=True),
+        Route(dst="default", via=GATEWAY if published else NAMESERVER, onlink=True),
         Route(dst=SUBNET, kind="prohibit"),
+        Route(dst=LOOPBACK, kind="prohibit"),
     )
     eth0 = Network(interface="eth0", addresses=(f"{ADDRESS}/32",), routes=routes)
     return GuestNetwork((eth0,), resolv_conf(_host_resolv_conf()), ADDRESS)

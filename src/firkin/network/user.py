@@ -10,16 +10,23 @@ from firkin.machine.spec import PublishedPort
 from firkin.network.guest import ADDRESS
 
 NETDEV = "net0"
+_NOT_THE_HOST = "10.0.2.16"
+"""QEMU wants the first DHCP address to differ from the host's; nobody asks for one."""
 
 
 def netdev_args(ports: Sequence[PublishedPort]) -> tuple[str, ...]:
     """QEMU's `-netdev` for mode `user`, with `ports` forwarded; their host_port is known (see claim_ports).
 
+    The address that stands for the host's loopback is needed by published ports only. Without any it is the
+    guest's own, which the guest cannot send to: routes alone would not do, since SO_BINDTODEVICE passes them.
     IPv6 is off: the guest has no address of it, and it would be a second way to the host's loopback.
     Raises UsageError for an IPv6 host address, which this network cannot publish on.
     """
-    forwards = ",".join(f"hostfwd={_forward(port)}" for port in ports)
-    return "-netdev", f"user,id={NETDEV},ipv6=off" + (f",{forwards}" if forwards else "")
+    if ports:
+        options = ",".join(f"hostfwd={_forward(port)}" for port in ports)
+    else:
+        options = f"host={ADDRESS},dhcpstart={_NOT_THE_HOST}"
+    return "-netdev", f"user,id={NETDEV},ipv6=off,{options}"
 
 
 def _forward(port: PublishedPort) -> str:

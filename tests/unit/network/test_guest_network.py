@@ -16,13 +16,16 @@ def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns
     routes = {route.dst: route for route in eth0.routes}
     assert eth0.addresses == ("10.0.2.15/32",)
     assert routes["10.0.2.0/24"].kind == "prohibit"
-    assert (routes["default"].via, routes["default"].onlink) == ("10.0.2.2", True)
-    assert set(routes) == {"10.0.2.3/32", "default", "10.0.2.0/24"}
+    assert (routes["default"].via, routes["default"].onlink) == ("10.0.2.3", True)
+    assert routes["127.0.0.0/8"].kind == "prohibit"
+    assert set(routes) == {"10.0.2.3/32", "default", "10.0.2.0/24", "127.0.0.0/8"}
 
 
 def test_a_machine_with_published_ports_has_a_way_back_to_the_host() -> None:
     (eth0,) = guest_ops("user", published=True).ops
-    assert {route.dst: route.kind for route in eth0.routes}["10.0.2.2/32"] == "unicast"
+    routes = {route.dst: route for route in eth0.routes}
+    assert routes["10.0.2.2/32"].kind == "unicast"
+    assert routes["default"].via == "10.0.2.2"
 
 
 def test_the_guest_asks_the_vmms_name_server_in_the_hosts_domains() -> None:
