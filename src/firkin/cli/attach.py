@@ -34,6 +34,6 @@ def command(no_stdin: bool, sig_proxy: bool, detach_keys: str, name: str) -> int
         spec = container.spec.process
         wiring = Wiring(spec.stdin and not no_stdin, spec.terminal is not None, keys, sig_proxy)
         process = await container.attach(stdin=wiring.stdin)
-        return await foreground(session, process, wiring, Ladder(f"container {name}", None, None))
+        return await foreground(session, process, wiring, Ladder(f"container {name}", None, None)) or 0
 
     return with_session(attach)

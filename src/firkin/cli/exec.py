@@ -52,6 +52,6 @@ def command(
             await process.signal(signal.SIGKILL)
 
         ladder = Ladder("the command", end, container.spec.stop_timeout_s)
-        return await foreground(session, process, wiring, ladder)
+        return await foreground(session, process, wiring, ladder) or 0
 
     return with_session(run)

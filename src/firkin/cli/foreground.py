@@ -56,10 +56,13 @@ class Ladder:
     """How long it has; None: until the second signal."""
 
 
-async def foreground(session: Session, process: Process, wiring: Wiring, ladder: Ladder) -> int:
-    """The exit status of `process`, once it has ended or was left. Raises FirkinError, as MachineDied."""
+async def foreground(session: Session, process: Process, wiring: Wiring, ladder: Ladder) -> int | None:
+    """The exit status once `process` has ended or was given up on; None when the detach keys were typed.
+
+    Raises FirkinError, as MachineDied.
+    """
     connecting = asyncio.create_task(_connected(process, wiring))
-    proxy = Proxy(process, ladder, leave=connecting.cancel)
+    proxy = Proxy(process, ladder, leave=connecting.cancel, raw=wiring.terminal and wiring.stdin)
     with ExitStack() as stack:
         if wiring.terminal:
             _own_terminal(stack, process, raw=wiring.stdin)
@@ -87,10 +90,10 @@ async def _connected(process: Process, wiring: Wiring) -> Outcome:
     return await connect(process, stdin_fd=0 if wiring.stdin else None, typed=typed)
 
 
-async def _left(outcome: Outcome, ladder: Ladder) -> int:
+async def _left(outcome: Outcome, ladder: Ladder) -> int | None:
     if outcome is Outcome.DETACHED:
         say(f"left {ladder.what} running")
-        return 0
+        return None
     if ladder.end is not None:
         await ladder.end()
     return _BROKEN_PIPE
@@ -108,11 +111,12 @@ def _own_terminal(stack: ExitStack, process: Process, *, raw: bool) -> None:
 class Proxy:
     """Passes signals on to a process, and gives up on one that a deadly signal did not end."""
 
-    def __init__(self, process: Process, ladder: Ladder, leave: Callable[[], object]) -> None:
+    def __init__(self, process: Process, ladder: Ladder, leave: Callable[[], object], *, raw: bool) -> None:
         self.left = False
         self._process = process
         self._ladder = ladder
         self._leave = leave
+        self._raw = raw
         self._deadly = 0
         self._gave_up = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -150,8 +154,9 @@ class Proxy:
     async def _climb(self) -> None:
         patience_s = self._ladder.patience_s
         await asyncio.sleep(_NOTICE_S if patience_s is None else min(_NOTICE_S, patience_s))
-        verb = "leaves it running" if self._ladder.end is None else "ends it at once"
-        say(f"{self._ladder.what} has not ended yet", hint=f"Ctrl-C once more {verb}")
+        again = "the same signal again" if self._raw else "Ctrl-C once more"
+        then = "leaves it running" if self._ladder.end is None else "ends it at once"
+        say(f"{self._ladder.what} has not ended yet", hint=f"{again} {then}", raw=self._raw)
         if patience_s is not None:
             await asyncio.sleep(patience_s - _NOTICE_S)
             await self._give_up()

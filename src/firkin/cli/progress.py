@@ -22,8 +22,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _STAGES = {"pull": "pulling", "rootfs": "building the disk", "kernel.fetch": "fetching"}
-_MOVES = {"layer.progress": "", "layer.done": "", "layer.cached": "already here",
-          "layer.retry": "connection lost, going on", "rootfs.progress": "", "kernel.progress": ""}  # fmt: skip
+_MOVES = {
+    "layer.progress": "",
+    "layer.done": "",
+    "layer.cached": "already here",
+    "layer.retry": "connection lost, going on",
+    "rootfs.progress": "",
+    "kernel.progress": "",
+}
 """The events of a stage, and what there is to say of them."""
 _WHOLE = ("layer.done", "layer.cached")
 _BARE = {"rootfs.progress": "disk", "kernel.progress": "package"}

@@ -35,14 +35,15 @@ def report(error: BaseException, *, debug: bool = False, to: TextIO | None = Non
     return _print_unknown(error, stream)
 
 
-def say(message: str, *, hint: str = "", to: TextIO | None = None) -> None:
-    """One line for the person, on standard error, with its hint below."""
+def say(message: str, *, hint: str = "", to: TextIO | None = None, raw: bool = False) -> None:
+    """One line for the person, on standard error, with its hint below; `raw` where a terminal is so now."""
     stream = sys.stderr if to is None else to
     first, *more = printable(message).rstrip("\n").split("\n")
     lines = [f"firkin: {first}", *(f"  {line}" for line in more)]
     if hint:
         lines.append("  hint: " + printable(hint).strip().replace("\n", "\n        "))
-    stream.write("\n".join(lines) + "\n")
+    end = "\r\n" if raw else "\n"
+    stream.write("".join(line + end for line in "\n".join(lines).split("\n")))
     stream.flush()
 
 

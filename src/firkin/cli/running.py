@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from firkin.cli.foreground import Ladder, Wiring, foreground
 from firkin.cli.notices import notices
 from firkin.cli.progress import progress
 from firkin.cli.session import Session, with_session
+from firkin.errors import ContainerNotFound
 
 if TYPE_CHECKING:
     from firkin.engine.container import Container
@@ -67,7 +68,12 @@ async def _in_foreground(session: Session, container: Container, wiring: Wiring)
 
     gc.enable()  # main turned it off for the start; from here on it may be days
     ladder = Ladder(f"container {container.name}", end, container.spec.stop_timeout_s)
-    return await foreground(session, process, wiring, ladder)
+    status = await foreground(session, process, wiring, ladder)
+    if status is None:
+        return 0
+    with suppress(ContainerNotFound):  # --rm: it is gone already
+        await container.wait()
+    return status
 
 
 @contextmanager

@@ -42,7 +42,7 @@ async def main() -> int:
         ladder = Ladder("it", None if wanted.attach else end, None if wanted.attach else wanted.patience)
         wiring = Wiring(wanted.i, wanted.t, parse_keys("ctrl-p,ctrl-q"))
         wiring.check()
-        return await foreground(session, process, wiring, ladder)
+        return await foreground(session, process, wiring, ladder) or 0
 
 
 if __name__ == "__main__":
