@@ -18,7 +18,6 @@ GROUPS = {
     "exec": "benchmarks.exec",
     "pull": "benchmarks.pull",
     "disk": "benchmarks.rootfs_bench",
-    "disk": "benchmarks.rootfs_bench",
     "memory": "benchmarks.memory",
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -55,7 +55,7 @@ def rows(place: Place) -> Iterator[Row]:
         )
 
 
-def _in_fresh(place: Place, work: partial[object]) -> Measures:
+def _in_fresh(place: Place, work: Callable[[Path], object]) -> Measures:
     """Seconds of `work` in a new directory, which is removed when the clock has stopped."""
     directory = place.root / f"disk{next(_numbers)}"
     directory.mkdir()

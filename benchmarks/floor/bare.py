@@ -1,6 +1,6 @@
 """The floor of every start: our QEMU, kernel, command line, CPU and memory, and an init of ten instructions.
 
-The rule: everything that firkin chooses for speed is in the floor as well, so the ratio shows what firkin adds:
+The rule: everything that firkin chooses for speed is in the floor too, so the ratio shows what firkin adds:
 Python, walls, modules, disk, network, agent, container.
 """
 
@@ -25,7 +25,7 @@ _INIT_C = Path(__file__).with_name("init.c")
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A command that boots the machine, writes one byte to stdout when its init runs, and ends with status 0."""
+    """A command that boots the machine, writes a byte to stdout when its init runs, and ends with status 0."""
 
     argv: tuple[str, ...]
     accelerator: str

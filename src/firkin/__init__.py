@@ -7,7 +7,7 @@
     with firkin.Engine() as engine, engine.run("debian", ["sleep", "inf"]) as box:
         print(box.exec(["id"]).output(text=True).stdout)
 
-Everything public is in `__all__`; docs/reference/api.md tells what each promises. Importing this costs nothing:
+Everything public is in `__all__`; docs/reference/api.md tells what each promises. Importing costs nothing:
 a name is loaded when it is used.
 """
 

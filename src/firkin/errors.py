@@ -1,37 +1,37 @@
-"""Every error that firkin raises on purpose, in one hierarchy. Branches follow what the caller can do about it.
+"""Every error that firkin raises on purpose, in one hierarchy. Branches follow what a caller can do about it.
 
-    FirkinError                      exit 125 unless said otherwise; has .hint: what to do next
-    ├── UsageError                   the call's words are wrong: change them (also a ValueError)
-    │   └── ReferenceSyntaxError     not an image reference
-    ├── NotFound                     the named object is not here: name another, or make it (also a LookupError)
-    │   ├── ImageNotFound            locally, or at the registry
-    │   ├── ContainerNotFound
-    │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
-    ├── Conflict                     somebody else holds it: choose another name or port, or stop them
-    │   ├── NameInUse
-    │   ├── PortInUse
-    │   ├── InUse                    an object that others stand on cannot be removed
-    │   └── WrongState               the container's state does not allow it
-    ├── RegistryError                the registry misbehaves or cannot be reached: try again, or ask its operator
-    │   ├── RegistryUnreachable
-    │   └── AuthenticationFailed     log in
-    ├── IntegrityError               bytes are not what their digest, size or format promised: nothing was kept
-    │   ├── DigestMismatch
-    │   ├── UnsupportedMediaType
-    │   └── Corrupt                  a record or archive of ours or theirs that cannot be read
-    ├── HostUnsupported              the host lacks something: install or permit it
-    │   └── StorageFull
-    ├── MachineError                 a machine did not do its part: see its console
-    │   ├── BootFailed               with the console's tail
-    │   └── MachineDied              it ended under a running container
-    ├── ProcessError                 the command inside did not do what was asked of it
-    │   ├── CommandNotFound          exit 127
-    │   ├── CommandNotExecutable     exit 126
-    │   └── CommandFailed            it ended, and check=True asked for 0; has .output
-    ├── AgentError                   the guest agent refused a request, or broke the protocol
-    │   └── ProtocolError            a peer sent bytes that the wire does not allow: the connection is dropped
-    ├── Timeout                      a wait passed its deadline; names the operation and the seconds
-    └── OutcomeUnknown               a request was sent and the reply lost: look before you retry
+FirkinError                      exit 125 unless said otherwise; has .hint: what to do next
+├── UsageError                   the call's words are wrong: change them (also a ValueError)
+│   └── ReferenceSyntaxError     not an image reference
+├── NotFound                     the named object is not here: name another or make it (also a LookupError)
+│   ├── ImageNotFound            locally, or at the registry
+│   ├── ContainerNotFound
+│   └── PlatformNotFound         the index has no manifest for the platform; says which exist
+├── Conflict                     somebody else holds it: choose another name or port, or stop them
+│   ├── NameInUse
+│   ├── PortInUse
+│   ├── InUse                    an object that others stand on cannot be removed
+│   └── WrongState               the container's state does not allow it
+├── RegistryError                it misbehaves or cannot be reached: try again, or ask its operator
+│   ├── RegistryUnreachable
+│   └── AuthenticationFailed     log in
+├── IntegrityError               bytes are not what digest, size or format promised: nothing was kept
+│   ├── DigestMismatch
+│   ├── UnsupportedMediaType
+│   └── Corrupt                  a record or archive of ours or theirs that cannot be read
+├── HostUnsupported              the host lacks something: install or permit it
+│   └── StorageFull
+├── MachineError                 a machine did not do its part: see its console
+│   ├── BootFailed               with the console's tail
+│   └── MachineDied              it ended under a running container
+├── ProcessError                 the command inside did not do what was asked of it
+│   ├── CommandNotFound          exit 127
+│   ├── CommandNotExecutable     exit 126
+│   └── CommandFailed            it ended, and check=True asked for 0; has .output
+├── AgentError                   the guest agent refused a request, or broke the protocol
+│   └── ProtocolError            a peer sent bytes that the wire does not allow: the connection is dropped
+├── Timeout                      a wait passed its deadline; names the operation and the seconds
+└── OutcomeUnknown               a request was sent and the reply lost: look before you retry
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class CommandNotExecutable(ProcessError):
 
 
 class CommandFailed(ProcessError):
-    """A process ended with another status than 0. `output` is what it said, `exit_status` what a shell reports."""
+    """It ended otherwise than with 0. `output` is what it said, `exit_status` what a shell reports."""
 
     def __init__(self, message: str, *, hint: str = "", output: Any, exit_status: int) -> None:
         super().__init__(message, hint=hint)

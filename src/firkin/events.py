@@ -1,4 +1,4 @@
-"""One seam for everything that watches firkin work: logs, progress bars, `firkin events`, traces, fault injection.
+"""One seam for all that watches firkin work: logs, progress bars, timelines, traces, fault injection.
 
     event("layer.progress", digest=..., done=..., total=...)      something happened, or moved on
     with stage("rootfs", image=...):                              something that takes time

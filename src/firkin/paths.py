@@ -1,19 +1,19 @@
 """Every path that firkin owns, and who may lock it.
 
-    data/                                    the truth; survives a reboot
-      version                                format of this tree; a newer one is refused
-      lock                                   flock: shared by whoever adds, exclusive for garbage collection
-      blobs/sha256/<hex>                     immutable, 0444
-      ingest/<hex or uuid>                   partial blobs, flocked by their writer
-      refs/<registry>/<repository>/          _tags/<tag>, _digests/<hex>
-      rootfs/<key>/                          image.ext4, rootfs.json
-      kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
-      cache/                                 made from other files and safe to delete: initramfs, vmlinux, probe verdicts
-      containers/<id>/                       one container, see container.record
-      names/<name>                           link to the id of the container that has the name; lock
-    run/                                     sockets; never the truth; 0700, kept short (a socket path holds 107 bytes)
-      supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
-      c/<id12>/                              control.sock agent.sock qmp.sock of one running container
+data/                                    the truth; survives a reboot
+  version                                format of this tree; a newer one is refused
+  lock                                   flock: shared by whoever adds, exclusive for garbage collection
+  blobs/sha256/<hex>                     immutable, 0444
+  ingest/<hex or uuid>                   partial blobs, flocked by their writer
+  refs/<registry>/<repository>/          _tags/<tag>, _digests/<hex>
+  rootfs/<key>/                          image.ext4, rootfs.json
+  kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
+  cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
+  containers/<id>/                       one container, see container.record
+  names/<name>                           link to the id of the container that has the name; lock
+run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
+  supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
+  c/<id12>/                              control.sock agent.sock qmp.sock of one running container
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     config_dir: str
     home_dir: str
     kernel: str = ""
-    """Path of a kernel (bzImage or vmlinux) to use instead of the found ones; its modules must be installed."""
+    """Path of a kernel (bzImage or vmlinux) to use, not a found one; its modules must be installed."""
     qemu: str = "qemu-system-x86_64"
     virtiofsd: str = ""
     accelerator: Accelerator = "auto"
@@ -95,7 +95,9 @@ def _from_file(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="mend its mode, or remove it") from error
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}", hint="mend its mode, or remove it"
+        ) from error
     import tomllib
 
     try:
@@ -105,8 +107,16 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    named = {name: env["FIRKIN_" + name.upper()] for name in Settings.__struct_fields__ if "FIRKIN_" + name.upper() in env}
-    lists = {name: tuple(filter(None, named[name].split(","))) for name in ("insecure_registries", "auth_files") if name in named}
+    named = {
+        name: env["FIRKIN_" + name.upper()]
+        for name in Settings.__struct_fields__
+        if "FIRKIN_" + name.upper() in env
+    }
+    lists = {
+        name: tuple(filter(None, named[name].split(",")))
+        for name in ("insecure_registries", "auth_files")
+        if name in named
+    }
     return _sizes(named | lists)
 
 

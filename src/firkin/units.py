@@ -18,7 +18,9 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"{text!r} is not a size", hint="write a number and b, k, m, g or t, such as 512m or 1.5g")
+        raise UsageError(
+            f"{text!r} is not a size", hint="write a number and b, k, m, g or t, such as 512m or 1.5g"
+        )
     return int(float(match[1]) * 1024 ** _POWER[match[2].lower()])
 
 

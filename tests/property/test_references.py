@@ -18,8 +18,8 @@ components = st.from_regex(r"[a-z0-9]+(?:(?:\.|_|__|-{1,3})[a-z0-9]+){0,2}", ful
     lambda component: len(component) < 40
 )
 hosts = st.sampled_from(
-    "docker.io/ index.docker.io/ localhost/ localhost:5000/ LOCALHOST/ 127.0.0.1:5000/ [::1]:5000/"
-    " registry.example.com/ Example.COM:8443/ library/ a.b/".split()  # noqa: SIM905
+    ["docker.io/", "index.docker.io/", "localhost/", "localhost:5000/", "LOCALHOST/", "127.0.0.1:5000/"]
+    + ["[::1]:5000/", "registry.example.com/", "Example.COM:8443/", "library/", "a.b/"]
 )
 tags = st.one_of(st.just(""), st.from_regex(r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))
 pins = st.one_of(st.just(""), digests.map("@{}".format))

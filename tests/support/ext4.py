@@ -88,6 +88,7 @@ def stat(image: Path, *paths: str) -> list[Stat]:
 def _stat(text: str) -> Stat:
     device = re.search(r"Device major/minor number: (\d+):(\d+)", text)
     target = re.search(r'Fast link dest: "(.*)"', text)
+    mtime_ns, atime_ns, ctime_ns = (_time(name, text) for name in ("mtime", "atime", "ctime"))
     return Stat(
         int(_found(r"Inode: (\d+)", text)),
         _KINDS[_found(r"Type: ([\w ]+?)\s+Mode", text)],
@@ -96,7 +97,9 @@ def _stat(text: str) -> Stat:
         int(_found(r"Group: +(\d+)", text)),
         int(_found(r"Size: (\d+)", text) if "Size:" in text else 0),
         int(_found(r"Links: (\d+)", text)),
-        *(_time(name, text) for name in ("mtime", "atime", "ctime")),
+        mtime_ns,
+        atime_ns,
+        ctime_ns,
         target[1] if target else "",
         (int(device[1]), int(device[2])) if device else None,
     )

@@ -211,7 +211,7 @@ class ProcState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
-    """The agent's first event after SYNC. `began_ns` and `ready_ns` are of its CLOCK_BOOTTIME (0: not told)."""
+    """Its first event after SYNC. `began_ns` and `ready_ns` are of its CLOCK_BOOTTIME (0: not told)."""
 
     v: int
     began_ns: Offset = 0
