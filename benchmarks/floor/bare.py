@@ -25,7 +25,7 @@ _INIT_C = Path(__file__).with_name("init.c")
 
 @dataclass(frozen=True, slots=True)
 class Bare:
-    """A command that boots the machine, writes a byte to stdout when its init runs, and ends with status 0."""
+    """A command that boots the machine, writes a byte to stdout when init runs, and ends with status 0."""
 
     argv: tuple[str, ...]
     accelerator: str

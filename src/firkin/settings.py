@@ -125,7 +125,7 @@ def _sizes(chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_dir(env: Mapping[str, str]) -> Path:
-    """$XDG_RUNTIME_DIR/firkin, or a private 0700 directory under the temporary directory, made when missing."""
+    """$XDG_RUNTIME_DIR/firkin, or a private 0700 directory below the temporary one, made when missing."""
     if runtime := env.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "firkin"
     path = Path(env.get("TMPDIR") or tempfile.gettempdir()) / f"firkin-{os.getuid()}"

@@ -17,9 +17,10 @@ digests = st.binary(max_size=8).map(lambda content: f"sha256:{hashlib.sha256(con
 components = st.from_regex(r"[a-z0-9]+(?:(?:\.|_|__|-{1,3})[a-z0-9]+){0,2}", fullmatch=True).filter(
     lambda component: len(component) < 40
 )
+_DOCKER = ("docker.io/", "index.docker.io/")
+_LOOPBACK = ("localhost/", "localhost:5000/", "LOCALHOST/", "127.0.0.1:5000/", "[::1]:5000/")
 hosts = st.sampled_from(
-    ["docker.io/", "index.docker.io/", "localhost/", "localhost:5000/", "LOCALHOST/", "127.0.0.1:5000/"]
-    + ["[::1]:5000/", "registry.example.com/", "Example.COM:8443/", "library/", "a.b/"]
+    [*_DOCKER, *_LOOPBACK, "registry.example.com/", "Example.COM:8443/", "library/", "a.b/"]
 )
 tags = st.one_of(st.just(""), st.from_regex(r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True))
 pins = st.one_of(st.just(""), digests.map("@{}".format))
