@@ -10,13 +10,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.errors import Timeout
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
+class Rung(msgspec.Struct, frozen=True):
     """Send `signal`, then give `patience_s` seconds before the next rung."""
 
     signal: int

@@ -6,7 +6,8 @@ The rule: `drop` ends with fewer rights than it began with or with an OSError, n
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.linux.syscalls import (
     PR_CAP_AMBIENT,
@@ -27,8 +28,7 @@ _VMM_UIDS_COUNT = 1 << 16
 (524288..1879048191), and below the 0x7FFFFFFE that systemd reserves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(msgspec.Struct, frozen=True):
     """A uid and gid to become, the further groups to keep, and capabilities (bit mask) to carry across exec.
     """
 

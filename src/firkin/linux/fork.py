@@ -11,7 +11,8 @@ import signal
 import struct
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.linux import credentials as credentials_of
 from firkin.linux import landlock
@@ -21,8 +22,7 @@ from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, libc, p
 _ERRNO = struct.Struct("=i")
 
 
-@dataclass(frozen=True, slots=True)
-class Launch:
+class Launch(msgspec.Struct, frozen=True):
     """A program to start. It gets standard streams, `fds` under their own numbers, and no other descriptor.
 
     It is the leader of a session of its own, so that a terminal's ^C is not for it, and stands in /.

@@ -12,7 +12,8 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, prctl, syscall
 
@@ -38,8 +39,7 @@ READ = READ_FILE | READ_DIR
 READ_WRITE = READ_FILE | WRITE_FILE | TRUNCATE
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """What stays allowed at `path` and, for a directory, beneath it. A path that is missing allows nothing.
     """
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.errors import HostUnsupported
 from firkin.machine import kvm_probe
@@ -23,8 +24,7 @@ Trial = Callable[[], Awaitable[bool]]
 _SLOWER = "the machine runs in software (TCG), several times slower"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What to use, and a line for the user where that is not what they might expect."""
 
     accelerator: Accelerator

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 _MAGIC = b"070701"
 _TRAILER = "TRAILER!!!"
 MAX_FILE_BYTES = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A file, directory, symlink (`data` is its target) or device node; `mode` holds its type, as in stat."""
 
     name: str

@@ -10,8 +10,9 @@ The rule: only what is needed before the first byte; each further module costs e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.errors import HostUnsupported
 from firkin.machine import cpio, modules
@@ -29,8 +30,7 @@ EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL)
 """All that any machine may ask of a kernel."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """What goes in: the agent, the kernel whose modules they are, and which of them."""
 
     agent: Path

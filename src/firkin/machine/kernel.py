@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import msgspec
 
 from firkin.errors import HostUnsupported, UsageError
 from firkin.machine import vmlinux
@@ -22,8 +23,7 @@ _BOOT = Path("/boot")
 _MODULES = (Path("/lib/modules"), Path("/usr/lib/modules"))
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(msgspec.Struct, frozen=True):
     """A bootable kernel image, its version (uname -r) and the directory that holds modules.dep.
 
     `problem` is empty for a usable one, else says in one line why it cannot be used.

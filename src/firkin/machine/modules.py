@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.errors import Corrupt, HostUnsupported
 from firkin.machine.decompress import decompress
@@ -20,8 +21,7 @@ _SIGNATURE_TAIL_BYTES = 12
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz")
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(msgspec.Struct, frozen=True):
     """A module by its canonical name (underscores) and the file that holds it."""
 
     name: str

@@ -10,9 +10,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -52,8 +50,7 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 processes, is added."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """Everything that a start needs to know and that costs time to find out, without anything started."""
 
     qemu: str
@@ -190,11 +187,13 @@ async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
     if verdict.accelerator == "kvm":
         return on_kvm
     cmdline = kernel_cmdline("tcg", tsc_khz=tsc_khz(cache_dir, host[1]))
-    return replace(on_kvm, accelerator="tcg", cmdline=cmdline)
+    return msgspec.structs.replace(on_kvm, accelerator="tcg", cmdline=cmdline)
 
 
 async def _kvm_trial(prepared: Prepared, settings: Settings) -> bool:
     """Whether a machine on KVM reaches its agent: the smallest one, thrown away afterwards."""
+    from tempfile import TemporaryDirectory
+
     spec = MachineSpec(name="kvm-trial", memory_bytes=128 << 20, network="none", boot_timeout_s=_KVM_TRIAL_S)
     Path(settings.run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kvm-trial-", dir=settings.run_dir) as name:

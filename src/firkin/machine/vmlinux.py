@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.errors import Corrupt
 from firkin.machine.decompress import decompress
@@ -24,8 +25,7 @@ _XEN_ELFNOTE_PHYS32_ENTRY = 18
 _BANNER = re.compile(rb"Linux version (\S{1,128}) ")
 
 
-@dataclass(frozen=True, slots=True)
-class BzImage:
+class BzImage(msgspec.Struct, frozen=True):
     """The header of a Linux/x86 boot image (Documentation/arch/x86/boot.rst): its version and its payload's
     place.
     """

@@ -6,8 +6,9 @@ route.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.machine.spec import NetworkMode
 from firkin.wire.messages import Network, Route
@@ -26,8 +27,7 @@ _MAX_RESOLV_CONF_BYTES = 64 << 10
 _MAX_SEARCH_DOMAINS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class GuestNetwork:
+class GuestNetwork(msgspec.Struct, frozen=True):
     """What the guest gets: requests for the agent, /etc/resolv.conf, and its address ("" where it has none).
     """
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from firkin.machine.qemu.devices import (
     AgentPort,
@@ -29,8 +30,7 @@ _CONSOLE_FDSET = 1
 _FIRST_DISK_FDSET = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DiskFds:
+class DiskFds(msgspec.Struct, frozen=True):
     """The open files of one disk: as the guest may use it, for reading only (to probe it), and its backing.
     """
 
@@ -38,8 +38,7 @@ class DiskFds:
     backing_fd: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Inherited:
+class Inherited(msgspec.Struct, frozen=True):
     """The descriptors that QEMU is started with."""
 
     kernel_fd: int

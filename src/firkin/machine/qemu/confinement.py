@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.linux import landlock
 from firkin.linux.credentials import CAP_NET_BIND_SERVICE, Credentials, can_become, unprivileged
@@ -23,8 +24,7 @@ _KVM = "/dev/kvm"
 _RESOLV_CONF = "/etc/resolv.conf"
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
+class Confinement(msgspec.Struct, frozen=True):
     """What holds QEMU: its uid, the Landlock ABI (0: absent), its seccomp filter; and what is missing.
 
     `reaches_loopback`: the machine's published ports open the way to the host's loopback.

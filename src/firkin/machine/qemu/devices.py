@@ -8,8 +8,9 @@ look. Wherever a file name is unavoidable it is /dev/fdset/N (QEMU duplicates ou
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+import msgspec
 
 RAM = "ram"
 
@@ -20,8 +21,7 @@ class Part(Protocol):
     def args(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(msgspec.Struct, frozen=True):
     """The microvm machine: virtio-mmio, no PCI, one serial port, and an exit at the guest's word.
 
     `shared_memory` puts the guest's memory where a vhost-user daemon can map it.
@@ -50,8 +50,7 @@ class Board:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """The machine's name, in the process list and for whoever adopts it."""
 
     name: str
@@ -60,8 +59,7 @@ class Identity:
         return "-name", f"guest={escaped(self.name)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(msgspec.Struct, frozen=True):
     """QEMU's seccomp filter with all its denials: no exec, no fork, no change of uid or scheduling."""
 
     def args(self) -> tuple[str, ...]:
@@ -69,8 +67,7 @@ class Sandbox:
         return "-sandbox", ",".join(("on", *(f"{denial}=deny" for denial in denials)))
 
 
-@dataclass(frozen=True, slots=True)
-class DirectBoot:
+class DirectBoot(msgspec.Struct, frozen=True):
     """A kernel (ELF with a PVH entry, or bzImage), its initramfs and command line."""
 
     kernel_fd: int
@@ -82,8 +79,7 @@ class DirectBoot:
         return "-kernel", kernel, "-initrd", initramfs, "-append", self.cmdline
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
+class Console(msgspec.Struct, frozen=True):
     """The serial port, written to the pipe of descriptor set `fdset` (0 would mean none)."""
 
     fdset: int
@@ -97,8 +93,7 @@ class Console:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class FdSet:
+class FdSet(msgspec.Struct, frozen=True):
     """Descriptors that QEMU opens as /dev/fdset/N: the one whose access mode fits is duplicated."""
 
     fdset: int
@@ -108,8 +103,7 @@ class FdSet:
         return tuple(arg for fd in self.fds for arg in ("-add-fd", f"fd={fd},set={self.fdset}"))
 
 
-@dataclass(frozen=True, slots=True)
-class Monitor:
+class Monitor(msgspec.Struct, frozen=True):
     """QMP on an already listening socket."""
 
     socket_fd: int
@@ -123,8 +117,7 @@ class Monitor:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class AgentPort:
+class AgentPort(msgspec.Struct, frozen=True):
     """The virtio-serial port that the guest agent opens, on an already listening socket."""
 
     socket_fd: int
@@ -137,8 +130,7 @@ class AgentPort:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BlockDevice:
+class BlockDevice(msgspec.Struct, frozen=True):
     """A virtio disk from descriptor sets. qcow2 has its raw `backing` given here: what its header names is
     ignored.
     """
@@ -171,8 +163,7 @@ class BlockDevice:
         return (*nodes, "-device", f"virtio-blk-device,drive={node}")
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkCard:
+class NetworkCard(msgspec.Struct, frozen=True):
     """A virtio network card on a netdev; `netdev_args` comes from the network's mode."""
 
     netdev: str
@@ -182,8 +173,7 @@ class NetworkCard:
         return (*self.netdev_args, "-device", f"virtio-net-device,netdev={self.netdev}")
 
 
-@dataclass(frozen=True, slots=True)
-class SharedDirectory:
+class SharedDirectory(msgspec.Struct, frozen=True):
     """A virtiofs device whose daemon is at the other end of a connected socket."""
 
     index: int

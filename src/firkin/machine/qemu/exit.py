@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.errors import BootFailed, FirkinError, HostUnsupported, MachineDied, PortInUse
 
@@ -16,8 +17,7 @@ _OPTION = re.compile(r"^\S+: (-\w+ \S+: )?")
 _FORWARD = re.compile(r"[Cc]ould not set up host forwarding rule '([^']*)'")
 
 
-@dataclass(frozen=True, slots=True)
-class VmmExit:
+class VmmExit(msgspec.Struct, frozen=True):
     """`status` as os.waitstatus_to_exitcode gives it; `reason` in one line; `complaint` is QEMU's standard
     error.
     """
