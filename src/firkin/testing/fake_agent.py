@@ -2,8 +2,6 @@
 
 It speaks the wire as the real one does, resynchronisation included, and passes the same checks
 (testing.check_agent), but isolates nothing: containers are only names, users are not switched.
-
-    python -m firkin.testing.fake_agent SOCKET       serves a Unix socket, one client after another
 """
 
 from __future__ import annotations
@@ -13,7 +11,6 @@ import errno
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -115,6 +112,8 @@ class FakeAgent:
                 "containers": self.containers,
             }
         )
+        for feed in self._inputs.values():
+            feed.resume()
 
     def _state(self, process: FakeProcess) -> dict[str, Any]:
         op = process.op
@@ -235,27 +234,3 @@ async def fake_machine() -> AsyncIterator[tuple[FakeAgent, socket.socket]]:
         yield agent, ours
     finally:
         await agent.close()
-
-
-async def serve(path: str) -> None:
-    """Be a machine whose agent's port is the Unix socket `path`, until it is powered off."""
-    agent = FakeAgent()
-    loop = asyncio.get_running_loop()
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        listener.setblocking(False)
-
-        async def accept() -> None:
-            while True:
-                client, _ = await loop.sock_accept(listener)
-                await agent.attach(client)
-
-        accepting = asyncio.create_task(accept())
-        await agent.off.wait()
-        accepting.cancel()
-    await agent.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1]))

@@ -99,6 +99,13 @@ class Input:
         self._ended = False
         os.set_blocking(fd, False)
 
+    def resume(self) -> None:
+        """A client synchronised: tell it again what was taken, and whether more will be."""
+        if self._fd < 0 and not self._ended:
+            self._send(Break(self._stream))
+        else:
+            self._send(Credit(self._stream, self.expected - len(self._waiting)))
+
     def data(self, offset: int, data: bytes) -> None:
         """Bytes arrived."""
         fresh = data[self.expected - offset :]

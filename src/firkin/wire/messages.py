@@ -1,6 +1,6 @@
 """The control messages of docs/design/wire.md as values: what the host asks of the agent, and what it hears.
 
-`encode_request` and `decode_control` turn them into msgpack and back; frames around them are wire.frames'
+`encode_control` and `decode_control` turn them into msgpack and back; frames around them are wire.frames'
 business. What comes from a peer goes through `convert`, so that nothing of a wrong type gets further.
 """
 
@@ -265,11 +265,6 @@ def encode_control(message: dict[str, Any]) -> bytes:
             hint="pass less in arguments, environment and files",
         )
     return payload
-
-
-def encode_request(request_id: int, op: Op) -> bytes:
-    """The CONTROL payload of one request to the agent. Raises as encode_control()."""
-    return encode_control({"id": request_id, **op_map(op)})
 
 
 def decode_control(payload: bytes) -> dict[str, Any]:
