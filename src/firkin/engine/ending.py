@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.container.record import LOST
 from firkin.process.spec import ExitStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """`status` and `reason` go on record; `error` is raised for who waits, where there was no proper end."""
 
     status: ExitStatus

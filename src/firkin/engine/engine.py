@@ -108,7 +108,7 @@ class Engine:
             raise WrongState("the engine is not open", hint="use it as an async context manager")
         record, lock, image_path = await self._create(options, detached=False)
         container = self._own(record, lock, image_path)
-        tidying = asyncio.create_task(in_thread(partial(tidy_running, self.paths)))
+        tidying = asyncio.create_task(self._tidy_meanwhile(container))
         try:
             await container.start()
         except BaseException:
@@ -214,6 +214,11 @@ class Engine:
         """Remove a container that the supervisor was asked to start and nobody waits for any more."""
         with suppress(ContainerNotFound):
             await (await self.container(found.id)).remove(force=True)
+
+    async def _tidy_meanwhile(self, container: OwnedContainer) -> None:
+        """Tidy what dead owners left, while the guest of `container` boots."""
+        await container.booting()
+        await in_thread(partial(tidy_running, self.paths))
 
     async def _revive(self) -> None:
         from firkin.engine import supervised

@@ -31,6 +31,8 @@ from firkin.events import event, stage
 from firkin.process.spec import ExitStatus
 
 T = TypeVar("T")
+Opening = Callable[[Callable[[], object]], AbstractAsyncContextManager[Launched]]
+"""Makes what gives the running machine, and calls its argument once the guest boots."""
 
 LAST_BYTES_PATIENCE_S = 2.0
 SYNC_PATIENCE_S = 30.0
@@ -41,8 +43,9 @@ class Keeper:
     `serving` lets other processes ask for it while it runs, and hear of its end. `left` is the state in
     which a dead owner left it.
 
-    `launched` is None before and after the machine runs; `stdout` and `stderr` may be tapped at any time;
-    `state` outlives the record of a container that removes itself; `chores` end with the machine.
+    `booting` is set once the guest boots and there is time for other things; `launched` is None before and
+    after the machine runs; `stdout` and `stderr` may be tapped at any time; `state` outlives the record of a
+    container that removes itself; `chores` end with the machine.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class Keeper:
         record: Record,
         lock: Lock,
         spec: ContainerSpec,
-        opening: AbstractAsyncContextManager[Launched],
+        opening: Opening,
         transcript: Transcript,
         serving: Callable[[], AbstractAsyncContextManager[None]],
         left: Running | None = None,
@@ -68,6 +71,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._kill = asyncio.Event()
         self._removing = spec.auto_remove
+        self.booting = asyncio.Event()
         self._started = asyncio.Event()
         self._ending: Ending | None = None
         self._over = asyncio.Event()
@@ -139,15 +143,16 @@ class Keeper:
 
     async def _keep(self) -> None:
         """The container's whole life, in one task. Raises only what kept it from starting."""
+        serving = asyncio.create_task(self._serve())
         try:
-            async with self._opening as launched, self.chores:
+            async with self._opening(self.booting.set) as launched, self.chores:
                 self._begin(launched)
-                serving = asyncio.create_task(self._serve())
                 self._ending = await self._live(launched)
                 self._conclude(self._ending)
                 await self._unless_killed(self._settle(launched))
         except Exception as error:
             if not self._started.is_set():
+                serving.cancel()
                 if isinstance(self.state, Running):  # it could not be taken over: that is its end
                     self._ending = Ending.failed(error)
                 raise
@@ -159,8 +164,11 @@ class Keeper:
 
     async def _serve(self) -> None:
         """Let others ask for it until it is over, and hear how. Without that, its owner still can."""
+        await self.booting.wait()
+        serving = self._serving()  # loads what it takes, while the guest boots
+        await self._started.wait()
         try:
-            async with self._serving():
+            async with serving:
                 await self.gone()
         except FirkinError as error:
             event("container.unserved", container=self.record.id, error=error)

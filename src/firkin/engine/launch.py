@@ -9,13 +9,15 @@ ready then.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 RESUME_PATIENCE_S = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(msgspec.Struct, frozen=True):
     """A machine, the client of its agent, and the container's first process."""
 
     machine: Machine
@@ -52,11 +53,18 @@ class Launched:
 
 @asynccontextmanager
 async def launch(
-    record: Record, spec: ContainerSpec, image_path: Path, *, settings: Settings, lifetime: Lifetime
+    record: Record,
+    spec: ContainerSpec,
+    image_path: Path,
+    booting: Callable[[], object],
+    *,
+    settings: Settings,
+    lifetime: Lifetime,
 ) -> AsyncIterator[Launched]:
     """The container of `record` with its process started, its disk over `image_path`.
 
-    The machine ends with the block, whatever its lifetime, unless this process dies in it. Raises what
+    `booting` is called when everything is sent and nothing is left to do but wait for the guest. The machine
+    ends with the block, whatever its lifetime, unless this process dies in it. Raises what
     machine.boot and AgentClient.start raise; then no process is left.
     """
     async with AsyncExitStack() as stack:
@@ -64,13 +72,17 @@ async def launch(
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-        process = await _started(machine, client, spec)
+        process = await _started(machine, client, spec, booting)
         yield Launched(machine, client, process)
 
 
 @asynccontextmanager
 async def resume(
-    record: Record, spec: ContainerSpec, state: Running, transcript: Transcript
+    record: Record,
+    spec: ContainerSpec,
+    state: Running,
+    transcript: Transcript,
+    booting: Callable[[], object],
 ) -> AsyncIterator[Launched]:
     """The running container of a dead owner: its output goes on where `transcript` ends.
 
@@ -90,6 +102,7 @@ async def resume(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(machine.stop)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        booting()
         async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
             await client.start(resume=True)
         process = client.processes.get(state.proc)
@@ -126,7 +139,9 @@ async def _booted(
     return machine
 
 
-async def _started(machine: Machine, client: AgentClient, spec: ContainerSpec) -> RemoteProcess:
+async def _started(
+    machine: Machine, client: AgentClient, spec: ContainerSpec, booting: Callable[[], object]
+) -> RemoteProcess:
     """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
     from firkin.engine import batch
     from firkin.network.guest import guest_ops
@@ -142,7 +157,10 @@ async def _started(machine: Machine, client: AgentClient, spec: ContainerSpec) -
         process.op,
     )
     begin_ns = time.monotonic_ns()
-    hello = await machine.booted(client.start(ops))
+    answer = asyncio.create_task(client.start(ops))
+    await asyncio.sleep(0)  # it is sent; now the guest has to boot
+    booting()
+    hello = await machine.booted(answer)
     _tell(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
     return process
 

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from firkin.container.log import LogRecord
 from firkin.container.record import Record, Running, State
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
-from firkin.engine.keeper import Keeper
-from firkin.engine.launch import Launched, launch, resume
+from firkin.engine.keeper import Keeper, Opening
+from firkin.engine.launch import launch, resume
 from firkin.engine.options import ExecOptions
 from firkin.engine.transcript import Transcript
 from firkin.errors import FirkinError, MachineDied, WrongState
@@ -38,7 +39,7 @@ class OwnedContainer:
         self,
         record: Record,
         lock: Lock,
-        opening: Callable[[ContainerSpec, Transcript], AbstractAsyncContextManager[Launched]],
+        opening: Callable[[ContainerSpec, Transcript], Opening],
         left: Running | None = None,
     ) -> None:
         self.spec = record.spec()
@@ -55,8 +56,8 @@ class OwnedContainer:
         From here on the lock is the container's. Raises StorageFull.
         """
 
-        def opening(spec: ContainerSpec, _: Transcript) -> AbstractAsyncContextManager[Launched]:
-            return launch(record, spec, image_path, settings=settings, lifetime=lifetime)
+        def opening(spec: ContainerSpec, _: Transcript) -> Opening:
+            return partial(launch, record, spec, image_path, settings=settings, lifetime=lifetime)
 
         return cls(record, lock, opening)
 
@@ -64,8 +65,8 @@ class OwnedContainer:
     def adopt(cls, record: Record, lock: Lock, state: Running) -> OwnedContainer:
         """A running container that start() will take over from a dead owner, with all of its output."""
 
-        def opening(spec: ContainerSpec, transcript: Transcript) -> AbstractAsyncContextManager[Launched]:
-            return resume(record, spec, state, transcript)
+        def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
+            return partial(resume, record, spec, state, transcript)
 
         return cls(record, lock, opening, state)
 
@@ -86,6 +87,10 @@ class OwnedContainer:
     async def start(self) -> None:
         """Start it; its process runs when this returns. When this raises, nothing is left of it."""
         await self._keeper.start()
+
+    async def booting(self) -> None:
+        """Wait until its guest boots and there is time for other things."""
+        await self._keeper.booting.wait()
 
     async def close(self, *, remove: bool = False) -> None:
         """End it at once, whatever it does; gone when this returns. With `remove` its record goes too."""

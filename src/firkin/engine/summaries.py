@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.container.record import Created, Record, Running, State, records
 from firkin.container.spec import ContainerSpec
@@ -12,8 +13,7 @@ from firkin.paths import Paths
 from firkin.process.spec import ProcessSpec
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSummary:
+class ContainerSummary(msgspec.Struct, frozen=True):
     """A container: what it is to be, and what it is now.
 
     Where `problem` is set, its record cannot be read, and nothing but `spec.id` means anything.
