@@ -85,14 +85,15 @@ def test_sigterm_is_passed_on_to_the_process(busybox: Command, home: Home) -> No
     assert left_in(home) == []
 
 
-STAGES = ("> machine.start", "< machine.start", "> container.start")
+MOMENTS = ("> pull", "- layer.progress", "- rootfs.progress", "> machine.start", "< machine.start")
 
 
-@pytest.mark.parametrize("moment", STAGES)
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_while_it_starts_ends_it_at_once_and_leaves_nothing(
-    busybox: Command, home: Home, moment: str
+    firkin: Command, home: Home, images: Images, moment: str
 ) -> None:
-    argv = [*FIRKIN, "--debug", "run", "--rm", "--stop-timeout", "1", "busybox", "sleep", "1000"]
+    flags = ("--rm", "--disk", "64m", "--stop-timeout", "1")
+    argv = [*FIRKIN, "--debug", "run", *flags, images.busybox(), "sleep", "1000"]
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=home.environ()) as child:
         assert child.stderr is not None
         for line in child.stderr:
@@ -103,6 +104,8 @@ def test_ctrl_c_while_it_starts_ends_it_at_once_and_leaves_nothing(
     assert child.returncode == 130, rest
     assert "Traceback" not in rest
     assert left_in(home) == []
+    rootfs_dir = home.data_dir / "rootfs"
+    assert [each.name for each in rootfs_dir.glob(".*") if each.is_dir()] == []
 
 
 def test_a_second_ctrl_c_ends_a_process_that_does_not_hear_the_first(busybox: Command, home: Home) -> None:

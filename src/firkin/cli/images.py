@@ -26,9 +26,11 @@ def command(quiet: bool, no_trunc: bool, digests: bool, form: str, name: str) ->
     from firkin.cli.image_row import COLUMNS, HEADINGS, image_row
     from firkin.cli.listing import listing
     from firkin.cli.report import say
-    from firkin.engine.engine import Engine
+    from firkin.engine.image_summary import summaries
+    from firkin.settings import Settings
+    from firkin.store.store import Store
 
-    found = [each for each in Engine().images() if not name or name in _names(each)]
+    found = [each for each in summaries(Store(Settings.load().paths)) if not name or name in _names(each)]
     readable = [each for each in found if not each.problem]
     for broken in (each for each in found if each.problem):
         say(f"cannot read image {broken.reference}: {broken.problem}", hint=f"firkin rmi {broken.reference}")

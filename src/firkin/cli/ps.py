@@ -1,4 +1,4 @@
-"""`firkin ps`: containers."""
+"""`firkin ps`: containers, read from the disk: an Engine would take longer to import than to do it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def command(everything: bool, latest: bool, quiet: bool, no_trunc: bool, form: s
     from firkin.cli.container_row import COLUMNS, HEADINGS, container_row
     from firkin.cli.listing import listing
     from firkin.cli.report import say
-    from firkin.engine.engine import Engine
+    from firkin.engine.summaries import summaries
+    from firkin.settings import Settings
 
-    found = Engine().containers(all=everything or latest)
+    found = summaries(Settings.load().paths, all=everything or latest)
     broken = [each for each in found if each.problem]
     readable = [each for each in found if not each.problem][: 1 if latest else None]
     rows = [container_row(each.spec, each.state, shorten=not no_trunc) for each in readable]
