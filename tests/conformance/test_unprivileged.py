@@ -26,7 +26,7 @@ def test_a_user_without_rights_runs_a_container(user: User) -> None:
 def test_a_user_without_rights_leaves_one_running_and_comes_back(user: User) -> None:
     firkin = user.firkin
     name = "left"
-    firkin("run", "-d", "--name", name, "busybox", "sh", "-c", "echo begun; sleep 1000", check=True)
+    firkin("run", "-d", "--name", name, "busybox", "sh", "-c", "echo begun; sleep 1000; exit", check=True)
     try:
         assert firkin("ps", "--format", "{{.Names}}", check=True).stdout.split() == [name]
         assert firkin("exec", name, "cat", "/proc/1/comm", check=True).stdout == "sh\n"
@@ -51,7 +51,7 @@ def test_a_user_without_rights_shares_a_directory(user: User) -> None:
 def test_a_user_without_rights_publishes_a_port(user: User) -> None:
     firkin = user.firkin
     serve = "echo hi > index.html; exec httpd -f -p 80"
-    firkin("run", "-d", "--name", "web", "-p", "127.0.0.1:0:80", "busybox", "sh", "-c", serve, check=True)
+    firkin("run", "-d", "--name", "web", "-p", "127.0.0.1::80", "busybox", "sh", "-c", serve, check=True)
     try:
         template = '{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}'
         port = firkin("inspect", "--format", template, "web", check=True).stdout.strip()
