@@ -1,6 +1,5 @@
 """What a machine is told, as data."""
 
-
 from pathlib import Path
 
 import msgspec
@@ -39,7 +38,9 @@ def test_a_container_finds_itself_and_its_name_servers():
 
 
 def test_without_a_network_the_name_is_on_the_loopback():
-    files = {file.path: file.data.decode() for file in container(msgspec.structs.replace(GUEST, address="")).files}
+    files = {
+        file.path: file.data.decode() for file in container(msgspec.structs.replace(GUEST, address="")).files
+    }
     assert "127.0.1.1\tbox\n" in files["/etc/hosts"]
 
 
