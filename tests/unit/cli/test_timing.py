@@ -90,7 +90,7 @@ def check_trace(found: dict[str, Any]) -> None:
     """The rules of the Trace Event Format for the phases that we write."""
     assert found["displayTimeUnit"] in ("ms", "ns")
     assert isinstance(found["traceEvents"], list)
-    lanes: dict[int, list[tuple[float, float]]] = {}
+    lanes: dict[int, list[tuple[int, int]]] = {}  # in nanoseconds, as microseconds do not add up
     for entry in found["traceEvents"]:
         assert isinstance(entry["name"], str)
         assert isinstance(entry["pid"], int)
@@ -102,7 +102,8 @@ def check_trace(found: dict[str, Any]) -> None:
             assert isinstance(entry["cat"], str)
         if entry["ph"] == "X":
             assert entry["dur"] >= 0
-            lanes.setdefault(entry["tid"], []).append((entry["ts"], entry["ts"] + entry["dur"]))
+            start_ns, length_ns = round(entry["ts"] * 1000), round(entry["dur"] * 1000)
+            lanes.setdefault(entry["tid"], []).append((start_ns, start_ns + length_ns))
         if entry["ph"] == "i":
             assert entry["s"] in ("g", "p", "t")
         if entry["ph"] == "C":
