@@ -29,8 +29,7 @@ _VMM_UIDS_COUNT = 1 << 16
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """A uid and gid to become, the further groups to keep, and capabilities (bit mask) to carry across exec.
-    """
+    """A uid and gid to become, further groups, and capabilities (a bit mask) to carry across exec."""
 
     uid: int
     gid: int

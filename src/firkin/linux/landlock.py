@@ -40,8 +40,7 @@ READ_WRITE = READ_FILE | WRITE_FILE | TRUNCATE
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """What stays allowed at `path` and, for a directory, beneath it. A path that is missing allows nothing.
-    """
+    """What stays allowed at `path` and, for a directory, beneath it. A missing path allows nothing."""
 
     path: str
     access: int

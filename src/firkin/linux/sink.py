@@ -12,8 +12,7 @@ _F_ADD_SEALS, _F_SEAL_SHRINK, _F_SEAL_GROW = 1033, 2, 4
 
 
 class Sink:
-    """A memory file of fixed size: what does not fit is refused to the writer, who goes on (memfd_create(2)).
-    """
+    """A memory file of fixed size (memfd_create(2)): what does not fit is refused to the writer."""
 
     def __init__(self, name: str) -> None:
         self.fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)

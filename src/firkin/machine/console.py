@@ -15,8 +15,7 @@ TAIL_BYTES = 16 << 10
 MAX_LOG_BYTES = 256 << 10
 _READ_BYTES = 64 << 10
 _EVERY_BOOT = "PCI: Fatal: No config space access function found"
-"""What Linux says on every machine without PCI, however it ends: it would mislead whoever looks for a reason.
-"""
+"""What Linux says on every machine without PCI: it would mislead whoever looks for a reason."""
 
 
 class Console:

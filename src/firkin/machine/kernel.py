@@ -37,8 +37,7 @@ class Kernel(msgspec.Struct, frozen=True):
 
 
 def choose_kernel(settings: Settings) -> Kernel:
-    """The kernel to boot. Raises HostUnsupported when there is none, UsageError for a bad `kernel` setting.
-    """
+    """The kernel to boot. Raises HostUnsupported where there is none, UsageError for a bad setting."""
     if settings.kernel:
         return _explicit(settings)
     found = kernels(settings)

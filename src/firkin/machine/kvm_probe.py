@@ -33,8 +33,7 @@ _CPUID_ENTRIES = 256
 
 
 def probe(timeout_s: float = 0.5) -> Answer:
-    """What a guest does on this host's KVM. Raises OSError where /dev/kvm cannot be opened or forking fails.
-    """
+    """What a guest does on this host's KVM. Raises OSError where /dev/kvm or a fork cannot be had."""
     kvm_fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,12 +48,12 @@ class Program:
 
 @dataclass(slots=True)
 class Daemon:
-    """A running virtiofsd. `vmm_fd` is the VMM's end of the connection; whoever starts the VMM closes it."""
+    """A running virtiofsd. `connection` is for the VMM to inherit; whoever starts it closes ours."""
 
     share: Share
     child: Child
     complaints: Sink
-    vmm_fd: int
+    connection: socket.socket
 
     def failure(self, machine: str) -> FirkinError | None:
         """Why it ended, where it did so by itself and with an error."""
@@ -70,6 +71,7 @@ class Daemon:
         """End it at once: the machine that it was for never came to be."""
         self.child.abort()
         self.complaints.close()
+        self.connection.close()
 
     async def stop(self) -> None:
         """End it. May be called twice."""
@@ -113,13 +115,13 @@ def start_daemon(
                 prepare=_view(source, str(view), read_only=share.readonly),
             )
             pid, pidfd = fork.start(launch)
-            vmm_fd = unix_socket.connect(socket_path).detach()
+            connection = unix_socket.connect(socket_path)
     except OSError as error:
         complaints.close()
         raise HostUnsupported(f"cannot share {source}: {error.strerror}", hint=_HINT) from error
     finally:
         socket_path.unlink(missing_ok=True)
-    return Daemon(share, Child(pid, pidfd), complaints, vmm_fd)
+    return Daemon(share, Child(pid, pidfd), complaints, connection)
 
 
 def _view(source: str, at: str, *, read_only: bool) -> Callable[[], None]:

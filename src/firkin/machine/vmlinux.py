@@ -36,8 +36,7 @@ class BzImage(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, head: bytes) -> BzImage | None:
-        """The header at the beginning of an image; None for anything but a bzImage of protocol 2.08 or later.
-        """
+        """The header of an image; None for anything but a bzImage of boot protocol 2.08 or later."""
         if len(head) < 0x250 or head[0x1FE:0x200] != b"\x55\xaa" or head[0x202:0x206] != b"HdrS":
             return None
         protocol, version_at = struct.unpack_from("<H6xH", head, 0x206)

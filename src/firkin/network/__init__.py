@@ -1,5 +1,4 @@
-"""What a machine's network is: the guest's addresses and routes, the VMM's side of it, and published ports.
-"""
+"""A machine's network: the guest's addresses and routes, the VMM's side of it, and published ports."""
 
 from firkin.network.guest import GuestNetwork, guest_ops
 from firkin.network.publish import claim_ports

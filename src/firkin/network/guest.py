@@ -58,8 +58,7 @@ def guest_ops(mode: NetworkMode, *, published: bool = False) -> GuestNetwork:
 
 
 def resolv_conf(host: str) -> bytes:
-    """resolv.conf(5) for the guest: the VMM's name server, with the search domains and options of the host's.
-    """
+    """resolv.conf(5) for the guest: the VMM's name server, the host's search domains and options."""
     kept = {}
     for line in host.splitlines():
         keyword, *values = line.split()[: _MAX_SEARCH_DOMAINS + 1] or [""]

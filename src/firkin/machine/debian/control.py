@@ -1,5 +1,4 @@
-"""deb822: paragraphs of fields, as in Release, Packages and *.sources files; and Debian's order of versions.
-"""
+"""deb822: paragraphs of fields, as in Release, Packages and *.sources; and the order of versions."""
 
 from __future__ import annotations
 

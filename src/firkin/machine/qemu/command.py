@@ -1,5 +1,4 @@
-"""A MachineSpec as QEMU's argv: a plan that is computed, compared in tests and printed, before anything runs.
-"""
+"""A MachineSpec as QEMU's argv: a plan that can be compared and printed before anything runs."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ _FIRST_DISK_FDSET = 2
 
 
 class DiskFds(msgspec.Struct, frozen=True):
-    """The open files of one disk: as the guest may use it, for reading only (to probe it), and its backing.
-    """
+    """The open files of one disk, in the modes that QEMU may want, and of the image under it."""
 
     fds: tuple[int, ...]
     backing_fd: int | None = None

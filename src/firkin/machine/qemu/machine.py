@@ -1,5 +1,4 @@
-"""A running machine: its VMM as a process, its agent's socket, its console, and QMP when somebody needs it.
-"""
+"""A running machine: its VMM as a process, its agent's socket, its console, and QMP when it is needed."""
 
 from __future__ import annotations
 
