@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -143,6 +144,18 @@ async def test_many_containers_live_at_once(engine: Engine, home: Home) -> None:
     assert [int(said.stdout) for _, said in lives] == [0, 1, 4, 9]
     await asyncio.gather(*(container.wait() for container, _ in lives))
     assert nothing_is_left(engine, home)
+
+
+async def test_a_life_that_is_over_leaves_no_descriptor_open(engine: Engine) -> None:
+    before = None
+    for _ in range(3):
+        container, _ = await ended(engine, "true", auto_remove=True)
+        await container.finished()
+        del container
+        gc.collect()
+        now = len(os.listdir("/proc/self/fd"))
+        assert before is None or now <= before
+        before = now
 
 
 # --- beginnings that fail ----------------------------------------------------------------------------------

@@ -234,5 +234,5 @@ class Engine:
             record.remove()
             lock.close()
             raise
-        self._owned[container.id] = container
+        self._owned = {each.id: each for each in (*self._owned.values(), container) if not each.done}
         return container

@@ -136,6 +136,11 @@ class Keeper:
                 self._task.cancel()
             await self.gone()
 
+    @property
+    def done(self) -> bool:
+        """Whether it is gone and whoever asked from another process knows."""
+        return self._task is not None and self._task.done()
+
     async def finished(self) -> None:
         """Wait until it is gone, and whoever asked from another process knows."""
         if self._task is not None:

@@ -96,6 +96,11 @@ class OwnedContainer:
         """End it at once, whatever it does; gone when this returns. With `remove` its record goes too."""
         await self._keeper.close(remove=remove)
 
+    @property
+    def done(self) -> bool:
+        """Whether finished() would return at once."""
+        return self._keeper.done
+
     async def finished(self) -> None:
         """Wait until it is gone, and whoever asked from another process knows how it ended."""
         await self._keeper.finished()

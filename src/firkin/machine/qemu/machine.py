@@ -62,6 +62,7 @@ class Machine:
         self._daemons = daemons
         self._boot_timeout_s = boot_timeout_s
         self._qmp: Any = None
+        self._ended: VmmExit | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(console.fd, self._drain_console)
 
@@ -110,7 +111,10 @@ class Machine:
     async def wait(self) -> VmmExit:
         """How the VMM ended, once it has. May be awaited by many."""
         status = await self._vmm.wait()
-        return exits.explain(status, self._complaints.text() if self._complaints else "", self.console_tail())
+        if self._ended is None:
+            complaint = self._complaints.text() if self._complaints else ""
+            self._ended = exits.explain(status, complaint, self.console_tail())
+        return self._ended
 
     async def stop(self) -> VmmExit:
         """End the machine now, whatever it does: when this returns, it is gone. Legal in every state.
@@ -132,6 +136,8 @@ class Machine:
 
             qmp, self._qmp = self._qmp, None
             await disconnect(qmp)
+        if self._complaints is not None:
+            self._complaints.close()
         if self._console.fd >= 0:
             self._loop.remove_reader(self._console.fd)
             self._console.close()
