@@ -103,3 +103,23 @@ def test_a_machine_left_by_a_half_done_start_is_ended(firkin, stocked, settings)
     firkin("rm", "-f", "half", check=True)
     assert not [left for left in processes_of(str(stocked.root)) if "guest=half" in left.command]
     assert list(record.records(settings.paths)) == []
+
+
+def test_a_supervisor_killed_in_the_middle_of_a_start_is_replaced_and_the_start_done_anew(firkin, stocked):
+    argv = [*FIRKIN, "run", "-d", "--name", "anew", "busybox", "sh", "-c", "echo begun; exec sleep 1000"]
+    starting = subprocess.Popen(argv, env=firkin.environ, cwd=firkin.cwd, stdout=subprocess.PIPE)
+    machine = "guest=anew"
+    while not any(machine in found.command for found in processes_of(str(stocked.root))):
+        assert starting.poll() is None
+    kill_supervisor(stocked)
+    said, _ = starting.communicate(timeout=120)
+    assert starting.returncode == 0
+    assert len(said) == 65
+    follower = subprocess.Popen(
+        [*FIRKIN, "logs", "-f", "anew"], stdout=subprocess.PIPE, env=firkin.environ, cwd=firkin.cwd
+    )
+    assert follower.stdout.readline() == b"begun\n"
+    assert len([found for found in processes_of(str(stocked.root)) if machine in found.command]) == 1
+    firkin("rm", "-f", "anew", check=True)
+    assert follower.wait(30) == 0
+    follower.stdout.close()

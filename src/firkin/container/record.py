@@ -31,7 +31,7 @@ import msgspec
 from firkin.container import names
 from firkin.container.locks import Lock, is_held, take
 from firkin.container.spec import ContainerSpec
-from firkin.errors import ContainerNotFound, Corrupt, UsageError
+from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
 from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus
@@ -126,8 +126,13 @@ class Record:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
 
     def own(self) -> Lock:
-        """The owner's lock. Raises InUse where another process owns the container."""
-        return take(self.dir / "lock", f"container {self.id[:12]} is owned by another process")
+        """The owner's lock. Raises InUse where another process owns the container, ContainerNotFound."""
+        try:
+            return take(self.dir / "lock", f"container {self.id[:12]} is owned by another process")
+        except HostUnsupported as error:
+            if self.dir.is_dir():
+                raise
+            raise self._removed() from error
 
     def is_owned(self) -> bool:
         """Whether some process owns it now."""
@@ -172,10 +177,13 @@ class Record:
             return msgspec.json.decode(raw, type=kind)
         except FileNotFoundError as error:
             if not self.dir.is_dir():
-                raise ContainerNotFound(f"container {self.id[:12]} was removed") from error
+                raise self._removed() from error
             raise Corrupt(f"container {self.id[:12]} has no {file}", hint=self._hint()) from error
         except (OSError, msgspec.DecodeError) as error:
             raise Corrupt(f"cannot read {path}: {error}", hint=self._hint()) from error
+
+    def _removed(self) -> ContainerNotFound:
+        return ContainerNotFound(f"container {self.id[:12]} was removed")
 
     def _hint(self) -> str:
         return f"`firkin rm -f {self.id[:12]}` removes what is left of it"

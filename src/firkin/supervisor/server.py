@@ -117,6 +117,7 @@ class Supervisor:
 
     async def _run(self, request: RunRequest) -> None:
         """Own the container of the request, whatever was done for it before."""
+        await self._settled.wait()  # it may be one that a dead supervisor left
         turn = self._turns.setdefault(request.container, asyncio.Lock())
         async with turn:
             record = Record(self._paths, request.container)
@@ -136,6 +137,7 @@ class Supervisor:
             await end_half_started(record)
             state = record.state()
             if isinstance(state, Created) and settings is not None:
+                record.disk_path.unlink(missing_ok=True)  # of a start that was cut off
                 image_path = self._paths.rootfs_dir / record.spec().rootfs_key / "image.ext4"
                 container = OwnedContainer.create(
                     record, lock, image_path, settings=settings, lifetime="detached"

@@ -60,8 +60,9 @@ def test_a_container_goes_through_its_states(paths):
     lock.close()
     assert list(record.records(paths)) == []
     assert os.listdir(paths.containers_dir) == []
-    with pytest.raises(ContainerNotFound):
-        made.state()
+    for gone in (made.state, made.spec, made.own):
+        with pytest.raises(ContainerNotFound):
+            gone()
 
 
 def test_the_first_end_is_the_one_that_counts(paths):
