@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ class Bench:
     firkin: Command
     home: Home
 
-    def fails(self, *words: str, status: int = 125, said: str, hint: str = "", **variables: str) -> Ended:
+    def fails(self, *words: str, status: int = 125, said: str, hint: str = "", **variables: Any) -> Ended:
         before = self.contents()
         ended = self.firkin(*words, **variables)
         lines = [

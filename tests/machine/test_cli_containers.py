@@ -62,7 +62,8 @@ def test_a_detached_container_from_run_to_rm(busybox: Command, home: Home) -> No
     ended = busybox("exec", "-i", "-e", "X=1", "-w", "/tmp", "-u", "33", "clock", "sh", "-c",
                     "cat; echo $X $PWD $(id -u); exit 4", input="in ")  # fmt: skip
     assert (ended.stdout, ended.status) == ("in 1 /tmp 33\n", 4)
-    assert busybox("exec", "-d", "clock", "sh", "-c", "echo ignored; sleep 0.1; echo on > /tmp/done").stdout == ""
+    talking = "echo ignored; sleep 0.1; echo on > /tmp/done"
+    assert busybox("exec", "-d", "clock", "sh", "-c", talking).stdout == ""
     wait = "until test -e /tmp/done; do sleep 0.1; done"
     assert busybox("exec", "clock", "sh", "-c", wait).status == 0
 

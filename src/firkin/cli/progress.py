@@ -31,6 +31,7 @@ _MOVES = {
     "kernel.progress": "",
 }
 """The events of a stage, and what there is to say of them."""
+_WAITING = "registry.waiting"
 _WHOLE = ("layer.done", "layer.cached")
 _BARE = {"rootfs.progress": "disk", "kernel.progress": "package"}
 
@@ -69,7 +70,7 @@ class Watcher:
         self._untold = ""  # the title of a stage that has not moved: a disk that is there never does
 
     def __call__(self, event: Event) -> None:
-        if event.name in _STAGES or event.name in _MOVES:
+        if event.name in _STAGES or event.name in _MOVES or event.name == _WAITING:
             with self._lock:
                 try:
                     if not self._dead:
@@ -94,6 +95,9 @@ class Watcher:
             self._open = max(0, self._open - 1)
             if not self._open:
                 self._display.end()
+        elif event.name == _WAITING:
+            host, seconds = printable(str(event.fields.get("host", ""))), event.fields.get("seconds", 0)
+            self._display.begin(f"{host} asks to wait {seconds:.0f} s")
         elif self._open:
             self._tell()
             self._move(event)

@@ -144,6 +144,7 @@ def _spawn(
 ) -> tuple[Child, Confinement]:
     """Start QEMU behind its walls. Raises OSError."""
     argv = command(prepared.qemu, spec, inherited, prepared.accelerator, prepared.cmdline)
+    event("machine.command", machine=spec.name, argv=argv)
     who = confinement.credentials(spec, run_dir, prepared.accelerator)
     version = landlock.abi()
     uid = os.geteuid() if who is None else who.uid

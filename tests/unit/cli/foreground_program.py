@@ -14,7 +14,7 @@ from firkin.agent import AgentClient
 from firkin.cli.detach import parse_keys
 from firkin.cli.foreground import Ladder, Wiring, foreground, terminal_size
 from firkin.cli.session import Session
-from firkin.engine.container import Container as Engine
+from firkin.engine.engine import Engine
 from firkin.testing.check_agent import shell
 from firkin.testing.fake_agent import fake_machine
 from firkin.wire.messages import Terminal

@@ -20,6 +20,7 @@ DIGEST = "sha256:" + "3f1c2b4a5d6e" + "0" * 52
 
 def pull_something() -> None:
     with stage("pull", reference="alpine:3.20"):
+        event("registry.waiting", host="docker.io", seconds=2.0)
         event("layer.cached", digest="sha256:" + "c" * 64, total=9)
         for done in (0, 1_500_000, 3_600_000):
             event("layer.progress", digest=DIGEST, done=done, total=3_600_000)
@@ -34,6 +35,7 @@ def test_a_log_gets_a_line_for_what_begins_and_for_each_whole_layer() -> None:
         pull_something()
     assert out.getvalue() == (
         "firkin: pulling alpine:3.20\n"
+        "firkin: docker.io asks to wait 2 s\n"
         "  layer cccccccccccc: already here\n"
         "  layer 3f1c2b4a5d6e: 3.6MB\n"
         "firkin: building the disk\n"
