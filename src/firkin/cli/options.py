@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import click
 
+from firkin.cli.sections import Headed
+
 F = TypeVar("F", bound=Callable[..., Any])
+_process = partial(click.option, cls=Headed, heading="The process")
 
 
 def format_option(default: str) -> Callable[[F], F]:
@@ -18,34 +22,21 @@ def format_option(default: str) -> Callable[[F], F]:
     )  # fmt: skip
 
 
-_env_option = click.option(
-    "-e", "--env", multiple=True, metavar="NAME[=VALUE]",
-    help="Set an environment variable; without a value, pass yours on.",
+_PROCESS = (
+    _process("-i", "--interactive", is_flag=True, help="Connect standard input."),
+    _process("-t", "--tty", is_flag=True, help="Give it a terminal."),
+    _process("-e", "--env", multiple=True, metavar="NAME[=VALUE]",
+             help="Set an environment variable; without a value, pass yours on."),
+    _process("--env-file", "env_files", multiple=True, metavar="FILE",
+             help="Read environment variables from a file, one NAME=value a line."),
+    _process("-w", "--workdir", default="", metavar="DIR", help="Run in this directory of the container."),
+    _process("-u", "--user", default="", metavar="USER[:GROUP]", help="Run as this user, by name or number."),
 )  # fmt: skip
-_env_file_option = click.option(
-    "--env-file", "env_files", multiple=True, metavar="FILE",
-    help="Read environment variables from a file, one NAME=value a line.",
-)  # fmt: skip
-_interactive_option = click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
-_tty_option = click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
-_user_option = click.option(
-    "-u", "--user", default="", metavar="USER[:GROUP]", help="Run as this user, by name or number."
-)
-_workdir_option = click.option(
-    "-w", "--workdir", default="", metavar="DIR", help="Run in this directory of the container."
-)
 
 
 def process_options(function: F) -> F:
-    """What `run` and `exec` both say of a process: -i -t -e --env-file -w -u."""
-    for option in (
-        _user_option,
-        _workdir_option,
-        _env_file_option,
-        _env_option,
-        _tty_option,
-        _interactive_option,
-    ):
+    """What `run` and `exec` both say of a process."""
+    for option in reversed(_PROCESS):
         function = option(function)
     return function
 
@@ -58,6 +49,8 @@ no_trunc_option = click.option("--no-trunc", is_flag=True, help="Do not shorten 
 quiet_ids_option = click.option("-q", "--quiet", is_flag=True, help="Print only the ids.")
 platform_option = click.option(
     "--platform",
+    cls=Headed,
+    heading="The image",
     default="",
     metavar="OS/ARCH",
     help="Choose this platform of the image, such as linux/amd64.",

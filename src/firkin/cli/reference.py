@@ -5,12 +5,14 @@ A test fails when the page and the commands differ.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 
 import click
 
 from firkin.cli.group import firkin
+from firkin.cli.sections import sections
 from firkin.cli.verbs import VERBS
 
 _OPENING = """\
@@ -57,18 +59,18 @@ def _verb(command: click.Command, context: click.Context, level: str) -> Iterato
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    records = [record for parameter in command.params if (record := parameter.get_help_record(context))]
-    if not records:
-        return
-    yield "| option | |\n|---|---|"
-    for names, text in records:
-        yield "| `{}` | {} |".format(*(cell.replace("|", "\\|") for cell in (names, text)))
-    yield ""
+    for heading, records in sections(command, context).items():
+        rows = [record for record in records if record[0] != "--help"]
+        if rows:
+            yield f"| {'option' if heading == 'Options' else heading} | |\n|---|---|"
+            for names, text in rows:
+                yield "| `{}` | {} |".format(*(cell.replace("|", "\\|") for cell in (names, text)))
+            yield ""
 
 
 def _paragraphs(text: str) -> str:
     """Help as Markdown: a paragraph that click must not wrap is an indented block."""
-    paragraphs = text.replace("\f", "").split("\n\n")
+    paragraphs = inspect.cleandoc(text).split("\n\n")
     return "\n\n".join(
         "\n".join("    " + line for line in paragraph.split("\n")[1:])
         if paragraph.startswith("\b")

@@ -1,0 +1,55 @@
+"""The flags of `firkin run`, by what they are about. Docker's names and meanings, where Docker has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import click
+
+from firkin.cli.options import detach_keys_option, platform_option, process_options
+from firkin.cli.sections import Headed
+
+_container = partial(click.option, cls=Headed, heading="The container")
+_process = partial(click.option, cls=Headed, heading="The process")
+_machine = partial(click.option, cls=Headed, heading="The machine")
+_reach = partial(click.option, cls=Headed, heading="Files and network")
+_image = partial(click.option, cls=Headed, heading="The image")
+
+FLAGS = (
+    _container("-d", "--detach", is_flag=True, help="Run it in the background, and print its id."),
+    _container("--rm", "auto_remove", is_flag=True, help="Remove it when it ends."),
+    _container("--name", default="", metavar="NAME", help="Name it."),
+    _container("-l", "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label it."),
+    _container("--stop-signal", default=None, metavar="SIGNAL", help="What `firkin stop` sends first."),
+    _container("--stop-timeout", default=None, metavar="SECONDS", help="How long `firkin stop` waits."),
+    process_options,
+    _process("--entrypoint", default=None, metavar="COMMAND", help="Replace the image's; '' for none."),
+    _machine("-m", "--memory", default=None, metavar="SIZE", help="Its memory, such as 512m."),
+    _machine("--cpus", default=None, metavar="NUMBER", help="Its CPUs, a whole number."),
+    _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
+    _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
+    _machine("-h", "--hostname", default="", metavar="NAME", help="Its host name; else the short id."),
+    _reach("-v", "--volume", "volumes", multiple=True, metavar="HOST:DIR[:ro]",
+           help="Show a file or directory of the host there."),
+    _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
+    _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
+    _reach("--network", default="user", metavar="user|none", show_default=True, help="Its network."),
+    _reach("-p", "--publish", multiple=True, metavar="[IP:]HOST:GUEST[/udp]",
+           help="Make a port of it reachable on the host."),
+    _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
+           help="When to fetch it."),
+    platform_option,
+    _image("-q", "--quiet", is_flag=True, help="Show no progress, and no notices."),
+    click.option("--timing", is_flag=True, help="Show afterwards where the time went."),
+    click.option("--trace", default="", metavar="FILE", help="Write the same in the Chrome trace format."),
+    detach_keys_option,
+    click.option("--sig-proxy/--no-sig-proxy", default=True, show_default=True, help="Pass signals on."),
+)  # fmt: skip
+
+
+def run_flags(function: Callable[..., int]) -> Callable[..., int]:
+    """`function` with all FLAGS."""
+    for flag in reversed(FLAGS):
+        function = flag(function)
+    return function
