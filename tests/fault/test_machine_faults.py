@@ -172,7 +172,8 @@ async def test_a_port_that_is_taken_in_the_last_moment_is_still_port_in_use(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as rival:
         number = rival.getsockname()[1]
-        monkeypatch.setattr("firkin.machine.launch.claim_ports", tuple)  # the rival binds after the claim and before QEMU
+        # The rival binds after the claim and before QEMU.
+        monkeypatch.setattr("firkin.machine.launch.claim_ports", tuple)
         spec = MachineSpec(name="web", ports=PublishedPort.parse(f"127.0.0.1:{number}:80"))
         error = await fails(spec, tcg(), tmp_path)
     assert isinstance(error, PortInUse)

@@ -7,8 +7,7 @@ from firkin.settings import Settings
 
 
 def list_kernels(settings: Settings) -> list[Kernel]:
-    """Every kernel that machines could run, the one that is used first. Raises UsageError, HostUnsupported.
-    """
+    """Every kernel that machines could run, the used one first. Raises UsageError, HostUnsupported."""
     return kernels(settings)
 
 

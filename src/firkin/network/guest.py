@@ -28,8 +28,7 @@ _MAX_SEARCH_DOMAINS = 6
 
 
 class GuestNetwork(msgspec.Struct, frozen=True):
-    """What the guest gets: requests for the agent, /etc/resolv.conf, and its address ("" where it has none).
-    """
+    """What the guest gets: requests for the agent, /etc/resolv.conf, and its address, maybe ""."""
 
     ops: tuple[Network, ...]
     resolv_conf: bytes
