@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,8 @@ _leftovers = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_leftovers] = []
+    # A shell's background job ignores ^C, and all that it starts would: a shell cannot even trap it then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         directory = tempfile.mkdtemp(prefix="fk", dir="/tmp")
         os.chmod(directory, 0o711)  # an unprivileged user's home is in it too
