@@ -1,0 +1,79 @@
+"""A world outside the machine, for one command.
+
+`unshare --mount --net python -m tests.support.outside COMMAND...` runs COMMAND in it.
+
+    127.0.0.1:53     the name server that resolv.conf names: web.test is WEB, and nothing else has an address
+    WEB:80           greets whoever connects
+
+The rule: all of it stands in the caller's new namespaces and ends with the command, whose status is ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+NAME = "web.test"
+WEB = "192.0.2.80"  # TEST-NET-1, RFC 5737
+GREETING = b"greetings from outside\n"
+
+_SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916  # netdevice(7)
+_IFF_UP_RUNNING = 0x1 | 0x40
+_A, _IN = 1, 1
+
+
+def main() -> int:
+    _raise_loopback()
+    with tempfile.NamedTemporaryFile("w", prefix="resolv") as resolv_conf:
+        resolv_conf.write("nameserver 127.0.0.1\n")
+        resolv_conf.flush()
+        os.chmod(resolv_conf.name, 0o644)  # as everybody's resolv.conf is: QEMU, which reads it, is not root
+        subprocess.run(["mount", "--bind", resolv_conf.name, "/etc/resolv.conf"], check=True)
+        names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        names.bind(("127.0.0.1", 53))
+        web = socket.create_server((WEB, 80))
+        for serve, sock in ((_answer_names, names), (_greet, web)):
+            threading.Thread(target=serve, args=(sock,), daemon=True).start()
+        return subprocess.run(sys.argv[1:]).returncode
+
+
+def _raise_loopback() -> None:
+    address = struct.pack("=16sHH4s8x", b"lo:web", socket.AF_INET, 0, socket.inet_aton(WEB))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("=16sH14x", b"lo", _IFF_UP_RUNNING))
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, address)
+
+
+def _answer_names(server: socket.socket) -> None:
+    while True:
+        query, asker = server.recvfrom(512)
+        server.sendto(_answer(query), asker)
+
+
+def _answer(query: bytes) -> bytes:
+    """The reply to a query of one question (RFC 1035, section 4.1)."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split("."))
+    name, rest = query[12:].split(b"\0", 1)
+    kind, _ = struct.unpack_from("!HH", rest)
+    known = name.lower() == labels
+    found = known and kind == _A
+    flags = 0x8180 if known else 0x8183  # an answer; for other names: no such domain
+    header = query[:2] + struct.pack("!5H", flags, 1, int(found), 0, 0)
+    record = struct.pack("!HHHIH4s", 0xC00C, _A, _IN, 60, 4, socket.inet_aton(WEB)) if found else b""
+    return header + name + b"\0" + rest[:4] + record
+
+
+def _greet(server: socket.socket) -> None:
+    while True:
+        with server.accept()[0] as client:
+            client.sendall(GREETING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
