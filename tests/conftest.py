@@ -44,8 +44,10 @@ _leftovers = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_leftovers] = []
-    # A shell's background job ignores ^C, and all that it starts would: a shell cannot even trap it then.
+    # What a background job or nohup ignores, all that it starts would: a shell cannot even trap it then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if not hasattr(config, "workerinput"):
         directory = tempfile.mkdtemp(prefix="fk", dir="/tmp")
         os.chmod(directory, 0o711)  # an unprivileged user's home is in it too
