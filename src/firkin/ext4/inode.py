@@ -19,6 +19,8 @@ _TAIL = struct.Struct("<IIIIIII96s")
 _NUMBER = struct.Struct("<II")
 _EXTRA_BYTES = 32
 _EARLIEST_S, _LATEST_S = -(1 << 31), (3 << 32) + (1 << 31) - 1
+_DOUBTFUL_S = range((3 << 32) - (1 << 31), 3 << 32)
+"""From 2310 to 2378. e2fsck takes these for times before 1970 that an old kernel encoded wrongly."""
 _LINKS_LIMIT = 65000
 _SECTORS_PER_BLOCK = 8
 
@@ -83,9 +85,11 @@ def device(major: int, minor: int) -> bytes:
 def time(time_ns: int) -> tuple[int, int]:
     """Low 32 bits of the seconds, and the word with their two high bits and the nanoseconds.
 
-    Times that ext4 cannot hold become the nearest that it can. Remembered, since files come in batches.
+    Times that ext4 cannot hold, or not without doubt, become the nearest that it can. Remembered, since files come in batches.
     """
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
     if not _EARLIEST_S <= seconds <= _LATEST_S:
         seconds, nanoseconds = min(max(seconds, _EARLIEST_S), _LATEST_S), 0
+    elif seconds in _DOUBTFUL_S:
+        seconds, nanoseconds = _DOUBTFUL_S.start - 1, 0
     return seconds & 0xFFFFFFFF, nanoseconds << 2 | (seconds + (1 << 31) >> 32)

@@ -167,6 +167,17 @@ def test_times_from_1901_to_2446_are_kept_to_the_nanosecond(tmp_path: Path, seco
     assert (found.mtime_ns, found.atime_ns, found.ctime_ns) == (time_ns, 5, NOW)
 
 
+@pytest.mark.parametrize("seconds", [3 * 2**32 - 2**31, 3 * 2**32 - 1])
+def test_a_time_that_e2fsck_would_doubt_becomes_the_last_that_it_trusts(tmp_path: Path, seconds: int) -> None:
+    def fill(root: Directory, disk: Disk) -> None:
+        file = disk.file(b"")
+        file.mtime_ns = file.atime_ns = file.ctime_ns = seconds * 1_000_000_000
+        root.children[b"x"] = file
+
+    (found,) = stat(image(tmp_path / "i", fill), "x")
+    assert found.mtime_ns == (3 * 2**32 - 2**31 - 1) * 1_000_000_000
+
+
 def test_attributes_stand_in_the_inode_or_in_a_block(tmp_path: Path) -> None:
     small = {b"security.capability": b"\1\0\0\2" + bytes(16), b"user.a": b"b"}
     large = {
