@@ -85,7 +85,8 @@ def device(major: int, minor: int) -> bytes:
 def time(time_ns: int) -> tuple[int, int]:
     """Low 32 bits of the seconds, and the word with their two high bits and the nanoseconds.
 
-    Times that ext4 cannot hold, or not without doubt, become the nearest that it can. Remembered, since files come in batches.
+    Times that ext4 cannot hold, or not without doubt, become the nearest that it can. Remembered, since
+    files come in batches.
     """
     seconds, nanoseconds = divmod(time_ns, 1_000_000_000)
     if not _EARLIEST_S <= seconds <= _LATEST_S:
