@@ -43,12 +43,19 @@ class Loop:
             tasks.append(task)
             task.add_done_callback(lambda ended: _transfer(ended, outcome))
 
-        self._loop.call_soon_threadsafe(start, context=contextvars.copy_context())
+        def stop() -> None:
+            if tasks:
+                tasks[0].cancel()
+            else:  # Ctrl-C came before it was handed over
+                coroutine.close()
+                outcome.set_exception(asyncio.CancelledError())
+
         try:
+            self._loop.call_soon_threadsafe(start, context=contextvars.copy_context())
             return outcome.result()
         except BaseException:
-            if not outcome.done():  # Ctrl-C hit the waiting thread, not the coroutine
-                self._loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            if not outcome.done():  # Ctrl-C hit the calling thread, not the coroutine
+                self._loop.call_soon_threadsafe(stop)
                 concurrent.futures.wait([outcome])
             raise
 

@@ -61,6 +61,34 @@ def test_ctrl_c_cancels_the_call_and_waits_until_it_has_cleaned_up(loop):
     assert steps == ["cleaned"]
 
 
+@pytest.mark.parametrize("handed_over", [True, False])
+def test_ctrl_c_while_a_call_is_handed_over_leaves_nothing_of_it(loop, monkeypatch, handed_over):
+    steps = []
+    begun = threading.Event()
+    hand_over = loop._loop.call_soon_threadsafe
+
+    def interrupted(function, **how):
+        monkeypatch.undo()
+        if handed_over:
+            hand_over(function, **how)
+            begun.wait()
+        raise KeyboardInterrupt
+
+    async def long():
+        try:
+            begun.set()
+            await asyncio.sleep(60)
+        finally:
+            steps.append("cleaned")
+
+    monkeypatch.setattr(loop._loop, "call_soon_threadsafe", interrupted)
+    call = long()
+    with pytest.raises(KeyboardInterrupt):
+        loop.call(call)
+    assert call.cr_frame is None  # it has ended
+    assert steps == (["cleaned"] if handed_over else [])
+
+
 def test_threads_may_call_at_once(loop):
     meeting = asyncio.Barrier(4)
 
