@@ -8,9 +8,9 @@ from collections.abc import Callable
 from firkin.agent.channel import Channel, Message
 from firkin.agent.streams import StreamReceiver, StreamSender
 from firkin.engine import control_ops as ops
+from firkin.engine.noticed import NoticedStream
 from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError
 from firkin.process.spec import ExitStatus
-from firkin.wire.frames import MAX_DATA_BYTES
 from firkin.wire.messages import convert
 from firkin.wire.refusals import refused
 
@@ -59,8 +59,8 @@ class RemoteProcess:
     ) -> None:
         self.pid = pid
         self.stdin = stdin
-        self.stdout = _Noticed(stdout, self._notice)
-        self.stderr = _Noticed(stderr, self._notice)
+        self.stdout = NoticedStream(stdout, self._notice)
+        self.stderr = NoticedStream(stderr, self._notice)
         self._channel = channel
         self._ended = channel.post(ops.to_message(ops.Ended()))
         self._ended.add_done_callback(lambda _: self._notice())
@@ -80,27 +80,3 @@ class RemoteProcess:
     def _notice(self) -> None:
         if self._ended.done() and self.stdout.ended and self.stderr.ended:
             self._channel.connection.finish()
-
-
-class _Noticed:
-    """A stream of its process, which is told when the stream has ended."""
-
-    def __init__(self, stream: StreamReceiver, notice: Callable[[], None]) -> None:
-        self._stream = stream
-        self._notice = notice
-
-    @property
-    def ended(self) -> bool:
-        return self._stream.ended
-
-    async def read(self, limit: int = MAX_DATA_BYTES) -> bytes:
-        """The next 1 to `limit` bytes, or b"" at the end. Raises OutcomeUnknown where the owner was lost."""
-        data = await self._stream.read(limit)
-        if not data:
-            self._notice()
-        return data
-
-    def close(self) -> None:
-        """Read no more. Legal in every state."""
-        self._stream.close()
-        self._notice()

@@ -6,15 +6,14 @@ An agent keeps the record and the unread output of each process until it is told
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from firkin.agent.process import RemoteProcess
-from firkin.agent.streams import StreamReceiver, StreamSender
+from firkin.agent.streams import StreamSender
 from firkin.engine.chores import Chores
+from firkin.engine.noticed import NoticedStream
 from firkin.errors import FirkinError
 from firkin.process.spec import ExitStatus
-from firkin.wire.frames import MAX_DATA_BYTES
 
 
 class SpawnedProcess:
@@ -22,8 +21,8 @@ class SpawnedProcess:
 
     def __init__(self, process: RemoteProcess, chores: Chores) -> None:
         self._process = process
-        self.stdout = _Noticed(process.stdout, self._notice)
-        self.stderr = _Noticed(process.stderr, self._notice)
+        self.stdout = NoticedStream(process.stdout, self._notice)
+        self.stderr = NoticedStream(process.stderr, self._notice)
         self._told = False
         self._chores = chores
         chores.start(self._until_ended())
@@ -64,27 +63,3 @@ class SpawnedProcess:
     async def _forget(self) -> None:
         with suppress(FirkinError):
             await self._process.forget()
-
-
-class _Noticed:
-    """A stream of its process, which is told when the stream has ended."""
-
-    def __init__(self, stream: StreamReceiver, notice: Callable[[], None]) -> None:
-        self._stream = stream
-        self._notice = notice
-
-    @property
-    def ended(self) -> bool:
-        return self._stream.ended
-
-    async def read(self, limit: int = MAX_DATA_BYTES) -> bytes:
-        """The next 1 to `limit` bytes, or b"" at the end. Raises MachineDied."""
-        data = await self._stream.read(limit)
-        if not data:
-            self._notice()
-        return data
-
-    def close(self) -> None:
-        """Read no more. Legal in every state."""
-        self._stream.close()
-        self._notice()
