@@ -56,7 +56,7 @@ def unprivileged_user(wheel: Path, shared_dir: Path) -> Iterator[User]:
         entry = pwd.getpwnam(name)
         with fresh_home((entry.pw_uid, entry.pw_gid)) as home:
             _root("usermod", "--home", str(home.root / "home"), name)
-            binaries = install(wheel, shared_dir / "user", _python_for_all(entry.pw_uid))
+            binaries = install(wheel, shared_dir / name, _python_for_all(entry.pw_uid))
             yield User(entry.pw_uid, entry.pw_gid, home, binaries)
             leaks.dismiss_supervisor(str(home.root))
             leaks.end_leftovers(str(home.root))
