@@ -156,7 +156,7 @@ class Record:
         with disk_errors(self.dir):
             self.dir.rename(gone)
         if name:
-            names.release(self.paths, name, self.id)
+            names.of(self.paths).release(name, self.id)
         shutil.rmtree(gone, ignore_errors=True)
 
     def _name(self) -> str:
@@ -206,7 +206,7 @@ def create(paths: Paths, spec: ContainerSpec) -> tuple[Record, Lock]:
     try:
         replace_file(making / "spec.json", content)
         replace_file(making / "state.json", msgspec.json.encode(Created()))
-        with names.reserved(paths, spec.name, spec.id), disk_errors(record.dir):
+        with names.of(paths).reserved(spec.name, spec.id), disk_errors(record.dir):
             making.rename(record.dir)
         sync_dir(paths.containers_dir)
     except BaseException:
@@ -217,13 +217,13 @@ def create(paths: Paths, spec: ContainerSpec) -> tuple[Record, Lock]:
 
 
 def find(paths: Paths, text: str) -> Record:
-    """The record that `text` names, as names.lookup(). Raises ContainerNotFound, UsageError."""
-    return Record(paths, names.lookup(paths, text))
+    """The record that `text` names, as Naming.lookup(). Raises ContainerNotFound, UsageError."""
+    return Record(paths, names.of(paths).lookup(text))
 
 
 def records(paths: Paths) -> Iterator[Record]:
     """All containers, in no order, those that cannot be read among them."""
-    return (Record(paths, each) for each in names.ids(paths))
+    return (Record(paths, each) for each in names.of(paths).ids())
 
 
 def sweep(paths: Paths) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from firkin.aio.thread import in_thread
 from firkin.container import names
 from firkin.container.locks import Lock
+from firkin.container.naming import new_id
 from firkin.container.record import Record, create
 from firkin.engine import rules
 from firkin.engine.container import Container
@@ -169,11 +170,9 @@ class Engine:
 
     def _check_name(self, name: str) -> None:
         """Refuse a bad or taken name before anything is pulled for it."""
-        if name and (holder := names.named(self.paths, names.validate(name))) is not None:
-            raise NameInUse(
-                f"container name {name!r} is in use by {holder[:12]}",
-                hint=f"choose another name, or `firkin rm {name}` first",
-            )
+        if name:
+            naming = names.of(self.paths)
+            naming.check_free(naming.validate(name))
 
     async def _rootfs(self, image: Image, size_bytes: int) -> Rootfs:
         begin_ns = time.monotonic_ns()
@@ -198,7 +197,7 @@ class Engine:
                 options,
                 image,
                 rootfs_key=rootfs.key,
-                container_id=names.new_id(),
+                container_id=new_id(),
                 name=options.name or names.make_up(self.paths),
                 created_ns=time.time_ns(),
                 settings=self.settings,

@@ -28,7 +28,7 @@ def tidy_running(paths: Paths) -> None:
         return tidy_all(paths)
     except OSError:
         return
-    known = {each[:12]: each for each in names.ids(paths)} if run_dirs else {}
+    known = {each[:12]: each for each in names.of(paths).ids()} if run_dirs else {}
     for name in run_dirs:
         if name in known:
             _tidy(Record(paths, known[name]))

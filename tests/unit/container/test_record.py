@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from firkin.container import names, record
+from firkin.container.naming import new_id
 from firkin.container.record import LOST, Created, Exited, Running
 from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, InUse, NameInUse, UsageError
@@ -28,7 +29,7 @@ def paths(tmp_path):
 def spec(name="web", **more):
     process = more.pop("process", ProcessSpec(args=("true",)))
     return ContainerSpec(
-        id=names.new_id(),
+        id=new_id(),
         name=name,
         image="busybox",
         image_digest="sha256:" + "0" * 64,
@@ -161,7 +162,7 @@ def test_a_crash_while_making_leaves_nothing_but_what_the_next_sweep_takes(paths
         lines.append(line)
         for each in record.records(paths):
             assert each.state() == Created()
-            assert names.lookup(paths, "crashed") == each.id
+            assert names.of(paths).lookup("crashed") == each.id
             each.remove()
         record.sweep(paths)
         left = os.listdir(paths.containers_dir) if paths.containers_dir.exists() else []
@@ -228,15 +229,15 @@ def test_a_beginning_that_fits_several_is_refused(paths, monkeypatch):
 @pytest.mark.parametrize("name", ["", "a", "-x", ".x", "a b", "a/b", "ä" * 3, "x" * 129, "0" * 64])
 def test_odd_names_are_refused(name):
     with pytest.raises(UsageError):
-        names.validate(name)
+        names.of(paths).validate(name)
 
 
 def test_made_up_names_are_valid_and_free(paths):
     for _ in range(50):
         name = names.make_up(paths)
-        assert names.validate(name) == name
+        assert names.of(paths).validate(name) == name
         make(paths, name)
-    assert len(set(names.ids(paths))) == 50
+    assert len(set(names.of(paths).ids())) == 50
 
 
 def test_a_spec_that_json_cannot_hold_is_the_callers_mistake(paths):

@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from firkin.agent import AgentClient
-from firkin.container import names, record
+from firkin.container import record
+from firkin.container.naming import new_id
 from firkin.container.record import Exited, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import control
@@ -39,7 +40,7 @@ class Owner:
 
     def __init__(self, paths):
         spec = ContainerSpec(
-            id=names.new_id(),
+            id=new_id(),
             name="web",
             image="i",
             image_digest="sha256:" + "0" * 64,

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from firkin.container import logs, names, record
+from firkin.container import logs, record
 from firkin.container.locks import holders
+from firkin.container.naming import new_id
 from firkin.container.record import Created, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import supervised
@@ -39,7 +40,7 @@ async def serving(settings):
 
 def make(settings, **more):
     spec = ContainerSpec(
-        id=names.new_id(),
+        id=new_id(),
         name="web",
         image="i",
         image_digest="sha256:" + "0" * 64,
@@ -80,7 +81,7 @@ async def test_it_refuses_what_is_not_for_it(settings):
     foreground = make(settings)
     async with serving(settings), await supervised._connected(settings) as channel:
         with pytest.raises(ContainerNotFound):
-            await supervised.run(settings, names.new_id())
+            await supervised.run(settings, new_id())
         with pytest.raises(WrongState, match="not one for the supervisor"):
             await supervised.run(settings, foreground.id)
         for odd in ({"op": "party"}, {"op": "run"}, {"op": "run", "container": "../..", "settings": {}}):
