@@ -227,7 +227,7 @@ def test_a_beginning_that_fits_several_is_refused(paths, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["", "a", "-x", ".x", "a b", "a/b", "ä" * 3, "x" * 129, "0" * 64])
-def test_odd_names_are_refused(name):
+def test_odd_names_are_refused(paths, name):
     with pytest.raises(UsageError):
         names.of(paths).validate(name)
 
