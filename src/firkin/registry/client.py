@@ -9,7 +9,7 @@ all is there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -31,6 +31,11 @@ from firkin.registry.repository import Base, Repository, find_base
 from firkin.registry.transfer import IngestsBlobs, fetch_blob, keep_blob
 from firkin.registry.transport import Transport, open_transport, read_document
 from firkin.settings import Settings
+
+Judge = Callable[[tuple[Descriptor, ...]], Awaitable[Descriptor]]
+"""Which of these a name may stand for: what the reference names, and of an index also the manifest chosen.
+Asked before anything is fetched that they list; what it raises ends the pull.
+"""
 
 _ACCEPT = ", ".join(sorted(media_types.MANIFESTS | media_types.INDEXES))
 
@@ -74,9 +79,25 @@ class RegistryClient:
         repository = await self._repository(reference)
         return await _fetch_document(repository, reference, None)
 
-    async def pull(self, reference: Reference, platform: Platform, store: IngestsBlobs) -> Descriptor:
-        """Bring the image of `reference` for `platform` into `store`; what the reference names, maybe an
-        index.
+    async def read_blob(self, reference: Reference, blob: Descriptor, limit_bytes: int) -> bytes:
+        """The small blob that `blob` describes, from the repository of `reference`, its digest checked.
+
+        Raises IntegrityError where it is longer than `limit_bytes`, and what `resolve` raises.
+        """
+        what = f"blob {blob.digest} of {reference.name}"
+        repository = await self._repository(reference)
+        async with repository.get(f"blobs/{blob.digest}", what, {}) as response:
+            content = await read_document(response, limit_bytes, repository.timeout_s, what)
+        if Digest.of(content) != blob.digest:
+            hint = "what sends it is broken or lies: try again, or ask its operator"
+            raise DigestMismatch(f"{what} has the digest {Digest.of(content)}", hint=hint)
+        return content
+
+    async def pull(
+        self, reference: Reference, platform: Platform, store: IngestsBlobs, judge: Judge | None = None
+    ) -> Descriptor:
+        """Bring the image of `reference` for `platform` into `store`; what a name of it may stand for: what
+        the reference names, maybe an index, or what `judge` chose.
 
         What is there already is not fetched, and what an earlier pull was killed over goes on where it ended.
         Raises PlatformNotFound, StorageFull, and what `resolve` raises; then `store` holds whole blobs only.
@@ -85,15 +106,18 @@ class RegistryClient:
             repository = await self._repository(reference)
             named = await _fetch_document(repository, reference, None)
             chosen = await self._choose(repository, reference, named, platform)
+            kept = {chosen.descriptor.digest: chosen, named.descriptor.digest: named}
+            candidates = tuple(document.descriptor for document in reversed(kept.values()))
+            result = await judge(candidates) if judge else named.descriptor
             manifest = chosen.document
             assert isinstance(manifest, Manifest)
             check_is_image(manifest, f"image {reference}")
             await fetch_blob(repository, _config_of(manifest, reference), store, kind="config")
             _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
             await self._fetch_layers(repository, manifest.layers, store)
-            for document in {chosen.descriptor.digest: chosen, named.descriptor.digest: named}.values():
+            for document in (chosen, kept[result.digest]):
                 await keep_blob(document.descriptor, document.content, store, repository.timeout_s)
-            return named.descriptor
+            return result
 
     async def _choose(
         self, repository: Repository, reference: Reference, named: Fetched, platform: Platform
