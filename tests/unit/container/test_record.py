@@ -29,7 +29,7 @@ def paths(tmp_path):
 def spec(name="web", **more):
     process = more.pop("process", ProcessSpec(args=("true",)))
     return ContainerSpec(
-        id=new_id(),
+        id=more.pop("id", new_id()),
         name=name,
         image="busybox",
         image_digest="sha256:" + "0" * 64,
@@ -217,10 +217,9 @@ def test_containers_are_found_by_name_id_and_the_beginning_of_the_id(paths):
             record.find(paths, text)
 
 
-def test_a_beginning_that_fits_several_is_refused(paths, monkeypatch):
-    monkeypatch.setattr(names, "new_id", iter(["ab" + "0" * 62, "ab" + "1" * 62]).__next__)
-    make(paths, "one")
-    make(paths, "two")
+def test_a_beginning_that_fits_several_is_refused(paths):
+    make(paths, "one", id="ab" + "0" * 62)
+    make(paths, "two", id="ab" + "1" * 62)
     with pytest.raises(UsageError, match="several"):
         record.find(paths, "ab")
     assert record.find(paths, "ab0").spec().name == "one"
