@@ -6,6 +6,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 ├── NotFound                     the named object is not here: name another or make it (also a LookupError)
 │   ├── ImageNotFound            locally, or at the registry
 │   ├── ContainerNotFound
+│   ├── SnapshotNotFound
 │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
 ├── Conflict                     somebody else holds it: choose another name or port, or stop them
 │   ├── NameInUse
@@ -20,7 +21,8 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 │   ├── UnsupportedMediaType
 │   └── Corrupt                  a record or archive of ours or theirs that cannot be read
 ├── HostUnsupported              the host lacks something: install or permit it
-│   └── StorageFull
+│   ├── StorageFull
+│   └── Misfit                   what was saved cannot run here; names the part that differs
 ├── MachineError                 a machine did not do its part: see its console
 │   ├── BootFailed               with the console's tail
 │   └── MachineDied              it ended under a running container
@@ -62,6 +64,9 @@ class ImageNotFound(NotFound): ...
 
 
 class ContainerNotFound(NotFound): ...
+
+
+class SnapshotNotFound(NotFound): ...
 
 
 class PlatformNotFound(NotFound): ...
@@ -107,6 +112,9 @@ class HostUnsupported(FirkinError): ...
 
 
 class StorageFull(HostUnsupported): ...
+
+
+class Misfit(HostUnsupported): ...
 
 
 class MachineError(FirkinError): ...

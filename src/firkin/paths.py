@@ -11,6 +11,9 @@ data/                                    the truth; survives a reboot
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
   containers/<id>/                       one container, see container.record
   names/<name>                           link to the id of the container that has the name; lock
+  disks/<id>.qcow2                       a layer of disks, never written again, see container.layers
+  snapshots/<id>/                        one snapshot, see snapshot.record
+  snapshot-names/<name>                  link to the id of the snapshot that has the name; lock
 run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
   supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
   c/<id12>/                              control.sock agent.sock qmp.sock of one running container
@@ -71,6 +74,24 @@ class Paths:
     @property
     def names_dir(self) -> Path:
         return self.data / "names"
+
+    @property
+    def disks_dir(self) -> Path:
+        return self.data / "disks"
+
+    def layer_path(self, layer_id: str) -> Path:
+        return self.disks_dir / f"{layer_id}.qcow2"
+
+    @property
+    def snapshots_dir(self) -> Path:
+        return self.data / "snapshots"
+
+    def snapshot_dir(self, snapshot_id: str) -> Path:
+        return self.snapshots_dir / snapshot_id
+
+    @property
+    def snapshot_names_dir(self) -> Path:
+        return self.data / "snapshot-names"
 
     @property
     def supervisor_socket_path(self) -> Path:

@@ -2,14 +2,18 @@
 
     containers/<id>/
       spec.json      ContainerSpec, immutable
-      state.json     Created, then Running
-      exit.json      Exited, written once, after the last byte of output is in the log
+      state.json     Created, then Running, again at each start
+      exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
-      console.log    what the machine's kernel printed       disk.qcow2   what the container wrote to its root
+      console.log    what the machine's kernel printed
+      disk.qcow2     what the container wrote to its root, above the layers of disk.json (container.layers)
       lock           flock: held by its owner, the one process that may change anything here
       alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
       runs
     containers/.<id>.new  .<id>.gone     being made, being removed: tidied once their lock is free
+
+An exit.json counts for the start that it names, so that a container which is started again has ended as before
+until the record of its new machine is there, whatever happens in between.
 
 The rule: a directory with an id for its name is whole. It appears by rename, with its spec, its state and its
 locks, and goes by rename; files in it change by replacement. Readers take no lock but a passing shared one on
@@ -44,6 +48,13 @@ class Created(msgspec.Struct, frozen=True, tag="created", tag_field="is"):
     """Made, and not started: its owner is at it, or died before."""
 
 
+class Streams(msgspec.Struct, frozen=True):
+    """A position in each output stream of a container's first process, in bytes."""
+
+    stdout: int = 0
+    stderr: int = 0
+
+
 class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_field="is"):
     """Its machine was started. `proc` is the agent's number of the main process."""
 
@@ -53,6 +64,9 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_fiel
     accelerator: str
     ports: tuple[PublishedPort, ...] = ()
     proc: int = 1
+    ahead: Streams = Streams()
+    """How far the agent's count of each stream is ahead of the log's: below 0 where the log holds earlier
+    starts, above where the process wrote before this container was forked."""
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field="is"):
@@ -104,11 +118,11 @@ class Record:
 
         A running one whose VMM is gone has Exited with status LOST, though nobody has recorded it yet.
         """
-        if (exited := self._exited()) is not None:
+        state = self._started()
+        if (exited := self._exited(state)) is not None:
             return exited
-        state: Created | Running = self._read("state.json", Created | Running)
         if isinstance(state, Running) and not self.is_alive():
-            return self._exited() or Exited(  # its owner may have written it while we looked
+            return self._exited(state) or Exited(  # its owner may have written it while we looked
                 status=LOST,
                 started_ns=state.started_ns,
                 finished_ns=(self.dir / "state.json").stat().st_mtime_ns,
@@ -121,8 +135,8 @@ class Record:
         replace_file(self.dir / "state.json", msgspec.json.encode(state))
 
     def set_exited(self, state: Exited) -> None:
-        """Record how it ended. The owner's, once: a second call changes nothing."""
-        if not (self.dir / "exit.json").exists():
+        """Record how it ended. The owner's, once a start: a second call changes nothing."""
+        if self._exited(self._started()) is None:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
 
     def own(self) -> Lock:
@@ -165,9 +179,17 @@ class Record:
         except Corrupt:
             return ""
 
-    def _exited(self) -> Exited | None:
-        exited: Exited | None = self._read("exit.json", Exited) if (self.dir / "exit.json").exists() else None
-        return exited
+    def _started(self) -> Created | Running:
+        started: Created | Running = self._read("state.json", Created | Running)
+        return started
+
+    def _exited(self, started: Created | Running) -> Exited | None:
+        """How the start `started` ended, where that is on record."""
+        if not (self.dir / "exit.json").exists():
+            return None
+        exited: Exited = self._read("exit.json", Exited)
+        earlier = isinstance(started, Running) and exited.started_ns != started.started_ns
+        return None if earlier else exited
 
     def _read(self, file: str, kind: Any) -> Any:
         path = self.dir / file
