@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from firkin.linux import credentials as credentials_of
-from firkin.linux import landlock
+from firkin.linux import landlock, seccomp
 from firkin.linux.credentials import Credentials
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, PR_SET_PDEATHSIG, libc, prctl, set_cloexec_from
 
@@ -40,6 +40,8 @@ class Launch(msgspec.Struct, frozen=True):
     """Called in the child before its rights are dropped: system calls only, no locks, no imports."""
     credentials: Credentials | None = None
     landlock_fd: int | None = None
+    seccomp_filter: bytes | None = None
+    """Entered last: the program's first instruction runs under it."""
 
 
 def start(launch: Launch) -> tuple[int, int]:
@@ -96,6 +98,8 @@ def _become(launch: Launch, parent: int, report_fd: int) -> None:
                 os._exit(127)
         if launch.landlock_fd is not None:
             landlock.restrict_self(launch.landlock_fd)
+        if launch.seccomp_filter is not None:
+            seccomp.enter(launch.seccomp_filter)
         os.execve(launch.argv[0], launch.argv, launch.env)
     except OSError as error:
         os.write(report_fd, _ERRNO.pack(error.errno or 0) + str(error.strerror).encode())
