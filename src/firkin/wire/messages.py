@@ -159,6 +159,29 @@ class Remove(Op, frozen=True, kw_only=True):
     container: str
 
 
+class Identity(Op, frozen=True, kw_only=True):
+    """A container of a forked machine becomes one of its own. What is "" or empty stays as it is."""
+
+    op: ClassVar[str] = "identity"
+    container: str
+    rename: str = ""
+    hostname: str = ""
+    machine_id: str = ""
+    files: tuple[File, ...] = ()
+
+
+class Freeze(Op, frozen=True, kw_only=True):
+    """Nothing is written to the container's root until `Thaw`, or until the agent loses this host."""
+
+    op: ClassVar[str] = "freeze"
+    container: str
+
+
+class Thaw(Op, frozen=True, kw_only=True):
+    op: ClassVar[str] = "thaw"
+    container: str
+
+
 class Sync(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "sync"
 
@@ -210,6 +233,10 @@ class ProcState(msgspec.Struct, frozen=True, kw_only=True):
     exit: Exit | None
 
 
+SessionKey = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+"""Random bytes that tell one agent from any other, a fork of it included."""
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """Its first event after SYNC. `began_ns` and `ready_ns` are of its CLOCK_BOOTTIME (0: not told)."""
 
@@ -217,10 +244,16 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     began_ns: Offset = 0
     ready_ns: Offset = 0
     agent: Word
-    boot: bytes
+    boot: SessionKey
     kernel: Word
     procs: Annotated[tuple[ProcState, ...], msgspec.Meta(max_length=MAX_PROCESSES)] = ()
     containers: Annotated[tuple[Word, ...], msgspec.Meta(max_length=MAX_CONTAINERS)] = ()
+
+
+class Reseeded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to Entropy."""
+
+    boot: SessionKey
 
 
 class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
