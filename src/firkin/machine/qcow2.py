@@ -1,5 +1,5 @@
-"""An empty qcow2 overlay over a raw image: where a container's writes go (docs/interop/qcow2.txt in QEMU's
-tree).
+"""An empty qcow2 overlay over a raw image or over a layer that stands still: where a container's writes go
+(docs/interop/qcow2.txt in QEMU's tree).
 
     cluster 0   header (version 3), backing format extension, backing file name
     cluster 1   refcount table     cluster 2   its first block     cluster 3..   L1 table
@@ -13,33 +13,36 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Literal
 
 from firkin.errors import HostUnsupported, StorageFull, UsageError
+from firkin.machine.qcow2_header import HEADER, MAGIC
 
 _CLUSTER_BITS = 16
 _CLUSTER = 1 << _CLUSTER_BITS
 _REFCOUNT_ORDER = 4
 _L1_AT = 3 * _CLUSTER
 _BACKING_FORMAT = 0xE2792ACA
-_HEADER_BYTES = 104
 MAX_SIZE_BYTES = 1 << 50
 """L1 then has 2^21 entries, 16 MiB; QEMU accepts up to 32 MiB."""
 
 
-def create_overlay(path: Path, backing: Path, size_bytes: int) -> None:
-    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over the raw image `backing`; `path` is
-    new.
+def create_overlay(
+    path: Path, backing: Path, size_bytes: int, *, backing_format: Literal["raw", "qcow2"] = "raw"
+) -> None:
+    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over `backing`; `path` is new.
 
-    Raises UsageError where the size is not from the backing's to 1 PiB, StorageFull or HostUnsupported where
-    it cannot be written; nothing is left at `path` then.
+    What it says about its backing is for people: machines are told who stands on whom. Raises UsageError
+    where the size is not from the backing's to 1 PiB, StorageFull or HostUnsupported where it cannot be
+    written, Corrupt for a backing that is no qcow2 file but should be; nothing is left at `path` then.
     """
     try:
-        least = backing.stat().st_size
+        least = backing.stat().st_size if backing_format == "raw" else _virtual_size(backing)
         if not least <= size_bytes <= MAX_SIZE_BYTES:
             raise UsageError(
                 f"a disk of {size_bytes} bytes cannot hold an image of {least} bytes", hint="ask for more"
             )
-        _write(path, overlay_clusters(str(backing.absolute()), size_bytes))
+        _write(path, overlay_clusters(str(backing.absolute()), size_bytes, backing_format))
     except OSError as error:
         kind = StorageFull if error.errno in (28, 122) else HostUnsupported
         raise kind(
@@ -47,7 +50,7 @@ def create_overlay(path: Path, backing: Path, size_bytes: int) -> None:
         ) from error
 
 
-def overlay_clusters(backing: str, size_bytes: int) -> list[tuple[int, bytes]]:
+def overlay_clusters(backing: str, size_bytes: int, backing_format: str = "raw") -> list[tuple[int, bytes]]:
     """The parts of the file that are not zero, each with its offset. Raises UsageError for a name beyond 1023
     bytes.
     """
@@ -60,12 +63,11 @@ def overlay_clusters(backing: str, size_bytes: int) -> list[tuple[int, bytes]]:
         raise UsageError(
             f"the path of the image is too long for qcow2: {backing}", hint="choose a shorter data_dir"
         )
-    extensions = _extension(_BACKING_FORMAT, b"raw") + _extension(0, b"")
-    name_at = _HEADER_BYTES + len(extensions)
-    header = struct.pack(
-        ">4sIQIIQIIQQIIQQQQII",
-        b"QFI\xfb", 3, name_at, len(name), _CLUSTER_BITS, size_bytes, 0, l1_entries, _L1_AT,
-        _CLUSTER, 1, 0, 0, 0, 0, 0, _REFCOUNT_ORDER, _HEADER_BYTES,
+    extensions = _extension(_BACKING_FORMAT, backing_format.encode()) + _extension(0, b"")
+    name_at = HEADER.size + len(extensions)
+    header = HEADER.pack(
+        MAGIC, 3, name_at, len(name), _CLUSTER_BITS, size_bytes, 0, l1_entries, _L1_AT,
+        _CLUSTER, 1, 0, 0, 0, 0, 0, _REFCOUNT_ORDER, HEADER.size,
     )  # fmt: skip
     refcount_table = struct.pack(">Q", 2 * _CLUSTER)
     refcounts = struct.pack(">H", 1) * (3 + l1_clusters)
@@ -76,6 +78,13 @@ def overlay_clusters(backing: str, size_bytes: int) -> list[tuple[int, bytes]]:
         (2 * _CLUSTER, refcounts),
         (end_of_l1, b""),
     ]
+
+
+def _virtual_size(layer: Path) -> int:
+    from firkin.machine.qcow2_layer import Layer
+
+    with Layer(layer) as opened:
+        return opened.size_bytes
 
 
 def _extension(kind: int, data: bytes) -> bytes:
