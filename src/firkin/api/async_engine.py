@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Unpack
 from firkin.api.async_container import AsyncContainer
 from firkin.api.starting import Starting
 from firkin.engine.engine import Engine as InnerEngine
+from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
 from firkin.engine.summaries import ContainerSummary
@@ -62,6 +63,14 @@ class AsyncEngine:
         Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, RegistryError, IntegrityError.
         """
         return await self._engine.pull(reference, platform=platform, policy=policy)
+
+    async def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+        """Send a local image to a registry, under its own name or `destination`: what is there now.
+
+        Of an index whose images are not all here, only one: that of `platform`, else of this host. Raises
+        ImageNotFound, UsageError, NotFound, RegistryError, IntegrityError.
+        """
+        return await self._engine.push(name, destination, platform=platform)
 
     async def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

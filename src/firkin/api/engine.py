@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal, Unpack, overload
 from firkin.api.async_engine import AsyncEngine
 from firkin.api.container import Container
 from firkin.api.loop import Loop
+from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
 from firkin.engine.summaries import ContainerSummary
@@ -66,6 +67,14 @@ class Engine:
     def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
         """The image of that name, from its registry unless `policy` lets a local one do."""
         return self._loop.call(self._engine.pull(reference, platform=platform, policy=policy))
+
+    def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+        """Send a local image to a registry, under its own name or `destination`: what is there now.
+
+        Of an index whose images are not all here, only one: that of `platform`, else of this host. Raises
+        ImageNotFound, UsageError, NotFound, RegistryError, IntegrityError.
+        """
+        return self._loop.call(self._engine.push(name, destination, platform=platform))
 
     def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

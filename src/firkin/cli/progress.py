@@ -1,4 +1,4 @@
-"""Progress of a pull and of the building of a disk, drawn from events on standard error.
+"""Progress of a pull, of a push and of the building of a disk, drawn from events on standard error.
 
 On a terminal: bars. Elsewhere: one line for each thing that begins or is done, for logs. rich is imported
 when the first bar is due, so that a run of a cached image never pays for it. Events come from several
@@ -21,18 +21,23 @@ from firkin.units import format_size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_STAGES = {"pull": "pulling", "rootfs": "building the disk", "kernel.fetch": "fetching"}
+_STAGES = {"pull": "pulling", "push": "pushing", "rootfs": "building the disk", "kernel.fetch": "fetching"}
 _MOVES = {
     "layer.progress": "",
     "layer.done": "",
     "layer.cached": "already here",
     "layer.retry": "connection lost, going on",
+    "layer.sending": "",
+    "layer.sent": "",
+    "layer.present": "already there",
+    "layer.mounted": "already there, in another repository",
+    "layer.resumed": "connection lost, going on",
     "rootfs.progress": "",
     "kernel.progress": "",
 }
 """The events of a stage, and what there is to say of them."""
 _WAITING = "registry.waiting"
-_WHOLE = ("layer.done", "layer.cached")
+_WHOLE = ("layer.done", "layer.cached", "layer.sent", "layer.present", "layer.mounted")
 _BARE = {"rootfs.progress": "disk", "kernel.progress": "package"}
 
 
@@ -89,7 +94,7 @@ class Watcher:
             self._open += 1
             what = event.fields.get("reference") or event.fields.get("package") or ""
             self._untold = f"{_STAGES[event.name]} {printable(str(what))}".rstrip()
-            if event.name == "pull":
+            if event.name in ("pull", "push"):
                 self._tell()
         elif event.phase == "end":
             self._open = max(0, self._open - 1)

@@ -29,6 +29,7 @@ VERBS: dict[str, Verb] = {
     "top": Verb("top", LOOK, "List the processes of a container."),
     "inspect": Verb("inspect", LOOK, "Show everything known about containers or images."),
     "pull": Verb("pull", IMAGES, "Fetch images from a registry."),
+    "push": Verb("push", IMAGES, "Send an image to a registry."),
     "images": Verb("images", IMAGES, "List images."),
     "tag": Verb("tag", IMAGES, "Give an image another name."),
     "rmi": Verb("rmi", IMAGES, "Remove names of images, and images without a name."),

@@ -32,6 +32,7 @@ from firkin.rootfs.cache import Rootfs, build, find, key_of
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
 
@@ -66,6 +67,12 @@ class Engine:
     async def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
         """The image of that name, from its registry unless `policy` lets a local one do; see Images.pull."""
         return await self._images.pull(reference, platform=platform, policy=policy)
+
+    async def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+        """Send a local image to a registry, under its own name or `destination`; see engine.image_push."""
+        from firkin.engine.image_push import push
+
+        return await push(self.settings, self._images.store, name, destination, platform=platform)
 
     def images(self) -> list[ImageSummary]:
         """Every local image."""

@@ -1,7 +1,10 @@
-"""The OCI distribution protocol, the pulling half: from a Reference to verified blobs in a store.
+"""The OCI distribution protocol: from a Reference to verified blobs in a store, and back.
 
-    client        RegistryClient: pull
+    client        RegistryClient: pull, push
     transfer      one blob into an ingest, resumed
+    push          what a descriptor names into a repository: blobs, then manifests
+    upload        one blob into a repository, resumed
+    body          a part of a file as the body of a request
     repository    requests to one repository: login, retries, waiting
     auth          challenges and tokens
     credentials   who we are, from the user's auth files

@@ -62,12 +62,20 @@ class Login:
     """One repository's Authorization header: asked for once, shared by all of its requests."""
 
     def __init__(
-        self, transport: Transport, auth_files: tuple[str, ...], registry: str, repository: str
+        self,
+        transport: Transport,
+        auth_files: tuple[str, ...],
+        registry: str,
+        repository: str,
+        *,
+        scopes: tuple[str, ...] = (),
     ) -> None:
+        """`scopes` are asked for in any case ("Token Scope Documentation"), beside what a challenge names."""
         self._transport = transport
         self._auth_files = auth_files
         self._registry = registry
         self._repository = repository
+        self._scopes = scopes
         self._header = ""
         self._good_until = 0.0
         self._lock = asyncio.Lock()
@@ -107,21 +115,27 @@ class Login:
     ) -> tuple[str, float]:
         """A header with a fresh token, and how many seconds it is good for."""
         realm = self._realm(challenge, url)
-        asked = {"scope": challenge.parameters.get("scope") or f"repository:{self._repository}:pull"}
-        if service := challenge.parameters.get("service"):
-            asked["service"] = service
+        scopes = self._wanted(challenge)
+        asked = {"service": service} if (service := challenge.parameters.get("service")) else {}
         verify = verify or realm.authority != url.authority
         if credentials is not None and credentials.identity_token:
-            token = await self._fetch(
-                realm, {}, verify=verify, data=asked | _refresh(credentials.identity_token)
-            )
+            asked |= {"scope": " ".join(scopes), **_refresh(credentials.identity_token)}
+            token = await self._fetch(realm, {}, verify=verify, data=asked)
         else:
             headers = {"Authorization": credentials.basic} if credentials else {}
-            token = await self._fetch(realm.update_query(asked), headers, verify=verify)
+            asking = realm.update_query(asked).extend_query([("scope", scope) for scope in scopes])
+            token = await self._fetch(asking, headers, verify=verify)
         text = token.token or token.access_token
         if not _TOKEN.fullmatch(text):
             raise RegistryError(f"{realm.authority} gave no token", hint="ask its operator")
         return f"Bearer {text}", max(10.0, (token.expires_in or _DEFAULT_LIFE_S) * 0.9)
+
+    def _wanted(self, challenge: Challenge) -> list[str]:
+        """The scopes to ask for: ours, and the challenge's for what ours do not speak of."""
+        challenged = challenge.parameters.get("scope") or f"repository:{self._repository}:pull"
+        spoken_of = {scope.rpartition(":")[0] for scope in self._scopes}
+        others = [scope for scope in challenged.split(" ") if scope.rpartition(":")[0] not in spoken_of]
+        return [*self._scopes, *others]
 
     def _realm(self, challenge: Challenge, url: URL) -> URL:
         """Where to get the token. It gets the password, so it is no less protected than the registry."""

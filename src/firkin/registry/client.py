@@ -9,11 +9,11 @@ all is there.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Self
 
 from firkin.errors import Corrupt, DigestMismatch, IntegrityError, UsageError
 from firkin.events import stage
@@ -31,6 +31,9 @@ from firkin.registry.repository import Base, Repository, find_base
 from firkin.registry.transfer import IngestsBlobs, fetch_blob, keep_blob
 from firkin.registry.transport import Transport, open_transport, read_document
 from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.registry.push import ReadsBlobs
 
 Judge = Callable[[tuple[Descriptor, ...]], Awaitable[Descriptor]]
 """Which of these a name may stand for: what the reference names, and of an index also the manifest chosen.
@@ -50,14 +53,16 @@ class Fetched:
 
 
 class RegistryClient:
-    """Pulls from any number of registries, with one pool of connections. An async context manager."""
+    """Pulls from and pushes to any number of registries, with one pool of connections. An async context
+    manager.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
         self._transport: Transport | None = None
         self._bases: dict[str, Base] = {}
-        self._logins: dict[tuple[str, str], Login] = {}
+        self._logins: dict[tuple[str, str, tuple[str, ...]], Login] = {}
 
     async def __aenter__(self) -> Self:
         self._transport = await self._stack.enter_async_context(
@@ -119,6 +124,34 @@ class RegistryClient:
                 await keep_blob(document.descriptor, document.content, store, repository.timeout_s)
             return result
 
+    async def push(
+        self,
+        reference: Reference,
+        descriptor: Descriptor,
+        store: ReadsBlobs,
+        sources: Mapping[Digest, str] = MappingProxyType({}),
+    ) -> None:
+        """Make `reference`, a tag, stand for `descriptor`, a manifest or index, all of which is in `store`.
+
+        What its repository has already is not sent, and what one of `sources` has, repositories of the same
+        registry by blob, the registry may take from there. Raises ImageNotFound, NotFound, RegistryError,
+        IntegrityError, Timeout; then the tag stands for what it stood for.
+        """
+        from firkin.registry.push import push_all
+
+        with stage("push", reference=str(reference)):
+            also = {f"repository:{source}:pull": None for source in sources.values()}
+            scopes = (f"repository:{reference.repository}:pull,push", *also)
+            repository = await self._repository(reference, scopes)
+            await push_all(
+                repository,
+                reference.tag,
+                descriptor,
+                store,
+                parallel=self._settings.parallel_layers,
+                sources=sources,
+            )
+
     async def _choose(
         self, repository: Repository, reference: Reference, named: Fetched, platform: Platform
     ) -> Fetched:
@@ -147,7 +180,7 @@ class RegistryClient:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors.exceptions[0].__cause__
 
-    async def _repository(self, reference: Reference) -> Repository:
+    async def _repository(self, reference: Reference, scopes: tuple[str, ...] = ()) -> Repository:
         if self._transport is None:
             raise UsageError(
                 "a RegistryClient is used before it is entered", hint="write async with RegistryClient(...)"
@@ -155,9 +188,12 @@ class RegistryClient:
         endpoint = Endpoint.of(reference.registry, self._settings.insecure_registries)
         if reference.registry not in self._bases:
             self._bases[reference.registry] = await find_base(self._transport, endpoint)
-        key = (reference.registry, reference.repository)
+        key = (reference.registry, reference.repository, scopes)
         if key not in self._logins:
-            self._logins[key] = Login(self._transport, self._settings.auth_files, *key)
+            registry, name = reference.registry, reference.repository
+            self._logins[key] = Login(
+                self._transport, self._settings.auth_files, registry, name, scopes=scopes
+            )
         base, login = self._bases[reference.registry], self._logins[key]
         return Repository(self._transport, base, login, endpoint, reference.repository)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Literal
 
 import msgspec
 
-from firkin.errors import AuthenticationFailed, FirkinError, ImageNotFound, RegistryError
+from firkin.errors import AuthenticationFailed, FirkinError, ImageNotFound, NotFound, RegistryError
 
 MAX_BODY_BYTES = 64 << 10
+
+Deed = Literal["read", "push"]
+"""What we asked a registry to let us do."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -22,14 +26,24 @@ class _Body(msgspec.Struct, frozen=True):
     errors: list[_Error] = []
 
 
-def refusal(status: int, body: bytes, headers: Mapping[str, str], host: str, what: str) -> FirkinError:
-    """The error for a registry on `host` that answered a request for `what` with `status`."""
+def refusal(
+    status: int, body: bytes, headers: Mapping[str, str], host: str, what: str, *, deed: Deed = "read"
+) -> FirkinError:
+    """The error for a registry on `host` that answered a request to `deed` `what` with `status`."""
     said = _said(body)
+    if status == 404 and deed == "push":
+        hint = "check the name; some registries want a repository to be made before it is pushed to"
+        return NotFound(f"{host} has no place for {what}{said}", hint=hint)
     if status == 404:
         return ImageNotFound(f"{host} has no {what}{said}", hint="check the name and the tag")
     if status in (401, 403):
-        hint = f"it may not exist, or need a login: podman login {host}"
-        return AuthenticationFailed(f"{host} does not let us read {what}{said}", hint=hint)
+        doubt = "it may not exist" if deed == "read" else "it may not be yours"
+        hint = f"{doubt}, or need a login: podman login {host}"
+        return AuthenticationFailed(f"{host} does not let us {deed} {what}{said}", hint=hint)
+    if status == 405:
+        return RegistryError(
+            f"{host} does not let anybody {deed} {what}{said}", hint="it may be a mirror, which only serves"
+        )
     if status == 429:
         wait_s = retry_after_s(headers)
         hint = (

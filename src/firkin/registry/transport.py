@@ -1,4 +1,4 @@
-"""Transport: one HTTP GET, with its redirects and deadlines, and with its failures in our words.
+"""Transport: one HTTP request, with its redirects and deadlines, and with its failures in our words.
 
 Authorization goes to the origin it was made for and to no other: registries redirect blobs to object
 stores. A redirect never leads from TLS to plain HTTP.
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 from firkin.errors import FirkinError, IntegrityError, RegistryError, RegistryUnreachable, Timeout
 
 if TYPE_CHECKING:
-    from aiohttp import ClientError, ClientResponse, ClientSession
+    from aiohttp import ClientError, ClientResponse, ClientSession, Payload
     from yarl import URL
 
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 1 << 20
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTED = ("GET", "HEAD")
 _INSECURE_HINT = "if you trust this network, mark it insecure: FIRKIN_INSECURE_REGISTRIES={host}"
 
 
@@ -44,25 +45,38 @@ class Transport:
         verify: bool = True,
         data: Mapping[str, str] | None = None,
     ) -> AsyncIterator[ClientResponse]:
-        """The response to a GET (a POST of the form `data`, where there is one), after redirects, its body
-        unread.
+        """The response to a GET (a POST of the form `data`, where there is one); see `request`."""
+        method = "GET" if data is None else "POST"
+        async with self.request(method, url, headers, verify=verify, data=data) as response:
+            yield response
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        *,
+        verify: bool = True,
+        data: Mapping[str, str] | bytes | Payload | None = None,
+    ) -> AsyncIterator[ClientResponse]:
+        """The response, its body unread; to GET and HEAD after redirects, which nothing else follows.
 
         Raises RegistryUnreachable, ConnectionLost, Timeout or RegistryError, also while the block reads the
-        body.
+        body. A server that takes no more of `data` is the caller's to notice.
         """
         import aiohttp
 
         origin = url.origin()
-        method = "GET" if data is None else "POST"
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 async with self._session.request(
                     method, url, headers=headers, data=data, ssl=verify, allow_redirects=False
                 ) as response:
-                    if data is not None or response.status not in _REDIRECTS:
+                    if method not in _REDIRECTED or response.status not in _REDIRECTS:
                         yield response
                         return
-                    url = _next_url(response, url)
+                    url = following_url(response, url)
                 if url.origin() != origin:
                     headers = {name: value for name, value in headers.items() if name != "Authorization"}
             raise RegistryError(
@@ -108,7 +122,10 @@ async def read_document(response: ClientResponse, limit_bytes: int, timeout_s: f
     return bytes(content)
 
 
-def _next_url(response: ClientResponse, url: URL) -> URL:
+def following_url(response: ClientResponse, url: URL) -> URL:
+    """Where the Location of the `response` from `url` leads. Raises RegistryError for what is not to be
+    followed.
+    """
     location = response.headers.get("Location", "")
     if not location:
         raise RegistryError(f"{url.origin()} redirects to nowhere", hint="ask its operator")
