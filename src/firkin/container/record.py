@@ -6,14 +6,15 @@
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
       console.log    what the machine's kernel printed
-      disk.qcow2     what the container wrote to its root, above the layers of disk.json (container.layers)
+      disk.json      DiskRecord: which layers are under what it writes to its root now (container.layers)
+      disk*.qcow2    the top of them
       lock           flock: held by its owner, the one process that may change anything here
       alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
       runs
     containers/.<id>.new  .<id>.gone     being made, being removed: tidied once their lock is free
 
-An exit.json counts for the start that it names, so that a container which is started again has ended as before
-until the record of its new machine is there, whatever happens in between.
+An exit.json counts for the start that it names: a container that is started again has ended as before until
+the record of its new machine is there.
 
 The rule: a directory with an id for its name is whole. It appears by rename, with its spec, its state and its
 locks, and goes by rename; files in it change by replacement. Readers take no lock but a passing shared one on
@@ -33,6 +34,7 @@ from typing import Any
 import msgspec
 
 from firkin.container import names
+from firkin.container.disk import DiskRecord
 from firkin.container.locks import Lock, is_held, take
 from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
@@ -100,7 +102,8 @@ class Record:
 
     @property
     def disk_path(self) -> Path:
-        return self.dir / "disk.qcow2"
+        """What the container writes to its root now."""
+        return self.dir / self.disk().top
 
     @property
     def alive_path(self) -> Path:
@@ -129,6 +132,17 @@ class Record:
                 reason="its machine ended",
             )
         return state
+
+    def disk(self) -> DiskRecord:
+        """What its disk stands on. Raises ContainerNotFound, Corrupt."""
+        if not (self.dir / "disk.json").exists() and self.dir.is_dir():
+            return DiskRecord()
+        disk: DiskRecord = self._read("disk.json", DiskRecord)
+        return disk
+
+    def set_disk(self, disk: DiskRecord) -> None:
+        """Record what its disk stands on from now on. The owner's."""
+        replace_file(self.dir / "disk.json", msgspec.json.encode(disk))
 
     def set_running(self, state: Running) -> None:
         """Record that its machine was started. The owner's."""
@@ -211,10 +225,11 @@ class Record:
         return f"`firkin rm -f {self.id[:12]}` removes what is left of it"
 
 
-def create(paths: Paths, spec: ContainerSpec) -> tuple[Record, Lock]:
+def create(paths: Paths, spec: ContainerSpec, disk: DiskRecord | None = None) -> tuple[Record, Lock]:
     """Make the record of a new container, owned by the caller until the Lock is closed.
 
-    Raises NameInUse, StorageFull, UsageError where the spec is not text.
+    Whoever gives its `disk` layers holds Store.adding() since it read who lists them. Raises NameInUse,
+    StorageFull, UsageError where the spec is not text.
     """
     content = _encode(spec)
     record = Record(paths, spec.id)
@@ -228,6 +243,8 @@ def create(paths: Paths, spec: ContainerSpec) -> tuple[Record, Lock]:
     try:
         replace_file(making / "spec.json", content)
         replace_file(making / "state.json", msgspec.json.encode(Created()))
+        if disk is not None:
+            replace_file(making / "disk.json", msgspec.json.encode(disk))
         with names.of(paths).reserved(spec.name, spec.id), disk_errors(record.dir):
             making.rename(record.dir)
         sync_dir(paths.containers_dir)

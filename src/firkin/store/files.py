@@ -72,6 +72,15 @@ def replace_file(path: Path, content: bytes) -> None:
         sync_dir(path.parent)
 
 
+def sync_file(path: Path) -> None:
+    """Make what was written to the file `path`, by whomever, survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_dir(path: Path) -> None:
     """Make the names in the directory `path` survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
