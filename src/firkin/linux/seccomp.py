@@ -21,6 +21,7 @@ from functools import cache
 
 import msgspec
 
+from firkin.errors import HostUnsupported
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, prctl
 
 STDIN_PATH = "/dev/stdin/."
@@ -71,11 +72,14 @@ def reading_only(*, devices: bool = False, machine: str | None = None) -> bytes:
     io_uring(7)): ENOSYS. Another architecture's calls: SIGSYS. With `devices`, O_RDWR together with further
     flags is left to other walls: QEMU opens /dev/kvm with O_RDWR | O_CLOEXEC.
 
-    Raises NotImplementedError for a machine whose numbers are not known here.
+    Raises HostUnsupported for a machine whose numbers are not known here.
     """
     name = machine or os.uname().machine
     if name not in _MACHINES:
-        raise NotImplementedError(f"no seccomp filter: the system calls of {name} are not known")
+        raise HostUnsupported(
+            f"no seccomp filter for QEMU on {name}: its system calls are not known here",
+            hint="use an x86-64 or arm64 host",
+        )
     return _assembled([*_by_call(_MACHINES[name]), *_by_flags(_MACHINES[name], devices), *_verdicts()])
 
 
