@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -155,6 +157,56 @@ async def test_two_pushes_at_once_both_arrive(
     targets = [registry.reference("push/at-once", tag) for tag in "abc"]
     await asyncio.gather(*(sent(settings, local, "mine:1", target) for target in targets))
     assert len({seen_at(target) for target in targets}) == 1
+
+
+async def test_a_push_goes_on_where_the_connection_to_the_registry_broke(
+    registry: Registry, local: LocalImages, settings: Settings, tmp_path: Path
+) -> None:
+    archive = tmp_path / "root.tar"
+    archive.write_bytes(tar_of({"noise": random.Random(4).randbytes(8 << 20)}))
+    image = await local.import_archive(archive, "mine:1")
+    events: list[Event] = []
+    async with breaking_proxy(registry.host, after_bytes=3 << 20) as host:
+        with subscribed(events.append):
+            await push(settings, local.store, "mine:1", f"{host}/push/broken")
+    (resumed,) = [event.fields["done"] for event in events if event.name == "layer.resumed"]
+    assert 1 << 20 < resumed <= 3 << 20
+    assert Digest.of(seen_at(registry.reference("push/broken"))) == image.digest
+    tool(
+        "skopeo",
+        "copy",
+        "--src-tls-verify=false",
+        f"docker://{registry.host}/push/broken",
+        f"dir:{tmp_path}/copy",
+    )
+
+
+@asynccontextmanager
+async def breaking_proxy(host: str, after_bytes: int) -> AsyncIterator[str]:
+    """A way to `host` that breaks once, when so much went through it on one connection."""
+    whole: list[bool] = [True]
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, limit_bytes: int) -> None:
+        passed = 0
+        with suppress(OSError):
+            while chunk := await reader.read(65536):
+                passed += len(chunk)
+                if whole[0] and passed > limit_bytes:
+                    whole[0] = False
+                    break
+                writer.write(chunk)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream, downstream = await asyncio.open_connection(*host.split(":"))
+        back = asyncio.create_task(copy(upstream, writer, 1 << 60))
+        await copy(reader, downstream, after_bytes)
+        await back
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 # --- indexes ----------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ LAYER = tar_of({"big": bytes(range(256)) * 16384})
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that came in."""
+    """A request that came in; without the body of a PUT or PATCH, which its route receives."""
 
     method: str
     path: str
@@ -56,6 +56,11 @@ class Exchange:
         self.begin(status, {"Content-Length": str(len(body))} | dict(headers or {}))
         self.write(body)
 
+    def receive(self, limit_bytes: int | None = None) -> bytes:
+        """The body of a PUT or PATCH, or its first bytes."""
+        length = int(self.seen.headers.get("Content-Length", "0"))
+        return self._handler.rfile.read(length if limit_bytes is None else min(length, limit_bytes))
+
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
         self._handler.send_response(status)
         for name, value in headers.items():
@@ -63,7 +68,8 @@ class Exchange:
         self._handler.end_headers()
 
     def write(self, content: bytes) -> None:
-        self._handler.wfile.write(content)
+        if self.seen.method != "HEAD":
+            self._handler.wfile.write(content)
 
     def cut(self) -> None:
         """Nothing more comes on this connection."""
@@ -178,7 +184,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         registry = self.server.registry
         path, _, query = self.path.partition("?")
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        uploads = self.command in ("PUT", "PATCH")
+        body = b"" if uploads else self.rfile.read(int(self.headers.get("Content-Length", "0")))
         seen = Seen(self.command, path, query, dict(self.headers.items()), body)
         registry.seen.append(seen)
         exchange = Exchange(self, seen)
@@ -188,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             route(exchange)
 
-    do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_GET
 
     def log_message(self, format: str, *args: Any) -> None:
         pass

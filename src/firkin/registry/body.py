@@ -1,12 +1,13 @@
 """Body: a part of a file as the body of a request, read while it is sent, so that memory stays flat.
 
-It is read by position, so aiohttp may send it again from its start after a connection that was closed
-meanwhile.
+It is sent once. aiohttp would send the body of a PUT again when a connection breaks that was kept open; but
+of an upload a part may have come, and only the registry knows how much.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 
@@ -33,6 +34,9 @@ class FileBody(Payload):
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         assert self._size is not None  # set above
+        if self._consumed:
+            raise ConnectionResetError(errno.ECONNRESET, "the connection broke in the middle of the body")
+        self._consumed = True
         at, end = self._offset, self._offset + self._size
         while at < end:
             chunk = await asyncio.to_thread(os.pread, self._fd, min(_CHUNK_BYTES, end - at), at)
