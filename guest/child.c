@@ -51,29 +51,30 @@ static ssize_t receive_with_fds(int fd, void *bytes, size_t room, int *fds, size
     return got < 0 ? -errno : got;
 }
 
-int child_report(int fd, enum report_kind kind, int passed_fd) {
+int child_report(int fd, enum report_kind kind, const int *fds, size_t fd_count) {
     struct report report = {.kind = kind, .failure = *failure_last()};
-    ssize_t sent = send_with_fds(fd, &report, sizeof(report), &passed_fd, passed_fd >= 0 ? 1 : 0);
+    ssize_t sent = send_with_fds(fd, &report, sizeof(report), fds, fd_count);
     return sent < 0 ? (int)sent : 0;
 }
 
 _Noreturn void child_fail(int fd) {
-    child_report(fd, REPORT_FAILURE, -1);
+    child_report(fd, REPORT_FAILURE, NULL, 0);
     _exit(127);
 }
 
-int child_wait(int fd, int64_t deadline_ms, int *passed_fd) {
+int child_wait(int fd, int64_t deadline_ms, int *fds, size_t fd_count) {
     struct report report;
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     int64_t left = deadline_ms - now_ms();
     int ready;
-    *passed_fd = -1;
+    for (size_t i = 0; i < fd_count; i++)
+        fds[i] = -1;
     do
         ready = poll(&poll_fd, 1, left > 0 ? (int)left : 0);
     while (ready < 0 && errno == EINTR);
     if (ready == 0)
         return fail(ETIMEDOUT, "start", "the process");
-    ssize_t got = receive_with_fds(fd, &report, sizeof(report), passed_fd, 1);
+    ssize_t got = receive_with_fds(fd, &report, sizeof(report), fds, fd_count);
     if (got == 0 || got == -ECONNRESET)
         return REPORT_END;
     if (got != sizeof(report))

@@ -6,7 +6,7 @@
 
 enum report_kind {
     REPORT_END,      /* the pair was closed: exec succeeded */
-    REPORT_READY,    /* a container's root is built */
+    REPORT_READY,    /* a container's root is built; with the descriptors of struct root_kept */
     REPORT_TERMINAL, /* with the master's descriptor */
     REPORT_FAILURE,
 };
@@ -20,12 +20,13 @@ struct report {
 int child_channel(int pair[2]);
 
 /* The child's side. child_fail sends the failure that was last recorded and exits. */
-int child_report(int fd, enum report_kind kind, int passed_fd);
+int child_report(int fd, enum report_kind kind, const int *fds, size_t fd_count);
 _Noreturn void child_fail(int fd);
 
-/* The agent's side: waits for a report until `deadline_ms`. A passed descriptor goes to `passed_fd` (-1: none).
- * Returns the kind, or -errno with the failure recorded: -ETIMEDOUT, or what the child reported. */
-int child_wait(int fd, int64_t deadline_ms, int *passed_fd);
+/* The agent's side: waits for a report until `deadline_ms`. Up to `fd_count` passed descriptors go to `fds`, -1
+ * for those that were not. Returns the kind, or -errno with the failure recorded: -ETIMEDOUT, or what the child
+ * reported. */
+int child_wait(int fd, int64_t deadline_ms, int *fds, size_t fd_count);
 
 /* Sends `length` bytes in pieces, the descriptors with the first. Returns 0 or -errno. */
 int child_send(int fd, const void *bytes, size_t length, const int *fds, size_t fd_count);

@@ -38,7 +38,6 @@ struct entropy_request {
 static const struct field entropy_fields[] = {REQUEST_FIELDS, NEED(entropy_request, seed, FIELD_BYTES)};
 
 int op_entropy(struct span request, struct mpw *ok) {
-    (void)ok;
     struct mp mp = mp_over(request);
     struct entropy_request entropy;
     int error = fields_decode(&mp, entropy_fields, COUNT(entropy_fields), &entropy);
@@ -56,5 +55,8 @@ int op_entropy(struct span request, struct mpw *ok) {
     _cleanup_fd_ int fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
     if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool) < 0 || ioctl(fd, RNDRESEEDCRNG) < 0)
         return fail(errno, "entropy", "/dev/urandom");
+    mpw_map(ok, 1);
+    mpw_string(ok, "boot");
+    mpw_binary(ok, control_draw_boot(), CONTROL_BOOT_BYTES);
     return 0;
 }

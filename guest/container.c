@@ -1,5 +1,6 @@
 #include "container.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -11,9 +12,9 @@
 #include <time.h>
 
 #include "child.h"
+#include "freeze.h"
 #include "proc.h"
 #include "program.h"
-#include "root.h"
 
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
 #define BUILD_MS 60000
@@ -37,7 +38,22 @@ static struct container *free_slot(void) {
     return NULL;
 }
 
-static bool is_id(const char *id) {
+struct container *container_find_running(const char *step, const char *id) {
+    struct container *container = container_find(id);
+    if (container == NULL)
+        fail(ENOENT, step, "container %s", id);
+    else if (container->ended)
+        fail(ESRCH, step, "container %s has ended", id);
+    return container == NULL || container->ended ? NULL : container;
+}
+
+void containers_each(void (*visit)(struct container *container)) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++)
+        if (containers[i].used && !containers[i].ended)
+            visit(&containers[i]);
+}
+
+bool container_is_id(const char *id) {
     size_t length = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
     return length > 0 && length <= CONTAINER_ID_BYTES && id[length] == '\0';
 }
@@ -54,14 +70,22 @@ void containers_write(struct mpw *w) {
     mpw_patch_array(w, opened, count);
 }
 
+/* Its root is only unmounted once we don't hold it either. */
+static void let_go(struct container *container) {
+    freeze_end(container);
+    for (size_t i = 0; i < ROOT_KEPT; i++)
+        close_fd(&container->kept[i]);
+    close_fd(&container->pidfd);
+    close_fd(&container->channel);
+}
+
 void container_reaped(pid_t pid) {
     for (size_t i = 0; i < MAX_CONTAINERS; i++) {
         struct container *container = &containers[i];
         if (!container->used || container->ended || container->pid != pid)
             continue;
         container->ended = true;
-        close_fd(&container->pidfd);
-        close_fd(&container->channel);
+        let_go(container);
     }
 }
 
@@ -90,9 +114,12 @@ static _Noreturn void live(const struct container_request *wanted, int channel) 
     if (dup3(channel, 3, O_CLOEXEC) < 0 && channel != 3)
         _exit(127);
     child_clean(4);
-    if (root_build(wanted) < 0)
+    int kept[ROOT_KEPT];
+    if (root_build(wanted, kept) < 0)
         child_fail(3);
-    child_report(3, REPORT_READY, -1);
+    child_report(3, REPORT_READY, kept, ROOT_KEPT);
+    for (size_t i = 0; i < ROOT_KEPT; i++)
+        close_fd(&kept[i]);
     await_first_spawn(3);
 }
 
@@ -106,7 +133,7 @@ static pid_t clone_process(struct container *container) {
 }
 
 static int start(struct container *container, const struct container_request *wanted) {
-    int pair[2], passed;
+    int pair[2];
     int error = child_channel(pair);
     if (error < 0)
         return fail(-error, "container", "%s", container->id);
@@ -118,8 +145,7 @@ static int start(struct container *container, const struct container_request *wa
     if (container->pid == 0)
         live(wanted, theirs);
     close_fd(&theirs);
-    int report = child_wait(container->channel, now_ms() + BUILD_MS, &passed);
-    close_fd(&passed);
+    int report = child_wait(container->channel, now_ms() + BUILD_MS, container->kept, ROOT_KEPT);
     return report == REPORT_READY ? 0 : report < 0 ? report : fail(EIO, "container", "%s", container->id);
 }
 
@@ -130,6 +156,7 @@ static int start(struct container *container, const struct container_request *wa
 static int end(struct container *container) {
     const struct timespec pause = {.tv_nsec = 500000};
     int64_t deadline = now_ms() + END_MS;
+    freeze_end(container); /* who waits to write cannot be killed */
     if (!container->ended && container->pidfd >= 0)
         pidfd_send_signal(container->pidfd, SIGKILL, NULL, 0);
     while (!container->ended) {
@@ -150,14 +177,17 @@ int op_container(struct span request, struct mpw *ok) {
     int error = root_decode(request, &wanted);
     if (error < 0)
         return error;
-    if (!is_id(wanted.container))
+    if (!container_is_id(wanted.container))
         return fail(EINVAL, "container", "%.64s", wanted.container);
     if (container_find(wanted.container) != NULL)
         return fail(EEXIST, "container", "%s", wanted.container);
     struct container *container = free_slot();
     if (container == NULL)
         return fail(ENOSPC, "container", "more than %u", MAX_CONTAINERS);
-    *container = (struct container){.used = true, .pid = -1, .pidfd = -1, .channel = -1};
+    *container = (struct container){
+        .used = true, .pid = -1, .pidfd = -1, .channel = -1, .kept = {-1, -1, -1},
+        .disk = root_is_disk(&wanted.root),
+    };
     strcpy(container->id, wanted.container);
     error = start(container, &wanted);
     if (error == 0)
@@ -166,8 +196,7 @@ int op_container(struct span request, struct mpw *ok) {
     if (container->pid > 0)
         end(container);
     container->used = false;
-    close_fd(&container->channel);
-    close_fd(&container->pidfd);
+    let_go(container);
     return fail_again(&why);
 }
 
@@ -208,4 +237,31 @@ pid_t container_fork(const struct container *container) {
 
 int container_join(const struct container *container) {
     return setns(container->pidfd, NAMESPACES) < 0 ? -errno : 0;
+}
+
+/* A pidfd of ours would lead to where we are by then, so the way back is by the namespaces themselves. */
+struct way_back {
+    int root_fd, mount_fd, uts_fd;
+};
+
+static int go_back(const struct way_back *back) {
+    /* setns(2) puts us at the namespace's root, which need not be where we were. */
+    bool there = setns(back->mount_fd, CLONE_NEWNS) == 0 && setns(back->uts_fd, CLONE_NEWUTS) == 0 &&
+                 fchdir(back->root_fd) == 0 && chroot(".") == 0;
+    return there ? 0 : -errno;
+}
+
+int container_visit(const struct container *container, int (*work)(void *context), void *context) {
+    _cleanup_fd_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_fd_ int mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    _cleanup_fd_ int uts_fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+    if (root_fd < 0 || mount_fd < 0 || uts_fd < 0 || setns(container->pidfd, CLONE_NEWNS | CLONE_NEWUTS) < 0)
+        return fail(errno, "join", "%s", container->id);
+    int error = work(context);
+    int lost = go_back(&(struct way_back){root_fd, mount_fd, uts_fd});
+    if (lost < 0) {
+        say("cannot return from container %s: %s", container->id, strerror(-lost));
+        _exit(1); /* whatever came next would be done in the wrong place */
+    }
+    return error;
 }

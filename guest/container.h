@@ -5,6 +5,7 @@
 #pragma once
 
 #include "control.h"
+#include "root.h"
 #include "spawn.h"
 
 struct container {
@@ -15,6 +16,9 @@ struct container {
     pid_t pid;    /* of its PID 1, in our namespace */
     int pidfd;
     int channel;  /* to PID 1, until it became a program */
+    int kept[ROOT_KEPT];
+    bool disk;    /* its root is a file system of its own */
+    bool frozen;  /* see freeze.h */
 };
 
 op_function op_container;
@@ -22,6 +26,15 @@ op_function op_remove;
 
 /* The container with this id, or NULL. */
 struct container *container_find(const char *id);
+
+/* The same where something is to happen in it: NULL with the failure recorded where there is none (ENOENT) or it
+ * has ended (ESRCH). */
+struct container *container_find_running(const char *step, const char *id);
+
+bool container_is_id(const char *id);
+
+/* Calls `visit` for each container that has not ended. */
+void containers_each(void (*visit)(struct container *container));
 
 /* `pid` was reaped: if it was a container's PID 1, that container has ended. */
 void container_reaped(pid_t pid);
@@ -34,3 +47,7 @@ pid_t container_fork(const struct container *container);
 
 /* In such a child: enters the other namespaces. Returns 0 or -errno. */
 int container_join(const struct container *container);
+
+/* Calls `work` while we are in the container's mount and UTS namespaces. Returns what it does, or -errno with the
+ * failure recorded. */
+int container_visit(const struct container *container, int (*work)(void *context), void *context);

@@ -7,6 +7,8 @@
 
 #include "clock.h"
 #include "container.h"
+#include "freeze.h"
+#include "identity.h"
 #include "module.h"
 #include "network.h"
 #include "port.h"
@@ -29,6 +31,8 @@ static const struct op ops[] = {
     {"spawn", op_spawn, false},          {"signal", op_signal, false},  {"resize", op_resize, false},
     {"ps", op_ps, false},                {"forget", op_forget, false},  {"remove", op_remove, false},
     {"sync", op_sync, false},            {"poweroff", op_poweroff, false},
+    {"identity", op_identity, false},    {"freeze", op_freeze, false},
+    {"thaw", op_thaw, false},
 };
 
 struct head {
@@ -195,12 +199,12 @@ void control_begin(void) {
     began_ns = boottime_ns();
 }
 
-static const uint8_t *boot_id(void) {
-    static uint8_t id[16];
-    static bool made;
-    if (!made)
-        made = getrandom(id, sizeof(id), GRND_INSECURE) == sizeof(id);
-    return id;
+static uint8_t boot[CONTROL_BOOT_BYTES];
+static bool boot_drawn;
+
+const uint8_t *control_draw_boot(void) {
+    boot_drawn = getrandom(boot, sizeof(boot), GRND_INSECURE) == sizeof(boot);
+    return boot;
 }
 
 void control_hello(void) {
@@ -216,7 +220,7 @@ void control_hello(void) {
     mpw_string(&w, "agent");
     mpw_string(&w, AGENT_VERSION);
     mpw_string(&w, "boot");
-    mpw_binary(&w, boot_id(), 16);
+    mpw_binary(&w, boot_drawn ? boot : control_draw_boot(), sizeof(boot));
     mpw_string(&w, "kernel");
     mpw_string(&w, system.release);
     mpw_string(&w, "began_ns");

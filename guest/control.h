@@ -15,6 +15,10 @@ int control_request(const uint8_t *bytes, uint32_t length);
 /* The agent begins: `hello` tells when, which parts the kernel's time from ours. */
 void control_begin(void);
 
+/* Draws a new `boot`, the random bytes that tell this agent from every other: its forks are no longer it. */
+#define CONTROL_BOOT_BYTES 16u
+const uint8_t *control_draw_boot(void);
+
 /* Queues the hello event. */
 void control_hello(void);
 

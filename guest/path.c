@@ -13,13 +13,21 @@
 
 enum made { DIRECTORY, REGULAR };
 
-int path_open(int root_fd, const char *path, int flags) {
+static int open_resolved(int root_fd, const char *path, int flags, uint64_t resolve) {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
-        .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
     };
     long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
     return fd < 0 ? -errno : (int)fd;
+}
+
+int path_open(int root_fd, const char *path, int flags) {
+    return open_resolved(root_fd, path, flags, 0);
+}
+
+int path_open_unmounted(int root_fd, const char *path, int flags) {
+    return open_resolved(root_fd, path, flags, RESOLVE_NO_XDEV);
 }
 
 int path_split(const char *path, char *parent, char *name, size_t room) {

@@ -8,6 +8,9 @@
 /* Opens `path` below `root_fd` with `flags` (O_CLOEXEC is added). Returns a descriptor or -errno. */
 int path_open(int root_fd, const char *path, int flags);
 
+/* The same, but only what lies in the root's own mount: -EXDEV for what something was mounted over. */
+int path_open_unmounted(int root_fd, const char *path, int flags);
+
 /* Opens (O_PATH) the directory `path`, making it and its parents where they are missing, links to missing
  * places included. Returns a descriptor or -errno. */
 int path_make_directory(int root_fd, const char *path);

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "control.h"
+#include "freeze.h"
 #include "stream.h"
 
 #define READ_BYTES 65536u
@@ -75,6 +76,7 @@ static void fill_output(void) {
 
 static void lose_host(void) {
     drop_output();
+    freeze_end_all();
     streams_disconnect();
     port.input_first = port.input_last = 0;
     port.session = port.readable = port.writable = false;
@@ -109,6 +111,7 @@ static bool flush(void) {
 
 static void begin_session(const uint8_t *nonce) {
     drop_output();
+    freeze_end_all();
     streams_resync();
     port.session = true;
     frame_begin(port.control, FRAME_SYNC, 0, 0, NONCE_BYTES);
@@ -136,6 +139,7 @@ static void end_session(const char *why) {
     say("protocol error: %s; waiting for the next SYNC", why);
     port.session = false;
     drop_output();
+    freeze_end_all();
     streams_disconnect();
 }
 

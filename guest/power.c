@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "freeze.h"
+
 #define DEBUG_EXIT_PORT 0x501
 #define KILL_MS 2000
 
@@ -19,6 +21,7 @@ void power_own_machine(bool owned) {
 static void kill_everything(void) {
     const struct timespec pause = {.tv_nsec = 1000000};
     int64_t deadline = now_ms() + KILL_MS;
+    freeze_end_all();
     kill(-1, SIGKILL);
     for (;;) {
         pid_t pid = waitpid(-1, NULL, WNOHANG);

@@ -48,6 +48,12 @@ struct proc *proc_reserve(uint32_t id) {
     return free_slot;
 }
 
+void procs_follow(const char *from, const char *to) {
+    for (size_t i = 0; i < procs_used; i++)
+        if (procs[i].used && strcmp(procs[i].container, from) == 0)
+            strcpy(procs[i].container, to); /* an id: its length was checked */
+}
+
 /* ---- how they end ---- */
 
 static void write_number_or_nil(struct mpw *w, bool known, int number) {

@@ -17,6 +17,9 @@ struct proc {
  * the moment on that the caller sets `used`. */
 struct proc *proc_reserve(uint32_t id);
 
+/* The container `from` is called `to` from now on. */
+void procs_follow(const char *from, const char *to);
+
 /* Reaps what has exited, ours or an orphan, and queues the exit events. */
 void procs_reap(void);
 

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "device.h"
+#include "files.h"
 #include "mounts.h"
 #include "path.h"
 #include "site.h"
@@ -68,7 +69,8 @@ static int open_stage(struct site *site) {
                                    : mount_attach(site->stage_fd, target_fd);
     if (error < 0)
         return fail(-error, "stage", "%s", stage_path);
-    if (mkdirat(site->stage_fd, "root", 0755) < 0 || mkdirat(site->stage_fd, "share", 0700) < 0)
+    if (mkdirat(site->stage_fd, "root", 0755) < 0 || mkdirat(site->stage_fd, "share", 0700) < 0 ||
+        mkdirat(site->stage_fd, "files", 0700) < 0)
         return fail(errno, "stage", "%s", stage_path);
     return 0;
 }
@@ -81,15 +83,15 @@ static int bind_root(const struct root *root) {
 
 static int open_root(struct site *site) {
     const struct root *root = &site->wanted->root;
-    bool bind = strcmp(root->fstype, "bind") == 0;
-    site->root_fd = bind ? bind_root(root) : device_mount(root->device, root->fstype, root->readonly);
+    bool disk = root_is_disk(root);
+    site->root_fd = disk ? device_mount(root->device, root->fstype, root->readonly) : bind_root(root);
     if (site->root_fd < 0)
         return fail(-site->root_fd, "mount", "%s", root->device);
     _cleanup_fd_ int target_fd = openat(site->stage_fd, "root", O_PATH | O_CLOEXEC);
     int error = target_fd < 0 ? -errno : mount_attach(site->root_fd, target_fd);
     if (error < 0)
         return fail(-error, "mount", "the root");
-    error = root->grow && !bind ? device_grow(root->device, site->root_fd) : 0;
+    error = root->grow && disk ? device_grow(root->device, site->root_fd) : 0;
     return error < 0 ? fail(-error, "grow", "%s", root->device) : 0;
 }
 
@@ -147,30 +149,6 @@ static int one_mount(void *item, void *context) {
     else if (strcmp(wanted->type, "bind") == 0)
         mount_fd = open_bind(wanted->source, &options);
     return site_attach(site, mount_fd, wanted->target, mount_fd < 0 || is_directory(mount_fd));
-}
-
-struct file_request {
-    char *path;
-    uint32_t mode;
-    struct span data;
-};
-
-static const struct field file_fields[] = {
-    NEED(file_request, path, FIELD_STRING),
-    NEED(file_request, mode, FIELD_U32),
-    NEED(file_request, data, FIELD_BYTES),
-};
-
-static int one_file(void *item, void *context) {
-    const struct file_request *wanted = item;
-    struct site *site = context;
-    char name[16];
-    snprintf(name, sizeof(name), "file%u", site->files++);
-    _cleanup_fd_ int fd = openat(site->stage_fd, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, wanted->mode & 07777);
-    if (fd < 0 || write(fd, wanted->data.bytes, wanted->data.length) != (ssize_t)wanted->data.length)
-        return fail(errno, "file", "%s", wanted->path);
-    _cleanup_fd_ int copy_fd = mount_copy(fd, false);
-    return site_attach(site, copy_fd, wanted->path, false);
 }
 
 static int set_sysctl(const struct site *site, char *name, const char *value) {
@@ -275,8 +253,9 @@ static int build(struct site *site) {
         error = fields_each(wanted->mounts, mount_fields, COUNT(mount_fields), sizeof(struct mount_request),
                             one_mount, site);
     if (error == 0)
-        error = fields_each(wanted->files, file_fields, COUNT(file_fields), sizeof(struct file_request), one_file,
-                            site);
+        error = files_place(site, wanted->files);
+    if (error == 0)
+        error = files_keep_boot_id(site);
     if (error == 0)
         error = set_sysctls(site);
     if (error == 0)
@@ -284,13 +263,18 @@ static int build(struct site *site) {
     return error == 0 ? move_in(site) : error;
 }
 
-int root_build(const struct container_request *wanted) {
-    struct site site = {.wanted = wanted, .stage_fd = -1, .root_fd = -1};
+bool root_is_disk(const struct root *root) {
+    return strcmp(root->fstype, "bind") != 0;
+}
+
+int root_build(const struct container_request *wanted, int kept[ROOT_KEPT]) {
+    struct site site = {.wanted = wanted, .stage_fd = -1, .root_fd = -1, .boot_id_fd = -1};
     umask(0);
     if (sethostname(wanted->hostname, strlen(wanted->hostname)) < 0)
         return fail(errno, "hostname", "%s", wanted->hostname);
     int error = build(&site);
-    close_fd(&site.stage_fd);
-    close_fd(&site.root_fd);
+    kept[ROOT_FD] = site.root_fd;
+    kept[ROOT_STAGE_FD] = site.stage_fd;
+    kept[ROOT_BOOT_ID_FD] = site.boot_id_fd;
     return error;
 }

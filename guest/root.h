@@ -23,6 +23,17 @@ int root_decode(struct span request, struct container_request *wanted);
 /* A directory of the machine that a container's construction may cover with a tmpfs, in its own namespace. */
 void root_set_stage(const char *path);
 
+/* Whether the root is a file system of the container's own, and not a directory of somebody else's. */
+bool root_is_disk(const struct root *root);
+
+/* What reaches into a container from outside, wherever its processes have gone since. */
+enum root_kept {
+    ROOT_FD,         /* its root directory */
+    ROOT_STAGE_FD,   /* the tmpfs with the files that were made for it: see files.h */
+    ROOT_BOOT_ID_FD, /* a mount that is attached nowhere yet: its boot_id, for files_renew_boot_id */
+    ROOT_KEPT,
+};
+
 /* In a process with mount, pid, uts, ipc and cgroup namespaces of its own: builds the root and moves into it.
- * Returns 0 or -errno with the failure recorded. */
-int root_build(const struct container_request *wanted);
+ * Returns 0 or -errno with the failure recorded; the descriptors in `kept` are the caller's either way. */
+int root_build(const struct container_request *wanted, int kept[ROOT_KEPT]);

@@ -12,7 +12,7 @@ struct site {
     const struct container_request *wanted;
     int stage_fd; /* a tmpfs of this container alone, gone with its namespace but for what was bound out of it */
     int root_fd;
-    unsigned files;
+    int boot_id_fd; /* a mount, attached nowhere */
 };
 
 /* Attaches `mount_fd` (or passes its -errno on) at `target` in the container, which is made when missing. Returns

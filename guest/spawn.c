@@ -161,7 +161,7 @@ static int start(struct span request, const struct spawn *spawn, const struct pi
 static int await_exec(const struct launch *launch, int *terminal) {
     int64_t deadline = now_ms() + START_MS;
     for (;;) {
-        int passed = -1, report = child_wait(launch->channel, deadline, &passed);
+        int passed = -1, report = child_wait(launch->channel, deadline, &passed, 1);
         if (report == REPORT_TERMINAL && *terminal < 0)
             *terminal = steal_fd(&passed);
         close_fd(&passed);

@@ -47,6 +47,6 @@ int terminal_take(const struct window *window, bool machine, bool console, int c
     for (int fd = 0; fd < 3; fd++)
         if (dup2(slave, fd) < 0)
             return fail(errno, "terminal", "descriptor %d", fd);
-    int error = child_report(channel, REPORT_TERMINAL, master);
+    int error = child_report(channel, REPORT_TERMINAL, &master, 1);
     return error < 0 ? fail(-error, "terminal", "its master") : 0;
 }

@@ -44,6 +44,13 @@ int write_text(int dir_fd, const char *path, const char *text) {
     return (size_t)written == length ? 0 : -EIO;
 }
 
+int overwrite(int fd, const void *bytes, size_t length) {
+    ssize_t written = pwrite(fd, bytes, length, 0);
+    if (written < 0 || (size_t)written != length)
+        return written < 0 ? -errno : -ENOSPC;
+    return ftruncate(fd, (off_t)length) < 0 ? -errno : 0;
+}
+
 static ssize_t read_up_to(int fd, char *buffer, size_t limit) {
     size_t length = 0;
     while (length < limit) {

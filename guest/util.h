@@ -49,6 +49,10 @@ int64_t now_ms(void);
 /* Writes all of `text` to `path` relative to `dir_fd`. Returns 0 or -errno. */
 int write_text(int dir_fd, const char *path, const char *text);
 
+/* Makes `length` bytes the whole content of the file `fd`, in place: who has it open or mounted sees them, and
+ * never an empty file. Returns 0 or -errno. */
+int overwrite(int fd, const void *bytes, size_t length);
+
 /* Reads at most `limit` bytes of the regular file `path` into memory that the caller frees, with a NUL behind.
  * Returns the length or -errno; -EFBIG where the file is longer. Never blocks on a FIFO put in its place. */
 ssize_t read_text(int dir_fd, const char *path, size_t limit, char **text);

@@ -24,12 +24,14 @@ from firkin.wire.messages import (
     PROTOCOL_VERSION,
     U32,
     Batch,
+    Entropy,
     Exit,
     Forget,
     Hello,
     Op,
     Poweroff,
     ProcState,
+    Reseeded,
     Spawn,
     convert,
     op_map,
@@ -40,13 +42,15 @@ class AgentClient:
     """Speaks to the agent of `machine`. Make it with open(); nothing else before start().
 
     `processes` holds every process that was registered and not released, by its `proc`; `greeted_ns` is the
-    time.monotonic_ns() of the agent's hello, 0 before.
+    time.monotonic_ns() of the agent's hello, 0 before. `session_key` tells this agent from every other, b""
+    before hello; an Entropy changes it, which is what makes a fork an agent of its own.
     """
 
     def __init__(self, machine: str) -> None:
         self.machine = machine
         self.processes: dict[int, RemoteProcess] = {}
         self.greeted_ns = 0
+        self.session_key = b""
         self._last_proc = 0
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._synced = False
@@ -105,7 +109,9 @@ class AgentClient:
         refusal), OutcomeUnknown (the connection was lost before the answer), MachineDied (it was lost
         before the request).
         """
-        return await self.channel.post(op_map(op))
+        answer = await self.channel.post(op_map(op))
+        self._note(op, answer)
+        return answer
 
     async def batch(self, ops: Sequence[Op]) -> list[Message]:
         """The answers to `ops`, run in order up to the first refusal, which is raised as of request().
@@ -145,11 +151,10 @@ class AgentClient:
         process = self.register(spawn, **connected)
         assert process.op is not None
         try:
-            started = await self.request(process.op)
+            await self.request(process.op)
         except FirkinError:
             self.release(process)
             raise
-        process.pid = convert(started.get("pid"), U32)
         return process
 
     async def poweroff(self, *, sync: bool = True) -> None:
@@ -179,9 +184,15 @@ class AgentClient:
         if len(results) != len(ops):
             raise ProtocolError(f"{self.channel.peer} gave {len(results)} results for {len(ops)} requests")
         for op, result in zip(ops, results, strict=True):
-            if isinstance(op, Spawn):
-                self.processes[op.proc].pid = convert(result.get("pid"), U32)
+            self._note(op, result)
         return results
+
+    def _note(self, op: Op, result: Message) -> None:
+        match op:
+            case Spawn():
+                self.processes[op.proc].pid = convert(result.get("pid"), U32)
+            case Entropy():
+                self.session_key = convert(result, Reseeded).boot
 
     def _on_sync(self, _: Sync) -> None:
         if self._synced:
@@ -203,6 +214,7 @@ class AgentClient:
         for state in hello.procs:
             self._take_over(state)
         self.greeted_ns = time.monotonic_ns()
+        self.session_key = hello.boot
         self._hello.set_result(hello)
 
     def _take_over(self, state: ProcState) -> None:

@@ -1,12 +1,15 @@
 """What the host may rely on in an agent: each check gets a started client, and fails with an AssertionError.
 
 The fake agent and the real one must pass the same list, CHECKS. Programs run in the machine itself
-(container ""), so a check needs no image: only /bin/sh, cat, stty, head and sleep there.
+(container ""), so a check needs no image: only /bin/sh, cat, stty, head and sleep there. A container's root
+is the machine's own, shown once more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -15,7 +18,20 @@ from firkin.errors import AgentError, CommandNotExecutable, CommandNotFound, Usa
 from firkin.process import capabilities
 from firkin.process.output import output
 from firkin.process.spec import ExitStatus
-from firkin.wire.messages import Ps, Signal, Spawn, Sync, Terminal
+from firkin.wire.messages import (
+    Container,
+    Freeze,
+    Identity,
+    Op,
+    Ps,
+    Remove,
+    Root,
+    Signal,
+    Spawn,
+    Sync,
+    Terminal,
+    Thaw,
+)
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ALL_CAPABILITIES = capabilities.granted(capabilities.mask(*capabilities.NAMES[:40]))
@@ -30,6 +46,11 @@ def command(*args: str, **more: object) -> Spawn:
     """A request to run `args` in the machine itself."""
     fields = {"proc": 0, "container": "", "cwd": "/", "env": (PATH,), "caps": ALL_CAPABILITIES, **more}
     return Spawn(args=args, **fields)  # type: ignore[arg-type]
+
+
+def container(name: str) -> Container:
+    """A request for a container whose root is the machine's."""
+    return Container(container=name, root=Root(device="/", fstype="bind"), hostname=name)
 
 
 async def expect(process: RemoteProcess, wanted: bytes) -> bytes:
@@ -175,6 +196,36 @@ async def check_requests_without_an_answer_of_their_own_succeed(client: AgentCli
     assert await client.request(Sync()) == {}
 
 
+async def check_a_renamed_container_answers_to_its_new_id_alone(client: AgentClient) -> None:
+    await client.request(container("parent"))
+    process = await client.spawn(command("sleep", "1000", container="parent"))
+    await client.request(Identity(container="parent", rename="child"))
+    assert await _refused(client.spawn(command("true", container="parent")), AgentError)
+    assert await _refused(client.request(Ps(container="parent")), AgentError)
+    assert len((await client.request(Ps(container="child")))["processes"]) == 1
+    await client.request(Identity(container="child", rename="child"))
+    await client.request(container("parent"))
+    assert await _fails(client.request(Identity(container="child", rename="parent")), errno.EEXIST)
+    await client.request(Remove(container="child"))
+    assert await process.wait() == ExitStatus(signal=signal.SIGKILL)
+    await client.request(Remove(container="parent"))
+
+
+async def check_an_identity_that_is_none_is_refused(client: AgentClient) -> None:
+    assert await _fails(client.request(Identity(container="nobody")), errno.ENOENT)
+    await client.request(container("c"))
+    for machine_id in ("0123", "0" * 33, "G" * 32, "A" * 32):
+        asked = Identity(container="c", machine_id=machine_id)
+        assert await _fails(client.request(asked), errno.EINVAL)
+    await client.request(Remove(container="c"))
+
+
+async def check_what_is_not_there_is_neither_frozen_nor_thawed(client: AgentClient) -> None:
+    asked: tuple[Op, ...] = (Freeze(container="nobody"), Thaw(container="nobody"))
+    for op in asked:
+        assert await _fails(client.request(op), errno.ENOENT)
+
+
 CHECKS: tuple[Callable[[AgentClient], Awaitable[None]], ...] = (
     check_streams_stay_apart,
     check_input_reaches_the_process_and_ends,
@@ -193,6 +244,9 @@ CHECKS: tuple[Callable[[AgentClient], Awaitable[None]], ...] = (
     check_a_batch_stops_at_the_first_refusal,
     check_processes_are_listed,
     check_requests_without_an_answer_of_their_own_succeed,
+    check_a_renamed_container_answers_to_its_new_id_alone,
+    check_an_identity_that_is_none_is_refused,
+    check_what_is_not_there_is_neither_frozen_nor_thawed,
 )
 
 
@@ -201,4 +255,13 @@ async def _refused(asked: Awaitable[object], kind: type[Exception]) -> bool:
         await asyncio.wait_for(asked, timeout=30)
     except kind:
         return True
+    return False
+
+
+async def _fails(asked: Awaitable[object], number: int) -> bool:
+    """Whether the agent refuses, with this errno."""
+    try:
+        await asyncio.wait_for(asked, timeout=30)
+    except AgentError as error:
+        return str(error).endswith(os.strerror(number))
     return False

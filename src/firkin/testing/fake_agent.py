@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -23,22 +24,25 @@ from firkin.testing.fake_streams import Input, Output
 from firkin.wire import messages as wire
 from firkin.wire.frames import Break, Control, Credit, Data, Eof, Frame, Sync
 
+_MACHINE_ID = re.compile("([0-9a-f]{32})?")
 _OPS = {
     kind.op: kind
     for kind in (
         *(wire.Clock, wire.Entropy, wire.Load, wire.Network, wire.Container, wire.Spawn, wire.Signal),
         *(wire.Resize, wire.Ps, wire.Forget, wire.Remove, wire.Sync, wire.Poweroff),
+        *(wire.Identity, wire.Freeze, wire.Thaw),
     )
 }
 
 
 class FakeAgent:
-    """One pretended machine. `heard` lists every op that it carried out."""
+    """One pretended machine. `heard` lists every op that it carried out, `frozen` the containers that are."""
 
     def __init__(self) -> None:
         self.heard: list[wire.Op] = []
         self.processes: dict[int, FakeProcess] = {}
         self.containers: list[str] = []
+        self.frozen: set[str] = set()
         self.off = asyncio.Event()
         self._connection: FrameConnection | None = None
         self._synced = False
@@ -97,6 +101,7 @@ class FakeAgent:
             self._send(Control(wire.encode_control(message)))
 
     def _on_sync(self, frame: Sync) -> None:
+        self.frozen.clear()
         self._send(frame)
         self._synced = True
         for output in self._outputs.values():
@@ -120,7 +125,7 @@ class FakeAgent:
         feed = self._inputs.get(op.stdin)
         return {
             "proc": op.proc,
-            "container": op.container,
+            "container": process.container,
             "pid": process.pid,
             "stdin": op.stdin,
             "stdin_offset": feed.expected if feed else 0,
@@ -160,12 +165,51 @@ class FakeAgent:
         does: Callable[[Any], dict[str, Any] | None] | None = getattr(self, f"_{name}", None)
         return (does(op) if does else None) or {}
 
+    def _entropy(self, _: wire.Entropy) -> dict[str, Any]:
+        self._boot = os.urandom(16)
+        return {"boot": self._boot}
+
     def _container(self, op: wire.Container) -> None:
+        if op.container in self.containers:
+            raise Refusal(wire.Failure(errno=errno.EEXIST, step="container", object=op.container))
         self.containers.append(op.container)
 
+    def _known(self, step: str, container: str) -> None:
+        if container not in self.containers:
+            raise Refusal(wire.Failure(errno=errno.ENOENT, step=step, object=container))
+
+    def _identity(self, op: wire.Identity) -> None:
+        self._known("identity", op.container)
+        wrong = 0
+        if op.container in self.frozen:
+            wrong = errno.EBUSY
+        elif op.rename != op.container and op.rename in self.containers:
+            wrong = errno.EEXIST
+        elif not _MACHINE_ID.fullmatch(op.machine_id):
+            wrong = errno.EINVAL
+        if wrong:
+            raise Refusal(wire.Failure(errno=wrong, step="identity", object=op.container))
+        if op.rename:
+            self.containers[self.containers.index(op.container)] = op.rename
+            for process in self.processes.values():
+                if process.container == op.container:
+                    process.container = op.rename
+
+    def _freeze(self, op: wire.Freeze) -> None:
+        self._set_frozen(op, errno.EBUSY, wanted=True)
+
+    def _thaw(self, op: wire.Thaw) -> None:
+        self._set_frozen(op, errno.EINVAL, wanted=False)
+
+    def _set_frozen(self, op: wire.Freeze | wire.Thaw, already: int, *, wanted: bool) -> None:
+        self._known(op.op, op.container)
+        if (op.container in self.frozen) == wanted:
+            raise Refusal(wire.Failure(errno=already, step=op.op, object=op.container))
+        self.frozen ^= {op.container}
+
     def _spawn(self, op: wire.Spawn) -> dict[str, Any]:
-        if op.container and op.container not in self.containers:
-            raise Refusal(wire.Failure(errno=errno.ENOENT, step="container", object=op.container))
+        if op.container:
+            self._known("container", op.container)
         process = start(op, self._on_exit)
         self.processes[op.proc] = process
         if op.stdin:
@@ -188,14 +232,16 @@ class FakeAgent:
         if target.exit is not None:
             raise Refusal(wire.Failure(errno=errno.ESRCH, step="signal", object=str(op.proc)))
         for process in self.processes.values():
-            if process is target or (op.all and process.op.container == target.op.container):
+            if process is target or (op.all and process.container == target.container):
                 process.send_signal(op.signal)
 
     def _resize(self, op: wire.Resize) -> None:
         self._process(op.proc).resize(op.rows, op.cols)
 
     def _ps(self, op: wire.Ps) -> dict[str, Any]:
-        return {"processes": [p.row() for p in self.processes.values() if p.op.container == op.container]}
+        if op.container:
+            self._known("ps", op.container)
+        return {"processes": [p.row() for p in self.processes.values() if p.container == op.container]}
 
     def _forget(self, op: wire.Forget) -> None:
         process = self._process(op.proc)
@@ -210,9 +256,10 @@ class FakeAgent:
 
     def _remove(self, op: wire.Remove) -> None:
         for process in self.processes.values():
-            if process.op.container == op.container:
+            if process.container == op.container:
                 process.send_signal(signal.SIGKILL)
         self.containers.remove(op.container)
+        self.frozen.discard(op.container)
 
     def _poweroff(self, _: wire.Poweroff) -> None:
         self.off.set()

@@ -32,6 +32,7 @@ class FakeProcess:
         self, op: wire.Spawn, child: subprocess.Popen[bytes], on_exit: Callable[[FakeProcess], None]
     ) -> None:
         self.op = op
+        self.container = op.container
         self.pid = child.pid
         self.exit: dict[str, Any] | None = None
         self.reaped = asyncio.Event()

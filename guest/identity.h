@@ -1,0 +1,9 @@
+/* A container of a forked machine becomes one of its own: its id here, its host name, its machine-id and boot_id,
+ * the files that name it.
+ *
+ * The rule: the new id is taken last, so that an identity that failed half-way can be given again. */
+#pragma once
+
+#include "control.h"
+
+op_function op_identity;
