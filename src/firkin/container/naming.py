@@ -23,7 +23,8 @@ from firkin.store.lock import locked
 
 ID_DIGITS = 64
 _ID = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,127}")
+MAX_NAME_CHARS = 128
+_NAME = re.compile(rf"[a-zA-Z0-9][a-zA-Z0-9_.-]{{1,{MAX_NAME_CHARS - 1}}}")
 _LOCK = ".lock"
 _LOCK_DEADLINE_S = 10.0
 

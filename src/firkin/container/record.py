@@ -23,9 +23,7 @@ locks, and goes by rename; files in it change by replacement. Readers take no lo
 
 from __future__ import annotations
 
-import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -263,31 +261,6 @@ def find(paths: Paths, text: str) -> Record:
 def records(paths: Paths) -> Iterator[Record]:
     """All containers, in no order, those that cannot be read among them."""
     return (Record(paths, each) for each in names.of(paths).ids())
-
-
-def sweep(paths: Paths) -> int:
-    """Delete what was left half made or half removed; how many there were. Hurts nobody who is at it."""
-    try:
-        leftovers = [name for name in os.listdir(paths.containers_dir) if name.endswith((".new", ".gone"))]
-    except FileNotFoundError:
-        return 0
-    swept = 0
-    for name in leftovers:
-        path = paths.containers_dir / name
-        if name.endswith(".gone") or _is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
-            swept += 1
-    return swept
-
-
-def _is_abandoned(path: Path) -> bool:
-    """Whether nobody is at `path`. One without a lock yet is given a minute."""
-    try:
-        if (path / "lock").exists():
-            return not is_held(path / "lock")
-        return time.time() - path.stat().st_mtime > 60
-    except FileNotFoundError:
-        return False
 
 
 def _encode(spec: ContainerSpec) -> bytes:

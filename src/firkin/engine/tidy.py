@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 
-from firkin.container import names, record
+from firkin.container import leftovers, names, record
 from firkin.container.record import Created, Exited, Record
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
@@ -38,7 +38,8 @@ def tidy_running(paths: Paths) -> None:
 
 def tidy_all(paths: Paths) -> None:
     """Tidy every container that nobody owns and whose machine is gone, and what was left half made."""
-    record.sweep(paths)
+    for directory in (paths.containers_dir, paths.snapshots_dir):
+        leftovers.sweep(directory)
     for found in record.records(paths):
         _tidy(found)
 

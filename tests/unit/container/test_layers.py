@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -18,6 +15,7 @@ from firkin.errors import Corrupt, InUse, UsageError
 from firkin.paths import Paths
 from firkin.process.spec import ProcessSpec
 from firkin.store.lock import locked
+from tests.support.kills import survives
 
 MIB = 1 << 20
 KEY = "a" * 64 + "-1-1"
@@ -181,6 +179,7 @@ def test_there_is_an_end_to_layers(paths, box, monkeypatch):
     assert holds(box.disk_path, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", ["freeze", "reset", "ready"])
 def test_a_kill_at_any_line_loses_nothing_and_leaves_nothing_for_long(paths, box, work):
     """The work is done in a child that is killed before its first line, then before its second, ..."""
@@ -215,27 +214,3 @@ def judge(box, work):
     assert holds(box.disk_path, 6 if kept else 1)
     layers.reset(box, (), "")
     assert len(list(box.dir.glob("disk*.qcow2"))) == 1
-
-
-def survives(line, work):
-    """Whether `work` ends before it comes to its `line`th line in our own modules, where it is killed."""
-    pid = os.fork()
-    if pid == 0:
-        count = 0
-
-        def trace(frame, event, _):
-            nonlocal count
-            if "firkin" not in frame.f_code.co_filename:
-                return None
-            if event == "line":
-                count += 1
-                if count == line:
-                    os.kill(os.getpid(), signal.SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        work()
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert status in (0, signal.SIGKILL)
-    return status == 0

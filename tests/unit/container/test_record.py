@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from firkin.container import names, record
+from firkin.container import leftovers, names, record
 from firkin.container.naming import new_id
 from firkin.container.record import LOST, Created, Exited, Running
 from firkin.container.spec import ContainerSpec
@@ -164,7 +164,7 @@ def test_a_crash_while_making_leaves_nothing_but_what_the_next_sweep_takes(paths
             assert each.state() == Created()
             assert names.of(paths).lookup("crashed") == each.id
             each.remove()
-        record.sweep(paths)
+        leftovers.sweep(paths.containers_dir)
         left = os.listdir(paths.containers_dir) if paths.containers_dir.exists() else []
         assert [name for name in left if (paths.containers_dir / name / "lock").exists()] == []
         if status == 0:
@@ -179,9 +179,9 @@ def test_a_sweep_leaves_alone_what_is_being_made(paths):
     making.mkdir(parents=True)
     (making / "lock").touch()
     lock = record.take(making / "lock", "")
-    assert record.sweep(paths) == 0
+    assert leftovers.sweep(paths.containers_dir) == 0
     lock.close()
-    assert record.sweep(paths) == 1
+    assert leftovers.sweep(paths.containers_dir) == 1
     assert not making.exists()
 
 
