@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         StorageFull,
         Timeout,
         UnsupportedMediaType,
+        Untrusted,
         UsageError,
         WrongState,
     )
@@ -108,6 +109,7 @@ __all__ = [
     "TerminalSize",
     "Timeout",
     "UnsupportedMediaType",
+    "Untrusted",
     "UsageError",
     "WrongState",
     "__version__",

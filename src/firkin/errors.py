@@ -20,6 +20,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 │   ├── DigestMismatch
 │   ├── UnsupportedMediaType
 │   └── Corrupt                  a record or archive of ours or theirs that cannot be read
+├── Untrusted                    the policy does not let it in: have it signed, or change the policy
 ├── HostUnsupported              the host lacks something: install or permit it
 │   ├── StorageFull
 │   └── Misfit                   what was saved cannot run here; names the part that differs
@@ -106,6 +107,9 @@ class UnsupportedMediaType(IntegrityError): ...
 
 
 class Corrupt(IntegrityError): ...
+
+
+class Untrusted(FirkinError): ...
 
 
 class HostUnsupported(FirkinError): ...

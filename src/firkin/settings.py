@@ -47,6 +47,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """os/arch[/variant] to choose from an index; empty is this host's."""
 
     @property
+    policy: str = ""
+    """Path of the containers-policy.json(5) to obey; empty is the user's, else the system's."""
+    require_policy: bool = False
+    """Refuse where there is no policy at all."""
     def paths(self) -> Paths:
         return Paths(Path(self.data_dir), Path(self.run_dir))
 

@@ -53,8 +53,9 @@ class Images:
         """The image `name` for `platform` (the setting's, else this host's), fetched as `policy` says.
 
         "missing" fetches what is not here, "always" asks the registry first, "never" stays at home. What is
-        named by its digest is never fetched twice. Raises ReferenceSyntaxError, ImageNotFound,
-        PlatformNotFound, RegistryError, IntegrityError, StorageFull.
+        named by its digest is never fetched twice. What is fetched has to meet the policy (policy.json); what
+        is here has met it. Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, Untrusted,
+        RegistryError, IntegrityError, StorageFull.
         """
         wanted = self._platform(platform)
         found = self._here(name, wanted)
@@ -67,6 +68,7 @@ class Images:
         return await self._fetch(Reference.parse(name), wanted)
 
     async def _fetch(self, reference: Reference, platform: Platform) -> Image:
+        from firkin.engine.trusting import judge_of
         from firkin.registry.client import RegistryClient
 
         with self.store.adding():
@@ -89,10 +91,13 @@ class Images:
         """An image of one layer from a tar of a root file system, a path or a stream; see
         engine.image_archive.
 
-        Without a `name` it is known by its id. Raises UsageError, Corrupt, UnsupportedMediaType, StorageFull.
+        Without a `name` it is known by its id. Raises UsageError, Untrusted, Corrupt, UnsupportedMediaType,
+        StorageFull.
         """
         from firkin.engine.image_archive import import_archive
 
+        from firkin.engine.trusting import check_archive
+        from firkin.trust.subject import Subject
         wanted = self._platform(platform)
         reference = Reference.parse(name) if name else _UNNAMED
         if name and reference.digest is not None:
