@@ -73,7 +73,8 @@ class Images:
 
         with self.store.adding():
             async with RegistryClient(self._settings) as client:
-                descriptor = await client.pull(reference, platform, self.store)
+                judge = judge_of(self._settings, client, reference)
+                descriptor = await client.pull(reference, platform, self.store, judge)
             await in_thread(partial(self.store.tag, reference, descriptor))
             image = self.store.image(descriptor, platform)
         await in_thread(self.store.tidy)
@@ -95,15 +96,17 @@ class Images:
         StorageFull.
         """
         from firkin.engine.image_archive import import_archive
-
         from firkin.engine.trusting import check_archive
         from firkin.trust.subject import Subject
+
         wanted = self._platform(platform)
         reference = Reference.parse(name) if name else _UNNAMED
         if name and reference.digest is not None:
             raise UsageError(
                 f"cannot import as {name!r}: its digest is not yet known", hint="leave the @ away"
             )
+        title = str(source if isinstance(source, str | Path) else getattr(source, "name", "stream"))
+        check_archive(self._settings, Subject.of_tarball(title))
         with self.store.adding(), stage("import", reference=name):
             descriptor = await import_archive(
                 self.store, source, platform=wanted, changes=changes, message=message
