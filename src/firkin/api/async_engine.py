@@ -64,13 +64,25 @@ class AsyncEngine:
         """
         return await self._engine.pull(reference, platform=platform, policy=policy)
 
-    async def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+    async def push(
+        self,
+        name: str,
+        destination: str = "",
+        *,
+        platform: str = "",
+        sign_by: str | Path = "",
+        passphrase: bytes = b"",
+    ) -> Pushed:
         """Send a local image to a registry, under its own name or `destination`: what is there now.
 
-        Of an index whose images are not all here, only one: that of `platform`, else of this host. Raises
-        ImageNotFound, UsageError, NotFound, RegistryError, IntegrityError.
+        Of an index whose images are not all here, only one: that of `platform`, else of this host. `sign_by`
+        is the file of a sigstore private key to sign it with, `passphrase` the key's. Raises ImageNotFound,
+        UsageError, NotFound, RegistryError, IntegrityError.
         """
-        return await self._engine.push(name, destination, platform=platform)
+        from firkin.trust.sign import load_private_key
+
+        key = load_private_key(sign_by, lambda: passphrase) if sign_by else None
+        return await self._engine.push(name, destination, platform=platform, key=key)
 
     async def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

@@ -68,13 +68,25 @@ class Engine:
         """The image of that name, from its registry unless `policy` lets a local one do."""
         return self._loop.call(self._engine.pull(reference, platform=platform, policy=policy))
 
-    def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+    def push(
+        self,
+        name: str,
+        destination: str = "",
+        *,
+        platform: str = "",
+        sign_by: str | Path = "",
+        passphrase: bytes = b"",
+    ) -> Pushed:
         """Send a local image to a registry, under its own name or `destination`: what is there now.
 
-        Of an index whose images are not all here, only one: that of `platform`, else of this host. Raises
-        ImageNotFound, UsageError, NotFound, RegistryError, IntegrityError.
+        Of an index whose images are not all here, only one: that of `platform`, else of this host. `sign_by`
+        is the file of a sigstore private key to sign it with, `passphrase` the key's. Raises ImageNotFound,
+        UsageError, NotFound, RegistryError, IntegrityError.
         """
-        return self._loop.call(self._engine.push(name, destination, platform=platform))
+        pushing = self._engine.push(
+            name, destination, platform=platform, sign_by=sign_by, passphrase=passphrase
+        )
+        return self._loop.call(pushing)
 
     def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

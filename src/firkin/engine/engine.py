@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
+    from firkin.trust.key import PrivateKey
 
 
 class Engine:
@@ -68,11 +69,14 @@ class Engine:
         """The image of that name, from its registry unless `policy` lets a local one do; see Images.pull."""
         return await self._images.pull(reference, platform=platform, policy=policy)
 
-    async def push(self, name: str, destination: str = "", *, platform: str = "") -> Pushed:
+    async def push(
+        self, name: str, destination: str = "", *, platform: str = "", key: PrivateKey | None = None
+    ) -> Pushed:
         """Send a local image to a registry, under its own name or `destination`; see engine.image_push."""
         from firkin.engine.image_push import push
 
-        return await push(self.settings, self._images.store, name, destination, platform=platform)
+        store = self._images.store
+        return await push(self.settings, store, name, destination, platform=platform, key=key)
 
     def images(self) -> list[ImageSummary]:
         """Every local image."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from firkin.engine.image_names import lookup, parsed, readable
 from firkin.errors import FirkinError, ImageNotFound, UsageError
@@ -21,6 +22,9 @@ from firkin.oci.reference import Reference
 from firkin.settings import Settings
 from firkin.store.store import Store
 
+if TYPE_CHECKING:
+    from firkin.trust.key import PrivateKey
+
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
@@ -32,12 +36,18 @@ class Pushed:
 
 
 async def push(
-    settings: Settings, store: Store, name: str, destination: str = "", *, platform: str = ""
+    settings: Settings,
+    store: Store,
+    name: str,
+    destination: str = "",
+    *,
+    platform: str = "",
+    key: PrivateKey | None = None,
 ) -> Pushed:
     """Push the local image `name`, a name or an id, as `destination`, else under its own name.
 
-    Of an index only the image for `platform`, where one is given. Raises ImageNotFound, ReferenceSyntaxError,
-    UsageError, NotFound, RegistryError, IntegrityError, Timeout.
+    Of an index only the image for `platform`, where one is given. Signed by `key`, where there is one. Raises
+    ImageNotFound, ReferenceSyntaxError, UsageError, NotFound, RegistryError, IntegrityError, Timeout.
     """
     from firkin.registry.client import RegistryClient
 
@@ -48,6 +58,10 @@ async def push(
         sources = _sources(store, target, set(_blobs(store, chosen)))
         async with RegistryClient(settings) as client:
             await client.push(target, chosen, store, sources)
+            if key is not None:
+                from firkin.engine.image_sign import sign
+
+                await sign(client, target, chosen, store, key)
     return Pushed(str(target), str(chosen.digest), chosen.size_bytes)
 
 

@@ -20,7 +20,7 @@ from firkin.registry.upload import Kind, check_digest, push_blob
 
 
 class ReadsBlobs(Protocol):
-    """What a push needs of a store."""
+    """What a push needs of a store. What the registry has already is never opened."""
 
     def open_blob(self, digest: Digest, /) -> BinaryIO: ...
     def read_blob(self, digest: Digest, /) -> bytes: ...
@@ -85,8 +85,8 @@ async def _push_blobs(
 
     async def push(blob: Descriptor, kind: Kind) -> None:
         async with places:
-            with store.open_blob(blob.digest) as file:
-                await push_blob(repository, blob, file, kind=kind, source=sources.get(blob.digest, ""))
+            source = sources.get(blob.digest, "")
+            await push_blob(repository, blob, store.open_blob, kind=kind, source=source)
 
     manifests = [each.value for each in documents if isinstance(each.value, Manifest)]
     blobs: dict[Digest, tuple[Descriptor, Kind]] = {}

@@ -41,15 +41,17 @@ _TOO_LONG = frozenset({405, 411, 413, 415, 501})
 """What registries say that want a blob in pieces; 413 is that of a proxy in front of one."""
 
 Kind = Literal["layer", "config"]
+OpenBlob = Callable[[Digest], BinaryIO]
 
 
 async def push_blob(
-    repository: Repository, blob: Descriptor, file: BinaryIO, *, kind: Kind, source: str = ""
+    repository: Repository, blob: Descriptor, open_blob: OpenBlob, *, kind: Kind, source: str = ""
 ) -> None:
-    """Have `repository` hold `blob`, whose content `file` is. Its events are `layer.*` or `config.*`.
+    """Have `repository` hold `blob`, which is opened only if it is sent. Its events are `layer.*` or
+    `config.*`.
 
-    `source` is a repository of the same registry that may hold it too. Raises DigestMismatch where `file` is
-    not what `blob` says, and what Repository.ask raises.
+    `source` is a repository of the same registry that may hold it too. Raises DigestMismatch where the file
+    is not what `blob` says, what `open_blob` raises, and what Repository.ask raises.
     """
     digest, total = str(blob.digest), blob.size_bytes
     if await _is_there(repository, blob):
@@ -58,8 +60,9 @@ async def push_blob(
     if source and await _mounted(repository, blob, source):
         event(f"{kind}.mounted", digest=digest, total=total, source=source)
         return
-    _check_size(file, blob)
-    await _Upload(repository, blob, file, kind).run()
+    with open_blob(blob.digest) as file:
+        _check_size(file, blob)
+        await _Upload(repository, blob, file, kind).run()
     event(f"{kind}.sent", digest=digest, total=total)
 
 
