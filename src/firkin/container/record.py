@@ -64,6 +64,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_fiel
     accelerator: str
     ports: tuple[PublishedPort, ...] = ()
     proc: int = 1
+    detached: bool = False
+    """Whether it outlives its owner, and the next supervisor takes it over."""
     ahead: Streams = Streams()
     """How far the agent's count of each stream is ahead of the log's: below 0 where the log holds earlier
     starts, above where the process wrote before this container was forked."""
@@ -150,6 +152,18 @@ class Record:
         """Record how it ended. The owner's, once a start: a second call changes nothing."""
         if self._exited(self._started()) is None:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
+
+    def begin_again(self, ended: Exited) -> None:
+        """Record that a container that ended so is being started again. The owner's.
+
+        It has ended so until set_running(), but is_begun() tells.
+        """
+        self.set_exited(ended)
+        replace_file(self.dir / "state.json", msgspec.json.encode(Created()))
+
+    def is_begun(self) -> bool:
+        """Whether its machine, if there is one, was started and never put on record as running."""
+        return isinstance(self._started(), Created)
 
     def own(self) -> Lock:
         """The owner's lock. Raises InUse where another process owns the container, ContainerNotFound."""

@@ -118,8 +118,7 @@ class Engine:
         """
         if not self._entered:
             raise WrongState("the engine is not open", hint="use it as an async context manager")
-        record, lock, image_path = await self._create(options, detached=False)
-        container = self._own(record, lock, image_path)
+        container = self._own(*await self._create(options, detached=False))
         tidying = asyncio.create_task(self._tidy_meanwhile(container))
         try:
             await container.start()
@@ -134,7 +133,7 @@ class Engine:
         """Start a container that the supervisor owns: it lives until somebody stops it. Raises as run()."""
         from firkin.engine import supervised
 
-        found, lock, _ = await self._create(options, detached=True)
+        found, lock = await self._create(options, detached=True)
         lock.close()
         try:
             await supervised.run(self.settings, found.id)
@@ -170,14 +169,14 @@ class Engine:
 
         return Images(self.settings)
 
-    async def _create(self, options: RunOptions, *, detached: bool) -> tuple[Record, Lock, Path]:
-        """The record of a new container, owned by us, and the image of its disk."""
+    async def _create(self, options: RunOptions, *, detached: bool) -> tuple[Record, Lock]:
+        """The record of a new container, owned by us."""
         rules.check(options)
         self._check_name(options.name)
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)
             rootfs = await self._rootfs(image, disk_bytes(options, self.settings))
-            return *self._recorded(options, image, rootfs, detached=detached), rootfs.image_path
+            return self._recorded(options, image, rootfs, detached=detached)
 
     def _check_name(self, name: str) -> None:
         """Refuse a bad or taken name before anything is pulled for it."""
@@ -235,11 +234,9 @@ class Engine:
 
         await supervised.wake(self.settings)
 
-    def _own(self, record: Record, lock: Lock, image_path: Path) -> OwnedContainer:
+    def _own(self, record: Record, lock: Lock) -> OwnedContainer:
         try:
-            container = OwnedContainer.create(
-                record, lock, image_path, settings=self.settings, lifetime="owner"
-            )
+            container = OwnedContainer.create(record, lock, settings=self.settings, lifetime="owner")
         except BaseException:
             record.remove()
             lock.close()

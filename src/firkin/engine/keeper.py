@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
-from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.record import Created, Exited, Record, Running, State, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.chores import Chores
 from firkin.engine.ending import KILLED, Ending
@@ -40,8 +40,9 @@ SYNC_PATIENCE_S = 30.0
 
 class Keeper:
     """Keeps the container of `record` and closes its `lock` at the end. `opening` gives its running machine,
-    `serving` lets other processes ask for it while it runs, and hear of its end. `left` is the state in
-    which a dead owner left it.
+    `serving` lets other processes ask for it while it runs, and hear of its end. `state` is that in which it
+    was found: new, ended and to be started again, or running and left by a dead owner. With `detached` its
+    machine outlives us.
 
     `booting` is set once the guest boots and there is time for other things; `launched` is None before and
     after the machine runs; `stdout` and `stderr` may be tapped at any time; `state` outlives the record of a
@@ -56,13 +57,16 @@ class Keeper:
         opening: Opening,
         transcript: Transcript,
         serving: Callable[[], AbstractAsyncContextManager[None]],
-        left: Running | None = None,
+        state: State,
+        *,
+        detached: bool,
     ) -> None:
         self.record = record
         self.launched: Launched | None = None
-        self.state: State = left or Created()
+        self.state = state
         self.chores = Chores()
         self._name = spec.name
+        self._detached = detached
         self._lock = lock
         self._opening = opening
         self._transcript = transcript
@@ -116,7 +120,7 @@ class Keeper:
         try:
             await asyncio.wait((self._task, started), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self.close(remove=True)
+            await self.close(remove=isinstance(self.state, Created))
             raise
         finally:
             started.cancel()
@@ -187,6 +191,8 @@ class Keeper:
                 accelerator=machine.accelerator,
                 ports=machine.ports,
                 proc=launched.process.proc,
+                detached=self._detached,
+                ahead=Streams(-self._transcript.begin.stdout, -self._transcript.begin.stderr),
             )
             self.record.set_running(self.state)
         self.launched = launched

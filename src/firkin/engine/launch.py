@@ -14,18 +14,17 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.container.layers import ready
 from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, MachineDied
 from firkin.events import span
-from firkin.machine.qcow2 import create_overlay
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.spec import Disk, MachineSpec
@@ -55,20 +54,19 @@ class Launched(msgspec.Struct, frozen=True):
 async def launch(
     record: Record,
     spec: ContainerSpec,
-    image_path: Path,
     booting: Callable[[], object],
     *,
     settings: Settings,
     lifetime: Lifetime,
 ) -> AsyncIterator[Launched]:
-    """The container of `record` with its process started, its disk over `image_path`.
+    """The container of `record` with its process started, for the first time or again.
 
     `booting` is called when everything is sent and nothing is left to do but wait for the guest. The machine
     ends with the block, whatever its lifetime, unless this process dies in it. Raises what
     machine.boot and AgentClient.start raise; then no process is left.
     """
     async with AsyncExitStack() as stack:
-        machine = await _booted(stack, record, spec, image_path, settings, lifetime)
+        machine = await _booted(stack, record, spec, settings, lifetime)
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
@@ -108,7 +106,10 @@ async def resume(
         process = client.processes.get(state.proc)
         if process is None:
             raise AgentError(f"machine {spec.name!r} does not know its container's process")
-        process.resume(stdout_offset=transcript.offset("stdout"), stderr_offset=transcript.offset("stderr"))
+        process.resume(
+            stdout_offset=transcript.offset("stdout") + state.ahead.stdout,
+            stderr_offset=transcript.offset("stderr") + state.ahead.stderr,
+        )
         for other in tuple(client.processes.values()):
             if other is not process:
                 other.abandon()  # whoever started it went with the dead owner
@@ -116,18 +117,13 @@ async def resume(
 
 
 async def _booted(
-    stack: AsyncExitStack,
-    record: Record,
-    spec: ContainerSpec,
-    image_path: Path,
-    settings: Settings,
-    lifetime: Lifetime,
+    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings, lifetime: Lifetime
 ) -> Machine:
-    create_overlay(record.disk_path, image_path, spec.disk_bytes)
+    disk = ready(record)
     with record.hold_alive() as alive:
         machine = await stack.enter_async_context(
             boot(
-                machine_spec(spec, record.disk_path, image_path, settings),
+                machine_spec(spec, disk, settings),
                 settings=settings,
                 dir=record.dir,
                 run_dir=record.paths.container_run_dir(record.id),
@@ -173,7 +169,7 @@ def _tell(spec: ContainerSpec, begin_ns: int, greeted_ns: int, *, agent_ns: int)
     span("container.start", greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)
 
 
-def machine_spec(spec: ContainerSpec, disk_path: Path, image_path: Path, settings: Settings) -> MachineSpec:
+def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> MachineSpec:
     """The machine that `spec` needs."""
     from firkin.engine.batch import shares
 
@@ -181,7 +177,7 @@ def machine_spec(spec: ContainerSpec, disk_path: Path, image_path: Path, setting
         name=spec.name,
         cpus=spec.cpus,
         memory_bytes=spec.memory_bytes,
-        disks=(Disk(path=disk_path, format="qcow2", backing=image_path),),
+        disks=(disk,),
         shares=shares(spec),
         network=spec.network,
         ports=spec.ports,

@@ -7,12 +7,11 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
-from firkin.container.record import Record, Running, State
+from firkin.container.record import Exited, Record, Running, State, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
 from firkin.engine.keeper import Keeper, Opening
@@ -40,26 +39,32 @@ class OwnedContainer:
         record: Record,
         lock: Lock,
         opening: Callable[[ContainerSpec, Transcript], Opening],
-        left: Running | None = None,
+        state: State,
+        *,
+        detached: bool,
     ) -> None:
         self.spec = record.spec()
-        transcript = Transcript(record.log_path)
+        transcript = Transcript(record.log_path, _began(state))
         launched = opening(self.spec, transcript)
-        self._keeper = Keeper(record, lock, self.spec, launched, transcript, self._serving, left)
+        self._keeper = Keeper(
+            record, lock, self.spec, launched, transcript, self._serving, state, detached=detached
+        )
 
     @classmethod
-    def create(
-        cls, record: Record, lock: Lock, image_path: Path, *, settings: Settings, lifetime: Lifetime
-    ) -> OwnedContainer:
+    def create(cls, record: Record, lock: Lock, *, settings: Settings, lifetime: Lifetime) -> OwnedContainer:
         """A container that start() will start: that of `record`, which this process owns by `lock`.
 
-        From here on the lock is the container's. Raises StorageFull.
+        It is new, or has ended and is started again. From here on the lock is the container's. Raises
+        StorageFull, Corrupt.
         """
 
         def opening(spec: ContainerSpec, _: Transcript) -> Opening:
-            return partial(launch, record, spec, image_path, settings=settings, lifetime=lifetime)
+            return partial(launch, record, spec, settings=settings, lifetime=lifetime)
 
-        return cls(record, lock, opening)
+        state = record.state()
+        if isinstance(state, Exited):
+            record.begin_again(state)
+        return cls(record, lock, opening, state, detached=lifetime == "detached")
 
     @classmethod
     def adopt(cls, record: Record, lock: Lock, state: Running) -> OwnedContainer:
@@ -68,7 +73,7 @@ class OwnedContainer:
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
             return partial(resume, record, spec, state, transcript)
 
-        return cls(record, lock, opening, state)
+        return cls(record, lock, opening, state, detached=state.detached)
 
     @property
     def id(self) -> str:
@@ -212,6 +217,13 @@ class OwnedContainer:
             with suppress(MachineDied):
                 return await self._keeper.launched.process.wait()
         return await self.wait()
+
+
+def _began(state: State) -> Streams | None:
+    """Where in the log what runs has begun; None where it is yet to begin."""
+    if not isinstance(state, Running):
+        return None
+    return Streams(max(0, -state.ahead.stdout), max(0, -state.ahead.stderr))
 
 
 class _Ended:

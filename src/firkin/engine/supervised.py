@@ -27,12 +27,14 @@ _RETRY_S = 0.05
 _MAX_COMPLAINT_BYTES = 4096
 
 
-async def run(settings: Settings, container_id: str) -> None:
+async def run(settings: Settings, container_id: str, *, again: int | None = None) -> None:
     """Let the supervisor own the container that is on record as `container_id`; it runs when this returns.
 
-    Raises what kept it from starting: then nothing is left of it.
+    One that ended `again` nanoseconds after 1970 is started anew, once, however often this is asked. Raises
+    what kept it from starting: then nothing is left of a new one, and an ended one is as it was.
     """
-    await _ask(settings, {"op": "run", "container": container_id, "settings": msgspec.to_builtins(settings)})
+    message = {"op": "run", "container": container_id, "settings": msgspec.to_builtins(settings)}
+    await _ask(settings, message if again is None else message | {"again": again})
 
 
 async def wake(settings: Settings) -> None:

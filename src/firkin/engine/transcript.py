@@ -13,13 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from firkin.container.log import LogReader, LogWriter, Stream
+from firkin.container.record import Streams
 
 
 class Transcript:
-    """The log at `path`, made when missing. Raises Corrupt, StorageFull. finish() closes its end."""
+    """The log at `path`, made when missing. Raises Corrupt, StorageFull. finish() closes its end.
 
-    def __init__(self, path: Path) -> None:
+    `begin` is where the current start of the container is in each stream; None: where the log ends now.
+    """
+
+    def __init__(self, path: Path, begin: Streams | None = None) -> None:
         self._writer = LogWriter(path)
+        self.begin = begin or Streams(self._writer.offset("stdout"), self._writer.offset("stderr"))
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, fd)
         self._reader = LogReader(path, fd)
@@ -33,16 +38,17 @@ class Transcript:
         return self._writer.offset(stream)
 
     def history(self, stream: Stream) -> Iterator[bytes]:
-        """What of `stream` is written down now, in pieces; what comes later is not in it."""
-        return self._pieces(stream, self._reader.end())
+        """What of `stream` is written down now since the start, in pieces; what comes later is not in it."""
+        begin = self.begin.stdout if stream == "stdout" else self.begin.stderr
+        return self._pieces(stream, begin, self._reader.end())
 
     def finish(self) -> None:
         """Nothing more is to come. May be called twice."""
         self._writer.close()
 
-    def _pieces(self, stream: Stream, end: int) -> Iterator[bytes]:
+    def _pieces(self, stream: Stream, begin: int, end: int) -> Iterator[bytes]:
         for position, record in self._reader.records():
             if position > end:
                 return
-            if record.stream == stream:
+            if record.stream == stream and record.offset >= begin:
                 yield record.data

@@ -2,8 +2,8 @@
 
 Running, machine alive    adopted: its output goes on at the byte where the log ends
 Running, machine gone     its end is put on record, by engine.tidy
-Created, machine alive    died between the machine's start and the record of it: the machine is killed
-Created                   on its way to us: a request will come, or engine.tidy
+Begun, machine alive      died between the machine's start and the record of it: the machine is killed
+Begun                     on its way to us: a request will come, or engine.tidy
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from firkin.aio.child import KILL, Child
 from firkin.container.locks import Lock, holders
-from firkin.container.record import Created, Record, records
+from firkin.container.record import Record, Running, records
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -32,7 +32,7 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
     """Every detached container without an owner whose machine runs; unreadable ones are told of, no more."""
     for record in records(paths):
         try:
-            if not record.is_alive() or record.is_owned() or not record.spec().detached:
+            if not record.is_alive() or record.is_owned() or not _outlives(record):
                 continue
             lock = record.own()
         except InUse:
@@ -43,12 +43,18 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
         yield Orphan(record, lock)
 
 
+def _outlives(record: Record) -> bool:
+    """Whether its machine is one that outlives its owner."""
+    state = record.state()
+    return record.spec().detached or record.is_begun() or (isinstance(state, Running) and state.detached)
+
+
 async def end_half_started(record: Record) -> None:
     """Kill the machine of a container that was never put on record as running. For its owner.
 
     Raises Timeout where it does not die.
     """
-    if not isinstance(record.state(), Created) or not record.is_alive():
+    if not record.is_begun() or not record.is_alive():
         return
     event("machine.orphan", container=record.id)
     for pid in holders(record.alive_path):

@@ -1,6 +1,7 @@
 """The supervisor: owns detached containers, and answers on run/supervisor.sock.
 
     run {container, settings}   own the container that is on record; answered once it runs; may be asked again
+        {..., again}            the same of one that ended at that time, in nanoseconds
     ping                        answered once everything that a dead supervisor left is owned
     shutdown                    stop all containers, then leave
 
@@ -23,7 +24,7 @@ import msgspec
 from firkin.agent.channel import Channel, Message
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
-from firkin.container.record import Created, Record, Running
+from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.tidy import tidy_all
 from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError, WrongState
@@ -42,6 +43,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     container: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     settings: Settings
+    again: int | None = None
 
 
 class Supervisor:
@@ -120,27 +122,33 @@ class Supervisor:
         await self._settled.wait()  # it may be one that a dead supervisor left
         turn = self._turns.setdefault(request.container, asyncio.Lock())
         async with turn:
-            record = Record(self._paths, request.container)
+            if request.again is not None:
+                await self._forget_ended(request.container)
             if request.container not in self._owned:
-                await self._own(record, request.settings)
+                await self._own(Record(self._paths, request.container), request)
         self._turns.pop(request.container, None)
 
-    async def _own(self, record: Record, settings: Settings) -> None:
-        spec = record.spec()
-        if not spec.detached:
-            raise WrongState(f"container {spec.name!r} is not one for the supervisor")
-        await self._start_or_adopt(record, record.own(), settings)
+    async def _forget_ended(self, container_id: str) -> None:
+        """Let go of one that has ended, once whoever asked for it knows."""
+        owned = self._owned.get(container_id)
+        if owned is not None and isinstance(owned.state, Exited):
+            await owned.finished()
+            self._owned.pop(container_id, None)
 
-    async def _start_or_adopt(self, record: Record, lock: Lock, settings: Settings | None) -> None:
-        """Own what `lock` is of, as its state asks for; without `settings` nothing is started."""
+    async def _own(self, record: Record, request: RunRequest) -> None:
+        spec = record.spec()
+        if not spec.detached and request.again is None:
+            raise WrongState(f"container {spec.name!r} is not one for the supervisor")
+        await self._start_or_adopt(record, record.own(), request)
+
+    async def _start_or_adopt(self, record: Record, lock: Lock, request: RunRequest | None) -> None:
+        """Own what `lock` is of, as its state asks for; without a request nothing is started."""
         try:
             await end_half_started(record)
             state = record.state()
-            if isinstance(state, Created) and settings is not None:
-                record.disk_path.unlink(missing_ok=True)  # of a start that was cut off
-                image_path = self._paths.rootfs_dir / record.spec().rootfs_key / "image.ext4"
+            if request is not None and _is_to_start(state, request.again):
                 container = OwnedContainer.create(
-                    record, lock, image_path, settings=settings, lifetime="detached"
+                    record, lock, settings=request.settings, lifetime="detached"
                 )
             elif isinstance(state, Running):
                 container = OwnedContainer.adopt(record, lock, state)
@@ -161,7 +169,8 @@ class Supervisor:
 
     async def _until_finished(self, container: OwnedContainer) -> None:
         await container.finished()
-        del self._owned[container.id]
+        if self._owned.get(container.id) is container:
+            del self._owned[container.id]
 
     async def _take_over(self) -> None:
         """Own what a dead supervisor left."""
@@ -185,6 +194,13 @@ class Supervisor:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._changed.set()
+
+
+def _is_to_start(state: State, again: int | None) -> bool:
+    """Whether what is in `state` is still to be started: a request that is made again asks for one start."""
+    if isinstance(state, Exited):
+        return state.finished_ns == again
+    return isinstance(state, Created)
 
 
 def _log(happening: Event) -> None:
