@@ -1,5 +1,7 @@
 """A writer of ext4 images: a tree of nodes and their content to one sparse, journal-less file system.
 
+firkin.ext4.reader reads them back, as a guest left them.
+
     layout = Layout.for_size(size_bytes)         where everything will lie: a pure value
     space = Space(layout)                        gives out blocks for content while it arrives
     write_metadata(root, space, identity, put)   everything else, once the tree is known

@@ -13,7 +13,7 @@ EXTENTS_FLAG = 0x80000
 INDEX_FLAG = 0x1000
 
 # Up to the checksum's low half; between its halves; behind its high half. Each half has 16 bits.
-_HEAD = struct.Struct("<HHIIIIIHHIII60sIIIIHHHH")
+HEAD = struct.Struct("<HHIIIIIHHIII60sIIIIHHHH")
 _MIDDLE = struct.Struct("<HH")
 _TAIL = struct.Struct("<IIIIIII96s")
 _NUMBER = struct.Struct("<II")
@@ -44,7 +44,7 @@ def encode(node: Node, content: Content, attributes: bytes, attribute_block: int
     ctime, ctime_extra = time(node.ctime_ns)
     sectors = (content.blocks + bool(attribute_block)) * _SECTORS_PER_BLOCK
     size, uid, gid, links = content.size, node.uid, node.gid, node.links
-    head = _HEAD.pack(
+    head = HEAD.pack(
         node.mode,
         uid & 0xFFFF,
         size & 0xFFFFFFFF,

@@ -87,7 +87,7 @@ class Layout:
 
     def head_blocks(self, group: int) -> int:
         """Blocks of the superblock and the descriptors, or of their backup, at the start of `group`."""
-        return 1 + self.descriptor_blocks if _has_superblock(group) else 0
+        return 1 + self.descriptor_blocks if has_superblock(group) else 0
 
     def reserved_blocks(self, group: int) -> int:
         """Blocks at the start of `group` that hold the file system's fixed parts."""
@@ -137,7 +137,7 @@ def _inodes_per_group(blocks: int, size_bytes: int) -> int:
     return min(-(-wanted // _INODES_PER_BLOCK) * _INODES_PER_BLOCK, GROUP_BLOCKS)
 
 
-def _has_superblock(group: int) -> bool:
+def has_superblock(group: int) -> bool:
     """Whether sparse_super puts a superblock into `group`."""
     if group <= 1:
         return True

@@ -1,0 +1,79 @@
+"""Our ext4 reader before its judges: the kernel's driver on disks that it changed, debugfs, and damage."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from firkin.ext4.reader.file_system import FileSystem
+from firkin.ext4.reader.inode import Inode
+from firkin.machine.qcow2_disk import Disk
+from tests.support.kernel_ext4 import Changes, Seen, mounted, seen
+from tests.support.layers import Member, build, directory, hard_link, member, symlink
+
+MIB = 1 << 20
+
+
+def content(files: FileSystem, inode: Inode) -> bytes:
+    """A file's bytes, holes filled."""
+    whole = bytearray(inode.size)
+    for offset, piece in files.data(inode):
+        whole[offset : offset + len(piece)] = piece
+    assert len(whole) == inode.size
+    return bytes(whole)
+
+
+def told(image: Path) -> dict[bytes, Seen]:
+    """Everything in the file system of `image`, as our reader sees it."""
+    found = {}
+    with Disk.open([], image) as disk:
+        files = FileSystem(disk)
+        for path, inode in files.walk():
+            is_link, is_file = inode.kind == stat.S_IFLNK, inode.kind == stat.S_IFREG
+            found[path] = Seen(
+                inode.number, inode.mode, inode.uid, inode.gid, inode.size, inode.links, inode.rdev,
+                inode.mtime_ns, inode.ctime_ns, files.target(inode) if is_link else b"",
+                content(files, inode) if is_file else b"", files.xattrs(inode),
+            )  # fmt: skip
+    return found
+
+
+def assert_same(ours: dict[bytes, Seen], theirs: dict[bytes, Seen]) -> None:
+    assert ours.keys() == theirs.keys()
+    differ = [path for path in theirs if ours[path] != theirs[path]]
+    assert not differ, (ours[differ[0]], theirs[differ[0]])
+
+
+def first_tree() -> list[Member]:
+    return [
+        directory("etc", mode=0o700),
+        member("etc/passwd", b"root" * 30_000),
+        member("etc/attributes", b"x", pax_headers={"SCHILY.xattr.user.long": "v" * 3000}),
+        *(member(f"etc/{number:04d}", b"%d" % number) for number in range(300)),
+        symlink("link", "etc/passwd"),
+        symlink("slow", "t" * 300),
+        hard_link("again", "etc/passwd"),
+    ]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image of ours that may be written to."""
+    made = build(tmp_path / "r", first_tree(), size_bytes=96 * MIB).image_path
+    copy = tmp_path / "image.ext4"
+    shutil.copyfile(made, copy)
+    return copy
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("seed", range(6))
+def test_what_the_kernel_changed_reads_as_the_kernel_reads_it(image: Path, tmp_path: Path, seed: int) -> None:
+    for round_ in range(3):
+        with mounted(image, tmp_path / "mnt") as root:
+            Changes(root, 10 * seed + round_).make(120)
+            theirs = seen(root)
+        assert_same(told(image), theirs)
+    assert len(theirs) > 400
