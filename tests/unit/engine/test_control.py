@@ -72,7 +72,7 @@ class Owner:
         """The process has ended: record it, let the clients go."""
         status = await self.main.wait()
         self.alive.close()
-        self.record.set_exited(Exited(status=status, finished_ns=2))
+        self.record.set_exited(Exited(status=status, finished_ns=2, started_ns=1))
         await self.serving.__aexit__(None, None, None)
         await self.stack.aclose()
         self.lock.close()
@@ -316,7 +316,7 @@ async def test_waiting_for_a_container_that_ends_while_it_is_being_adopted_gives
     owner.lock.close()
 
     async def revive():
-        owner.record.set_exited(Exited(status=ExitStatus(code=7), finished_ns=2))
+        owner.record.set_exited(Exited(status=ExitStatus(code=7), finished_ns=2, started_ns=1))
         alive.close()
 
     assert await remote(owner, revive).wait() == ExitStatus(code=7)
