@@ -14,6 +14,7 @@ from firkin.api.starting import Starting
 from firkin.container.log import LogRecord
 from firkin.engine.container import Container as EngineContainer
 from firkin.engine.deadline import within
+from firkin.engine.engine import Engine
 from firkin.engine.signals import parse_signal
 from firkin.engine.words import ProcessWords, exec_options
 from firkin.errors import ContainerNotFound
@@ -25,8 +26,9 @@ from firkin.process.spec import ExitStatus
 class AsyncContainer:
     """A container. Leaving its `async with` block ends it where it still runs, and removes it."""
 
-    def __init__(self, container: EngineContainer) -> None:
+    def __init__(self, container: EngineContainer, engine: Engine) -> None:
         self._container = container
+        self._engine = engine
 
     @property
     def id(self) -> str:
@@ -114,6 +116,13 @@ class AsyncContainer:
         """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""
         async with within(timeout, f"wait for container {self.name!r}"):
             return await self._container.wait()
+
+    async def start(self) -> None:
+        """Start it again where it has ended, on the disk that it left; the supervisor has it then.
+
+        Nothing happens to one that runs. Raises what kept it from starting: then it has ended as before.
+        """
+        self._container = await self._engine.start(self.id)
 
     async def kill(self, signal: str | int = "KILL") -> None:
         """Send its first process a signal, by name or number. Raises WrongState where it has ended."""

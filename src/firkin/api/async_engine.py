@@ -53,7 +53,8 @@ class AsyncEngine:
 
         async def start() -> AsyncContainer:
             engine = self._engine
-            return AsyncContainer(await (engine.run_detached(options) if detach else engine.run(options)))
+            started = await (engine.run_detached(options) if detach else engine.run(options))
+            return AsyncContainer(started, engine)
 
         return Starting(start)
 
@@ -112,4 +113,4 @@ class AsyncEngine:
 
     async def container(self, name_or_id: str) -> AsyncContainer:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
-        return AsyncContainer(await self._engine.container(name_or_id))
+        return AsyncContainer(await self._engine.container(name_or_id), self._engine)

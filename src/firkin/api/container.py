@@ -99,6 +99,10 @@ class Container:
         """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""
         return self._loop.call(self._container.wait(timeout))
 
+    def start(self) -> None:
+        """Start it again where it has ended, on the disk that it left; the supervisor has it then."""
+        self._loop.call(self._container.start())
+
     def kill(self, signal: str | int = "KILL") -> None:
         """Send its first process a signal, by name or number. Raises WrongState where it has ended."""
         self._loop.call(self._container.kill(signal))

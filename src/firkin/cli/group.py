@@ -39,7 +39,7 @@ class Verbs(click.Group):
 
 
 _MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "load": "import", "shell": "exec",
-          "create": "run", "start": "run"}  # fmt: skip
+          "create": "run"}  # fmt: skip
 """Verbs that people try, and what does it here."""
 
 

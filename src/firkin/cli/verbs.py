@@ -20,6 +20,7 @@ VERBS: dict[str, Verb] = {
     "run": Verb("run", CONTAINERS, "Run a command in a new container, in a machine of its own."),
     "exec": Verb("exec", CONTAINERS, "Run another command in a running container."),
     "attach": Verb("attach", CONTAINERS, "Connect this terminal to a running container."),
+    "start": Verb("start", CONTAINERS, "Start containers again that have ended."),
     "stop": Verb("stop", CONTAINERS, "Ask containers to end, and end them when they do not."),
     "kill": Verb("kill", CONTAINERS, "Send a signal to containers."),
     "wait": Verb("wait", CONTAINERS, "Wait until containers end, and print their exit statuses."),

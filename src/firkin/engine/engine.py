@@ -18,7 +18,7 @@ from firkin.aio.thread import in_thread
 from firkin.container import names
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
-from firkin.container.record import Record, create
+from firkin.container.record import Exited, Record, Running, create
 from firkin.engine import rules
 from firkin.engine.container import Container
 from firkin.engine.options import PullPolicy, RunOptions
@@ -141,6 +141,26 @@ class Engine:
             await asyncio.shield(self._take_back(found))
             raise
         return await self.container(found.id)
+
+    async def start(self, name_or_id: str) -> Container:
+        """Start an ended container again, its disk and its log as they are; the supervisor owns it then.
+
+        Nothing happens to one that runs. Raises ContainerNotFound, UsageError, and what booting raises: then
+        it has ended as before.
+        """
+        from firkin.engine import supervised
+
+        container = await self.container(name_or_id)
+        state = container.state
+        if isinstance(state, Running):
+            return container
+        again = None
+        if isinstance(state, Exited):
+            again = state.finished_ns
+            if (owned := self._owned.pop(container.id, None)) is not None:
+                await owned.finished()
+        await supervised.run(self.settings, container.id, again=again)
+        return await self.container(container.id)
 
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever owns them; with `all` the ended ones too."""

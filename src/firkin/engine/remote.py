@@ -195,7 +195,7 @@ class RemoteContainer:
         if isinstance(state, Exited):
             raise WrongState(
                 f"container {self.name!r} is not running: {state.status}",
-                hint="`firkin run` starts a new one",
+                hint=f"`firkin start {self.name}` starts it again",
             )
         if isinstance(state, Created) and not self._record.is_owned():
             raise self._never_started()
