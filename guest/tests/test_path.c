@@ -63,6 +63,16 @@ static void no_link_leads_out(void) {
     CHECK(access(path, F_OK) < 0);
 }
 
+static void what_was_mounted_over_the_root_can_be_told_apart(void) {
+    int fd = open("/", O_PATH | O_DIRECTORY);
+    CHECK(path_open_unmounted(fd, "/proc/version", O_PATH) == -EXDEV);
+    close_made(path_open(fd, "/proc/version", O_PATH));
+    close_made(path_open_unmounted(root_fd, "/file", O_PATH));
+    close_made(path_open_unmounted(root_fd, "/absolute/file", O_PATH));
+    CHECK(path_open_unmounted(root_fd, "/nowhere", O_PATH) == -ENOENT);
+    close(fd);
+}
+
 static void links_in_a_circle_end(void) {
     CHECK(symlinkat("b", root_fd, "a") == 0 && symlinkat("a", root_fd, "b") == 0);
     CHECK(path_make_directory(root_fd, "/a") == -ELOOP);
@@ -91,5 +101,6 @@ int main(void) {
     no_link_leads_out();
     links_in_a_circle_end();
     what_is_in_the_way_is_told();
+    what_was_mounted_over_the_root_can_be_told_apart();
     return 0;
 }

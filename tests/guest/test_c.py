@@ -48,6 +48,10 @@ def test_the_fuzzer_finds_nothing_in_the_frame_parser_and_the_decoder(tmp_path):
     corpus.mkdir()
     (corpus / "sync").write_bytes(bytes([1, 0, 0, 0, 0, 0, 0, 0, 16, 0, 0, 0]) + bytes(range(16)) + b"\xa5")
     (corpus / "map").write_bytes(b"\x83\xa2op\xa4sync\xa5words\x92\xa1a\xa1b\xa4list\x91\x81\xa4text\xa1x")
+    (corpus / "identity").write_bytes(
+        b"\x86\xa2op\xa8identity\xa4text\xa2c1\xa5bytes\xc4\x02hi\xa5words\x91\xa1x"
+        b"\xa7numbers\x92\x01\xcd\x01\xff\xa4list\x91\x82\xa4text\xa4/etc\xa6number\xcd\x01\xa4"
+    )
     run = [program, "-max_total_time=12", "-max_len=4096", f"-artifact_prefix={tmp_path}/", corpus]
     ran = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr[-4000:]

@@ -9,9 +9,9 @@ import socket
 import pytest
 
 from firkin.agent import AgentClient
-from firkin.errors import CommandNotFound, MachineDied, OutcomeUnknown
+from firkin.errors import AgentError, CommandNotFound, MachineDied, OutcomeUnknown
 from firkin.process import ExitStatus, output
-from firkin.testing.check_agent import command, expect, shell
+from firkin.testing.check_agent import command, container, expect, shell
 from firkin.testing.fake_agent import FakeAgent, fake_machine
 from firkin.wire import messages as wire
 from firkin.wire.frames import Break, Control, Credit, Data, Eof, FrameParser, Sync, encode
@@ -37,6 +37,48 @@ async def test_a_started_process_of_the_boot_batch_is_ready_to_use():
         assert process.pid > 0
         assert (await output(process, b"text")).stdout == b"text"
         assert [op.op for op in agent.heard] == ["clock", "spawn"]
+
+
+async def test_every_reseeding_gives_the_agent_a_new_session_key():
+    async with fake_machine() as (_, sock), await AgentClient.open(sock, "m") as client:
+        assert client.session_key == b""
+        hello = await client.start()
+        keys = [client.session_key]
+        assert keys == [hello.boot]
+        await client.batch([wire.Clock(sec=1, nsec=2), wire.Entropy(seed=bytes(32))])
+        keys.append(client.session_key)
+        answer = await client.request(wire.Entropy(seed=bytes(32)))
+        keys.append(client.session_key)
+        assert keys[2] == answer["boot"]
+        assert len(set(keys)) == 3
+        assert {len(key) for key in keys} == {16}
+
+
+async def test_an_agent_whose_session_key_is_none_is_refused():
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop = asyncio.get_running_loop()
+    async with await AgentClient.open(ours, "m") as client:
+        starting = asyncio.create_task(client.start())
+        sync = await loop.sock_recv(theirs, 1 << 16)
+        await loop.sock_sendall(theirs, sync + encode(control(**HELLO | {"boot": b"short"})))
+        with pytest.raises(MachineDied):
+            await starting
+
+
+async def test_a_new_host_finds_nothing_frozen():
+    async with fake_machine() as (agent, sock):
+        async with await AgentClient.open(sock, "m") as first:
+            await first.start([container("c")])
+            await first.request(wire.Freeze(container="c"))
+            with pytest.raises(AgentError, match="busy"):
+                await first.request(wire.Freeze(container="c"))
+        ours, theirs = socket.socketpair()
+        await agent.attach(theirs)
+        async with await AgentClient.open(ours, "m") as second:
+            await second.start(resume=True)
+            with pytest.raises(AgentError, match="Invalid"):
+                await second.request(wire.Thaw(container="c"))
 
 
 async def test_a_refused_boot_batch_says_why():

@@ -1,0 +1,162 @@
+"""A machine's cards: what a request asks for is there, and nothing of an earlier one; iproute2 judges."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.guest.test_c import FLAGS, GUEST
+
+PARTS = ["network.c", "netlink.c", "msgpack.c", "fields.c", "failure.c", "util.c"]
+FIRST, SECOND = bytes.fromhex("525400aabb01"), bytes.fromhex("525400aabb02")
+USER = {
+    "interface": "eth0",
+    "addresses": ["10.0.2.15/32"],
+    "routes": [
+        {"dst": "10.0.2.3/32"},
+        {"dst": "default", "via": "10.0.2.3", "onlink": True},
+        {"dst": "10.0.2.0/24", "kind": "prohibit"},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("ask") / "ask_network"
+    sources = [GUEST / "tests/ask_network.c", *(GUEST / part for part in PARTS)]
+    sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    subprocess.run(["gcc", *FLAGS, *sanitize, *map(str, sources), "-o", str(program)], check=True)
+    return program
+
+
+class Net:
+    """A network namespace with a card, eth0, whose other end is `peer`."""
+
+    def __init__(self, ask: Path, pid: int) -> None:
+        self.ask = ask
+        self.enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
+
+    def network(self, **fields: Any) -> str:
+        """What the agent answers, "" when it is content."""
+        request = msgspec.msgpack.encode({"op": "network", **fields})
+        ran = subprocess.run([*self.enter, self.ask], input=request, capture_output=True)
+        assert ran.stderr == b""
+        assert ran.returncode == (1 if ran.stdout else 0)
+        return ran.stdout.decode().strip()
+
+    def run(self, *argv: str) -> str:
+        return subprocess.run([*self.enter, *argv], check=True, capture_output=True, text=True).stdout
+
+    def link(self, name: str = "eth0") -> dict[str, Any]:
+        (link,) = json.loads(self.run("ip", "-json", "link", "show", name))
+        return link
+
+    def addresses(self) -> list[str]:
+        """Those that somebody gave it, which the kernel's own link-local ones are not."""
+        (link,) = json.loads(self.run("ip", "-json", "address", "show", "dev", "eth0"))
+        return sorted(f"{a['local']}/{a['prefixlen']}" for a in link["addr_info"] if a["scope"] != "link")
+
+    def routes(self) -> list[str]:
+        return sorted(line.strip() for line in self.run("ip", "route", "show").splitlines())
+
+
+_PIPES: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+
+
+@pytest.fixture
+def net(ask: Path, namespaces: None) -> Iterator[Net]:
+    if shutil.which("ip") is None:
+        pytest.skip("no ip: apt install iproute2")
+    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo on; exec cat"], **_PIPES) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        it = Net(ask, holder.pid)
+        it.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "peer")
+        it.run("ip", "link", "set", "peer", "up")
+        it.run("ip", "link", "set", "lo", "up")
+        yield it
+        holder.stdin.close()
+
+
+def test_a_card_gets_what_was_asked_for(net):
+    assert net.network(**USER, mtu=1400, hwaddr=FIRST) == ""
+    link = net.link()
+    assert (link["mtu"], link["address"], "UP" in link["flags"]) == (1400, "52:54:00:aa:bb:01", True)
+    assert net.addresses() == ["10.0.2.15/32"]
+    assert net.routes() == [
+        "10.0.2.3 dev eth0 scope link",
+        "default via 10.0.2.3 dev eth0 onlink",
+        "prohibit 10.0.2.0/24",
+    ]
+
+
+def test_the_same_request_may_be_made_again(net):
+    assert net.network(**USER, hwaddr=FIRST) == ""
+    before = (net.addresses(), net.routes(), net.link()["address"])
+    assert net.network(**USER, hwaddr=FIRST) == ""
+    assert (net.addresses(), net.routes(), net.link()["address"]) == before
+    assert net.network(**USER) == ""
+    assert (net.addresses(), net.routes(), net.link()["address"]) == before
+
+
+def test_a_forks_card_has_nothing_left_of_its_parents(net):
+    parent = ["10.1.0.2/24", "10.1.0.3/24", "192.0.2.1/32", "2001:db8::2/64", "fd00::7/128"]
+    routes = [{"dst": "default", "via": "10.1.0.1"}, {"dst": "198.51.100.0/24", "via": "10.1.0.9"}]
+    assert net.network(interface="eth0", hwaddr=FIRST, addresses=parent, routes=routes) == ""
+    assert net.addresses() == sorted(parent)
+    child = [{"dst": "default", "via": "10.2.0.1"}]
+    addresses = ["10.2.0.2/24", "2001:db8:2::2/64"]
+    assert net.network(interface="eth0", hwaddr=SECOND, addresses=addresses, routes=child) == ""
+    assert net.link()["address"] == "52:54:00:aa:bb:02"
+    assert "UP" in net.link()["flags"]
+    assert net.addresses() == addresses
+    assert net.routes() == [
+        "10.2.0.0/24 dev eth0 proto kernel scope link src 10.2.0.2",
+        "default via 10.2.0.1 dev eth0",
+    ]
+    assert "2001:db8::" not in net.run("ip", "-6", "route")
+    assert net.run("ip", "neighbour", "show", "dev", "eth0") == ""
+
+
+def test_more_addresses_than_one_answer_holds_are_all_taken_back(net):
+    many = [f"10.{a}.{b}.1/24" for a in range(4) for b in range(250)]
+    assert net.network(interface="eth0", addresses=many) == ""
+    assert len(net.addresses()) == 1000
+    assert net.network(**USER) == ""
+    assert net.addresses() == ["10.0.2.15/32"]
+
+
+def test_other_cards_and_the_loopback_keep_what_they_have(net):
+    net.run("ip", "address", "add", "10.9.0.1/24", "dev", "peer")
+    net.run("ip", "link", "set", "eth0", "up")
+    assert net.network(**USER, hwaddr=FIRST) == ""
+    assert net.network(interface="lo", addresses=["127.0.0.9/32"]) == ""
+    (lo,) = json.loads(net.run("ip", "-json", "address", "show", "dev", "lo"))
+    assert {a["local"] for a in lo["addr_info"]} >= {"127.0.0.1", "127.0.0.9"}
+    (peer,) = json.loads(net.run("ip", "-json", "address", "show", "dev", "peer"))
+    assert "10.9.0.1" in {a["local"] for a in peer["addr_info"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "answer"),
+    [
+        ({"interface": "eth9"}, f"{errno.ENODEV} link: eth9"),
+        ({"interface": "x" * 40}, f"{errno.ENODEV} link: {'x' * 40}"),
+        ({"hwaddr": b"12345"}, f"{errno.EINVAL} request: hwaddr"),
+        ({"addresses": ["10.0.0.1/33"]}, f"{errno.EINVAL} address: 10.0.0.1/33"),
+        ({"routes": [{"dst": "default", "kind": "blackhole"}]}, f"{errno.EINVAL} route: kind blackhole"),
+        ({"routes": [{"dst": "default", "via": "10.77.0.1"}]}, f"{errno.ENETUNREACH} route: default"),
+    ],
+)
+def test_what_cannot_be_done_is_told(net, fields, answer):
+    assert net.network(**{"interface": "eth0", **fields}) == answer
+    assert net.network(**USER) == ""
