@@ -22,8 +22,8 @@ PROGRAMS = [
     for block, output in programs(blocks(page.read_text()))
 ]
 
-KNOWN = {"console", "python", "text", "toml", "sh"}
-"""`sh` is for ./dev, which other tests run; `toml` is read by the test of the settings page."""
+KNOWN = {"console", "python", "text", "toml", "json", "sh"}
+"""`sh` is for ./dev, which other tests run; `toml` and `json` are read by the tests of settings and trust."""
 
 
 def environ(home: Home) -> dict[str, str]:

@@ -60,9 +60,11 @@ def objection(policy: Policy, subject: Subject, digest: Digest, signatures: Sequ
 
 def refused(policy: Policy, subject: Subject, reason: str) -> Untrusted:
     """The error for a `subject` that `policy` refuses."""
+    selected = policy.select(subject)
+    signing = "" if any(each.impossible for each in selected.requirements) else "have it signed for this, or "
     return Untrusted(
-        f"{subject.what} is refused by the policy {policy.select(subject).place}: {reason}",
-        hint=f"have it signed as the policy asks, or change {policy.path}",
+        f"{subject.what} is refused by the policy {selected.place}: {reason}",
+        hint=f"{signing}change {policy.path} if you trust it",
     )
 
 
