@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import random
+import select
+import signal
 import stat
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,3 +222,28 @@ class Changes:
             if self.rng.random() < 0.3:
                 os.unlink(path)
         self._count += 1
+
+
+@contextmanager
+def exported(layers: Sequence[Path], base: Path, at: Path) -> Iterator[Path]:
+    """The disk of qcow2 `layers`, top first, over `base` as the file `at`, through QEMU; writes go to the
+    top. Root's.
+    """
+    node: dict[str, object] = {"driver": "raw", "file": {"driver": "file", "filename": str(base)}}
+    for path in reversed(layers):
+        node = {"driver": "qcow2", "file": {"driver": "file", "filename": str(path)}, "backing": node}
+    at.touch()
+    pid_path = at.with_suffix(".pid")
+    export = f"type=fuse,id=disk,node-name=disk,mountpoint={at},writable=on"
+    subprocess.run(
+        ["qemu-storage-daemon", "--daemonize", "--pidfile", pid_path,
+         "--blockdev", json.dumps({**node, "node-name": "disk"}), "--export", export],
+        check=True,
+    )  # fmt: skip
+    pidfd = os.pidfd_open(int(pid_path.read_text()))
+    try:
+        yield at
+    finally:
+        signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        select.select([pidfd], [], [])
+        os.close(pidfd)

@@ -1,0 +1,211 @@
+"""What changed between two disks, with the kernel's word on each of them as the judge."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from firkin.errors import Corrupt
+from firkin.machine import create_overlay
+from firkin.snapshot.diff import Stack, changes
+from tests.support.kernel_ext4 import Changes, Seen, exported, mounted, seen
+from tests.support.layers import build, directory, hard_link, member, symlink
+
+MIB = 1 << 20
+SIZE = 96 * MIB
+
+FIRST = [
+    directory("etc"),
+    directory("etc/deep"),
+    directory("empty"),
+    member("etc/passwd", b"root" * 30_000),
+    member("etc/deep/file", b"deep"),
+    *(member(f"etc/{number:04d}", b"%d" % number) for number in range(300)),
+    symlink("link", "etc/passwd"),
+    hard_link("again", "etc/passwd"),
+    member("attributes", b"x", pax_headers={"SCHILY.xattr.user.long": "v" * 3000}),
+]
+
+
+class Line:
+    """A disk over an image, and the layers it has, of which the top is written to."""
+
+    def __init__(self, place: Path, image: Path, layers: tuple[Path, ...] = ()) -> None:
+        self.place, self.image, self.layers = place, image, layers
+
+    @property
+    def stack(self) -> Stack:
+        return Stack("the disk", self.layers, self.image)
+
+    def grown(self, name: str) -> Line:
+        """One more layer, empty."""
+        top = self.place / f"{name}.qcow2"
+        if self.layers:
+            create_overlay(top, self.layers[0], SIZE, backing_format="qcow2")
+        else:
+            create_overlay(top, self.image, SIZE)
+        return Line(self.place, self.image, (top, *self.layers))
+
+    @contextmanager
+    def mounted(self) -> Iterator[Path]:
+        disk = self.place / "disk"
+        with exported(self.layers, self.image, disk), mounted(disk, self.place / "mnt") as root:
+            yield root
+
+    def seen(self) -> dict[bytes, Seen]:
+        with self.mounted() as root:
+            return seen(root)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Line:
+    return Line(tmp_path, build(tmp_path / "r", FIRST, size_bytes=SIZE).image_path)
+
+
+def told(old: Line, new: Line) -> list[tuple[str, bytes]]:
+    return [(kind, os.fsencode(path)) for kind, path in changes(old.stack, new.stack)]
+
+
+def expected(old: dict[bytes, Seen], new: dict[bytes, Seen]) -> list[tuple[str, bytes]]:
+    """The same from what the kernel saw, by looking at everything."""
+    kinds: dict[bytes, str] = {}
+    for path in new.keys() - old.keys():
+        kinds[path] = "A"
+    for path in old.keys() - new.keys():
+        parent = os.path.dirname(path)
+        if parent in new and stat.S_ISDIR(new[parent].mode):
+            kinds[path] = "D"
+    for path in new.keys() & old.keys():
+        if _told_of(path, old[path]) != _told_of(path, new[path]):
+            kinds[path] = "C"
+    for path in list(kinds):
+        while (path := os.path.dirname(path)) != b"/":
+            kinds.setdefault(path, "C")
+    return sorted(((kind, path) for path, kind in kinds.items()), key=lambda it: it[1].split(b"/"))
+
+
+def _told_of(path: bytes, it: Seen) -> tuple[object, ...]:
+    is_directory = stat.S_ISDIR(it.mode)
+    return (
+        it.mode, it.uid, it.gid, it.rdev, it.xattrs, it.target, it.content,
+        0 if is_directory else it.size, 0 if path == b"/" else it.mtime_ns,
+    )  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("seed", range(4))
+def test_random_changes_are_all_told_and_nothing_else(image: Line, seed: int) -> None:
+    lines, views = [image], [image.seen()]
+    for number in range(3):
+        line = lines[-1].grown(f"{number}")
+        with line.mounted() as root:
+            Changes(root, 100 * seed + number).make(60)
+            views.append(seen(root))
+        lines.append(line)
+    branch = lines[1].grown("branch")
+    with branch.mounted() as root:
+        Changes(root, 100 * seed + 50).make(30)
+        views.append(seen(root))
+    lines.append(branch)
+    for old, before in zip(lines, views, strict=True):
+        for new, after in zip(lines, views, strict=True):
+            assert told(old, new) == expected(before, after)
+    assert len(told(lines[0], lines[-1])) > 20
+
+
+@pytest.mark.root
+def test_content_that_changed_under_the_same_size_and_time_is_told(image: Line) -> None:
+    line = image.grown("top")
+    with line.mounted() as root:
+        for name in ("etc/passwd", "etc/deep/file"):
+            path = root / name
+            before = path.stat()
+            with path.open("r+b") as file:
+                file.write(b"X")
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert told(image, line) == [
+        ("C", b"/again"),
+        ("C", b"/etc"),
+        ("C", b"/etc/deep"),
+        ("C", b"/etc/deep/file"),
+        ("C", b"/etc/passwd"),
+    ]
+
+
+@pytest.mark.root
+def test_what_was_only_read_or_written_as_it_was_is_not_told(image: Line) -> None:
+    line = image.grown("top")
+    with line.mounted() as root:
+        path = root / "etc/passwd"
+        before = path.stat()
+        path.write_bytes(path.read_bytes())
+        for name in (path, root / "attributes"):
+            os.utime(name, ns=(5, before.st_mtime_ns))
+        os.chmod(root / "link", 0o600)
+        os.chmod(root / "link", before.st_mode)
+    assert told(image, line) == []
+
+
+@pytest.mark.root
+def test_the_root_directory_is_told_for_its_mode_and_for_nothing_in_it(image: Line) -> None:
+    line = image.grown("top")
+    with line.mounted() as root:
+        (root / "new").mkdir()
+        (root / "empty").rmdir()
+        (root / "again").unlink()
+        (root / "again").mkdir()
+        (root / "again/inside").touch()
+    assert told(image, line) == [("C", b"/again"), ("A", b"/again/inside"), ("D", b"/empty"), ("A", b"/new")]
+    with line.mounted() as root:
+        root.chmod(0o711)
+    assert told(image, line)[0] == ("C", b"/")
+
+
+def test_disks_of_different_images_are_compared_whole(tmp_path: Path) -> None:
+    same = [directory("d"), member("d/file", b"x" * 100_000), symlink("link", "d")]
+    one = build(tmp_path / "r", [*same, member("only/one", b"1")]).image_path
+    two = build(tmp_path / "r", [member("first"), *same], size_bytes=200 * MIB).image_path
+    found = list(changes(Stack("one", (), one), Stack("two", (), two)))
+    assert found == [("A", "/first"), ("D", "/only")]
+    changed = [same[0], member("d/file", b"x" * 99_999 + b"y"), same[2], member("only/one", b"1")]
+    three = build(tmp_path / "r", changed).image_path
+    assert list(changes(Stack("one", (), one), Stack("three", (), three))) == [("C", "/d"), ("C", "/d/file")]
+
+
+@pytest.mark.root
+def test_only_what_can_have_changed_is_read(tmp_path: Path) -> None:
+    big = [member(f"big{number}", bytes([number]) * (8 * MIB)) for number in range(8)]
+    image = Line(tmp_path, build(tmp_path / "r", [*FIRST, *big], size_bytes=SIZE).image_path)
+    line = image.grown("top")
+    with line.mounted() as root, (root / "big3").open("r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"changed")
+    before = bytes_read()
+    assert told(image, line) == [("C", b"/big3")]
+    assert bytes_read() - before < 4 * MIB
+
+
+def bytes_read() -> int:
+    """What this process has read so far, by its kernel's count (proc(5))."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_an_error_says_which_of_the_disks_is_damaged(tmp_path: Path) -> None:
+    image = build(tmp_path / "r", FIRST).image_path
+    copy = tmp_path / "copy"
+    raw = bytearray(image.read_bytes())
+    at = raw.index(b"0123", raw.index(b"0122"))
+    raw[at] = ord("9")
+    copy.write_bytes(raw)
+    with pytest.raises(Corrupt, match="of snapshot web has a block"):
+        list(changes(Stack("image", (), image), Stack("snapshot web", (), copy)))
+
+
+def test_a_disk_has_not_changed_from_itself(tmp_path: Path) -> None:
+    image = build(tmp_path / "r", FIRST).image_path
+    assert list(changes(Stack("a", (), image), Stack("b", (), image))) == []
