@@ -15,9 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from firkin.machine import cpio
-from firkin.machine.qemu.devices import Board
+from firkin.machine.qemu.devices import Board, Memory
 from firkin.machine.spec import MachineSpec
-from firkin.machine.start import Prepared, prepare
+from firkin.machine.prepared import Prepared
+from firkin.machine.start import prepare
 from firkin.settings import Settings
 
 _INIT_C = Path(__file__).with_name("init.c")
@@ -41,17 +42,19 @@ def floor(settings: Settings) -> Iterator[Bare]:
     prepared = asyncio.run(prepare(spec, settings))
     with TemporaryDirectory(prefix="fkfloor") as name:
         initramfs_path = _initramfs(Path(name))
-        yield Bare(_argv(spec, prepared, initramfs_path), prepared.accelerator)
+        yield Bare(_argv(spec, prepared, initramfs_path), prepared.vmm.accelerator)
 
 
 def _argv(spec: MachineSpec, prepared: Prepared, initramfs_path: Path) -> tuple[str, ...]:
-    board = Board(prepared.accelerator, spec.cpus, -(-spec.memory_bytes // (1 << 20)))
+    mib = -(-spec.memory_bytes // (1 << 20))
+    board = Board(prepared.vmm.accelerator, spec.cpus, mib)
     # isa-debug-exit cannot end QEMU with 0: the shell turns its 1 into success.
     powered_off = ("/bin/sh", "-c", '"$@"; test $? -eq 1', "floor")
     return (
         *powered_off,
-        *(prepared.qemu, *board.args()),
-        *("-kernel", str(prepared.kernel_path), "-initrd", str(initramfs_path), "-append", prepared.cmdline),
+        *(prepared.vmm.qemu, *board.args(), *Memory(mib).args()),
+        *("-kernel", str(prepared.cold.kernel_path), "-initrd", str(initramfs_path)),
+        *("-append", prepared.cold.cmdline),
         *("-serial", "none", "-chardev", "stdio,id=out,signal=off"),
         *("-device", "isa-debugcon,iobase=0xe9,chardev=out"),
     )

@@ -8,6 +8,7 @@ data/                                    the truth; survives a reboot
   refs/<registry>/<repository>/          _tags/<tag>, _digests/<hex>
   rootfs/<key>/                          image.ext4, rootfs.json
   kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
+  templates/<key>/                       memory and state of machines that booted, see machine.template
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
   containers/<id>/                       one container, see container.record
   names/<name>                           link to the id of the container that has the name; lock
@@ -63,6 +64,10 @@ class Paths:
     @property
     def cache_dir(self) -> Path:
         return self.data / "cache"
+
+    @property
+    def templates_dir(self) -> Path:
+        return self.data / "templates"
 
     @property
     def containers_dir(self) -> Path:

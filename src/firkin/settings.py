@@ -37,20 +37,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cpus: int = 1
     disk_bytes: int = 10 << 30
     boot_timeout_s: float = 60.0
+    templates: int = 8
+    """How many templates are kept, of which machines are forked; 0: every machine boots a kernel."""
+    templates_bytes: int = 4 << 30
+    """How much disk they may take."""
     insecure_registries: tuple[str, ...] = ()
     """host[:port] of registries that may be spoken to by plain HTTP, beside the loopback ones."""
     parallel_layers: int = 3
     registry_timeout_s: float = 30.0
     auth_files: tuple[str, ...] = ()
     """Candidates for registry credentials, first match wins."""
-    platform: str = ""
-    """os/arch[/variant] to choose from an index; empty is this host's."""
-
-    @property
     policy: str = ""
     """Path of the containers-policy.json(5) to obey; empty is the user's, else the system's."""
     require_policy: bool = False
     """Refuse where there is no policy at all."""
+    platform: str = ""
+    """os/arch[/variant] to choose from an index; empty is this host's."""
+
+    @property
     def paths(self) -> Paths:
         return Paths(Path(self.data_dir), Path(self.run_dir))
 

@@ -78,8 +78,8 @@ def _machine(settings: Settings) -> dict[str, Any]:
     return facts | {
         "Kernel": kernel.version,
         "KernelPath": str(kernel.path),
-        "Qemu": prepared.qemu,
-        "Accelerator": prepared.accelerator,
+        "Qemu": prepared.vmm.qemu,
+        "Accelerator": prepared.vmm.accelerator,
     }
 
 

@@ -157,16 +157,17 @@ async def _started(
     await asyncio.sleep(0)  # it is sent; now the guest has to boot
     booting()
     hello = await machine.booted(answer)
-    _tell(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
+    if not machine.forked:
+        _tell_boot(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
+    span("container.start", client.greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)
     return process
 
 
-def _tell(spec: ContainerSpec, begin_ns: int, greeted_ns: int, *, agent_ns: int) -> None:
-    """Tell the stages of a start, which the agent's greeting makes known. Its word moves no other stage."""
+def _tell_boot(spec: ContainerSpec, begin_ns: int, greeted_ns: int, *, agent_ns: int) -> None:
+    """Tell the stages of a boot, which the agent's greeting makes known. Its word moves no other stage."""
     agent_at_ns = min(max(greeted_ns - agent_ns, begin_ns), greeted_ns)
     span("machine.kernel", begin_ns, agent_at_ns, machine=spec.name)
     span("machine.agent", agent_at_ns, greeted_ns, machine=spec.name)
-    span("container.start", greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)
 
 
 def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> MachineSpec:

@@ -9,6 +9,9 @@ over could change the memory that other machines start from. Under `reading_only
 nothing and returns 0, the standard input, where the launcher has put the file, opened for reading. That is
 what a filter does which lets a call "fail" with errno 0. No path is looked at, so there is nothing to race
 with; nobody has to answer, so nobody waits; and a kernel that runs QEMU's own filter runs this one.
+
+QEMU opens other things so (/dev/null, to learn of locks) and closes what it got, and another file could get
+the number 0 then. So closing the standard input does nothing, and nothing else can be put there.
 """
 
 from __future__ import annotations
@@ -35,10 +38,16 @@ _ALLOW, _FAIL_WITH, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000  # SECCOM
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
 _INSTRUCTION = struct.Struct("=HBBI")
-_NUMBER, _ARCH, _ARGUMENT_1, _ARGUMENT_2 = 0, 4, 24, 32  # where in struct seccomp_data; low halves
+_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2 = (
+    0,
+    4,
+    16,
+    24,
+    32,
+)  # where in struct seccomp_data; low halves
 
 _X32_NUMBERS = 0x40000000
-_OPENAT2, _IO_URING_SETUP = 437, 425
+_OPENAT2, _IO_URING_SETUP, _CLOSE_RANGE = 437, 425, 436
 _TMPFILE = 0o20000000  # os.O_TMPFILE holds O_DIRECTORY too
 
 _Step = tuple[int, int] | tuple[int, int, str] | str
@@ -53,13 +62,16 @@ class _Machine(msgspec.Struct, frozen=True):
     openat: int
     truncate: int
     open_by_handle_at: int
+    close: int
+    dup3: int
+    dup2: int | None = None
     open: int | None = None
     creat: int | None = None
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, 0o100000, 257, 76, 304, open=2, creat=85),
-    "aarch64": _Machine(0xC00000B7, 0o400000, 56, 45, 265),
+    "x86_64": _Machine(0xC000003E, 0o100000, 257, 76, 304, 3, 292, dup2=33, open=2, creat=85),
+    "aarch64": _Machine(0xC00000B7, 0o400000, 56, 45, 265, 57, 24),
 }
 
 
@@ -67,7 +79,7 @@ _MACHINES = {
 def reading_only(*, devices: bool = False, machine: str | None = None) -> bytes:
     """The filter for `enter`, for this machine or the one that uname(2) would call `machine`.
 
-    O_RDWR alone: 0, the standard input. Other opens for writing, O_CREAT, O_TRUNC, O_TMPFILE, creat(2),
+    O_RDWR alone: 0, the standard input, which is never closed or replaced. Other opens for writing, O_CREAT, O_TRUNC, O_TMPFILE, creat(2),
     truncate(2): EACCES. What opens without showing a filter its flags (openat2(2), open_by_handle_at(2),
     io_uring(7)): ENOSYS. Another architecture's calls: SIGSYS. With `devices`, O_RDWR together with further
     flags is left to other walls: QEMU opens /dev/kvm with O_RDWR | O_CLOEXEC.
@@ -98,8 +110,12 @@ class _FilterProgram(ctypes.Structure):
 
 def _by_call(machine: _Machine) -> list[_Step]:
     decided = (
+        (machine.close, "close"),
         (machine.openat, "openat"),
         (machine.open, "open"),
+        (machine.dup2, "dup"),
+        (machine.dup3, "dup"),
+        (_CLOSE_RANGE, "close range"),
         (machine.creat, "denied"),
         (machine.truncate, "denied"),
         (machine.open_by_handle_at, "absent"),
@@ -120,6 +136,18 @@ def _by_call(machine: _Machine) -> list[_Step]:
 
 def _by_flags(machine: _Machine, devices: bool) -> list[_Step]:
     return [
+        "close",
+        (_LOAD, _ARGUMENT_0),
+        (_IF_EQUAL, 0, "standard input"),
+        (_RETURN, _ALLOW),
+        "close range",
+        (_LOAD, _ARGUMENT_0),
+        (_IF_EQUAL, 0, "denied"),
+        (_RETURN, _ALLOW),
+        "dup",
+        (_LOAD, _ARGUMENT_1),
+        (_IF_EQUAL, 0, "denied"),
+        (_RETURN, _ALLOW),
         "open",
         (_LOAD, _ARGUMENT_1),
         (_IF_AT_LEAST, 0, "flags"),

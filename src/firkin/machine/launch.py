@@ -16,12 +16,14 @@ import msgspec
 from firkin.aio.child import Child
 from firkin.errors import HostUnsupported
 from firkin.events import event
-from firkin.linux import fork, landlock, unix_socket
+from firkin.linux import fork, landlock, seccomp, unix_socket
 from firkin.linux.sink import Sink
 from firkin.machine.console import Console
+from firkin.machine.origin import Cold, Origin, Restored
 from firkin.machine.qemu import confinement
 from firkin.machine.qemu.command import Accelerator, DiskFds, Inherited, command
 from firkin.machine.qemu.confinement import Confinement
+from firkin.machine.qemu.incoming import begin
 from firkin.machine.qemu.machine import AGENT_SOCKET, CONSOLE_FIFO, CONSOLE_LOG, QMP_SOCKET, Machine
 from firkin.machine.spec import Disk, MachineSpec
 from firkin.network.publish import claim_ports
@@ -36,19 +38,17 @@ _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 processes, is added."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """Everything that a start needs to know and that costs time to find out, without anything started."""
+class Vmm(msgspec.Struct, frozen=True):
+    """The program that runs machines, and what makes them fast here."""
 
     qemu: str
-    kernel_path: Path
-    initramfs_path: Path
     accelerator: Accelerator
-    cmdline: str
 
 
 def launch(
     spec: MachineSpec,
-    prepared: Prepared,
+    program: Vmm,
+    origin: Origin,
     settings: Settings,
     dir: Path,
     run_dir: Path,
@@ -69,13 +69,17 @@ def launch(
         for daemon in _share_daemons(spec, settings, run_dir, lifetime):
             failed.callback(daemon.abort)
             daemons.append(daemon)
-        with _inherited(spec, prepared, console, daemons, run_dir, alive_fd) as inherited:
-            vmm, walls = _spawn(spec, prepared, inherited, complaints, run_dir, lifetime)
+        with _inherited(spec, origin, console, daemons, run_dir, alive_fd) as inherited:
+            vmm, walls = _spawn(spec, program, origin, inherited, complaints, run_dir, lifetime)
+            failed.callback(vmm.abort)
+            incoming = None
+            if inherited.state_fd is not None:
+                incoming = begin(run_dir / QMP_SOCKET, inherited.state_fd)
         failed.pop_all()
     return Machine(
         spec.name,
         vmm,
-        accelerator=prepared.accelerator,
+        accelerator=program.accelerator,
         ports=spec.ports,
         run_dir=run_dir,
         console=console,
@@ -83,6 +87,8 @@ def launch(
         daemons=daemons,
         confinement=walls,
         boot_timeout_s=spec.boot_timeout_s,
+        incoming=incoming,
+        forked=isinstance(origin, Restored),
     )
 
 
@@ -102,7 +108,7 @@ def _share_daemons(
 @contextmanager
 def _inherited(
     spec: MachineSpec,
-    prepared: Prepared,
+    origin: Origin,
     console: Console,
     daemons: Sequence[Daemon],
     run_dir: Path,
@@ -119,12 +125,15 @@ def _inherited(
             return keep(os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC))
 
         def disk_fds(disk: Disk) -> DiskFds:
-            backing_fd = opened(disk.backing) if disk.backing is not None else None
-            return DiskFds((opened(disk.path, readonly=disk.readonly),), backing_fd)
+            base = opened(disk.backing) if disk.backing is not None else None
+            return DiskFds(opened(disk.path, readonly=disk.readonly), tuple(map(opened, disk.layers)), base)
 
+        memory_path = origin.memory_path
         yield Inherited(
-            kernel_fd=opened(prepared.kernel_path),
-            initramfs_fd=opened(prepared.initramfs_path),
+            kernel_fd=opened(origin.kernel_path),
+            initramfs_fd=opened(origin.initramfs_path) if isinstance(origin, Cold) else None,
+            memory_fd=opened(memory_path, readonly=not origin.keeps_memory) if memory_path else None,
+            state_fd=opened(origin.state_path) if isinstance(origin, Restored) else None,
             console_fds=tuple(map(keep, console.vmm_fds())),
             agent_fd=stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET)).fileno(),
             qmp_fd=stack.enter_context(unix_socket.listen(run_dir / QMP_SOCKET)).fileno(),
@@ -136,16 +145,17 @@ def _inherited(
 
 def _spawn(
     spec: MachineSpec,
-    prepared: Prepared,
+    program: Vmm,
+    origin: Origin,
     inherited: Inherited,
     complaints: Sink,
     run_dir: Path,
     lifetime: Lifetime,
 ) -> tuple[Child, Confinement]:
     """Start QEMU behind its walls. Raises OSError."""
-    argv = command(prepared.qemu, spec, inherited, prepared.accelerator, prepared.cmdline)
+    argv = command(program.qemu, spec, inherited, program.accelerator, origin)
     event("machine.command", machine=spec.name, argv=argv)
-    who = confinement.credentials(spec, run_dir, prepared.accelerator)
+    who = confinement.credentials(spec, run_dir, program.accelerator)
     version = landlock.abi()
     uid = os.geteuid() if who is None else who.uid
     walls = Confinement(uid, version, reaches_loopback=bool(spec.ports))
@@ -153,25 +163,26 @@ def _spawn(
     with ExitStack() as stack:
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null_fd)
-        ruleset_fd = confinement.ruleset(version, prepared.qemu, spec, inherited, prepared.accelerator)
+        ruleset_fd = confinement.ruleset(version, program.qemu, spec, inherited, program.accelerator)
         if ruleset_fd is not None:
             stack.callback(os.close, ruleset_fd)
         vmm = fork.Launch(
             argv,
             _ENVIRONMENT | {"FIRKIN_MACHINE": str(run_dir)},
-            null_fd,
+            null_fd if inherited.memory_fd is None else inherited.memory_fd,
             null_fd,
             complaints.fd,
             fds=inherited.all(),
             dies_with_parent=lifetime == "owner",
             credentials=who,
             landlock_fd=ruleset_fd,
+            seccomp_filter=seccomp.reading_only(devices=program.accelerator == "kvm"),
         )
         try:
             pid, pidfd = fork.start(vmm)
         except PermissionError as error:
             raise HostUnsupported(
-                f"cannot run {prepared.qemu} for machine {spec.name!r} as uid {uid}: {error.strerror}",
+                f"cannot run {program.qemu} for machine {spec.name!r} as uid {uid}: {error.strerror}",
                 hint="QEMU never runs as root: put it where every user can run it",
             ) from error
     return Child(pid, pidfd), walls

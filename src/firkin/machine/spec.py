@@ -15,10 +15,14 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """A block device of the guest, /dev/vda, vdb, ... in declared order."""
 
     path: Path
-    format: Literal["raw", "qcow2"]
+    format: Literal["raw", "qcow2", "null"]
+    """null: nothing, `size_bytes` long, for what is never read; `path` is not used."""
+    layers: tuple[Path, ...] = ()
+    """qcow2: those under it, the next one first, opened read-only; so is `backing`."""
     backing: Path | None = None
-    """qcow2: the raw image under it, opened read-only."""
+    """qcow2: the raw image under all of them."""
     readonly: bool = False
+    size_bytes: int = 0
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

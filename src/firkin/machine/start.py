@@ -5,7 +5,6 @@ The rule: nothing is waited for before the VMM runs; what costs time to find out
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -24,15 +23,16 @@ from firkin.machine.console import Console
 from firkin.machine.initramfs import Contents, agent_path, initramfs_path
 from firkin.machine.kernel import Kernel, choose_kernel
 from firkin.machine.launch import Lifetime as Lifetime
-from firkin.machine.launch import Prepared as Prepared
-from firkin.machine.launch import launch
+from firkin.machine.launch import Vmm, launch
+from firkin.machine.origin import Cold, Origin
+from firkin.machine.prepared import Prepared as Prepared
 from firkin.machine.qemu.command import Accelerator, kernel_cmdline
 from firkin.machine.qemu.devices import escaped
 from firkin.machine.qemu.machine import CONSOLE_FIFO, CONSOLE_LOG, Machine
+from firkin.machine.saved import Saved
 from firkin.machine.spec import MachineSpec, PublishedPort
 from firkin.machine.tsc import tsc_khz
 from firkin.settings import Settings
-from firkin.wire.frames import NONCE_BYTES, Sync, encode
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _KVM_TRIAL_S = 10.0
@@ -49,21 +49,25 @@ async def boot(
     run_dir: Path,
     lifetime: Lifetime = "owner",
     alive_fd: int | None = None,
+    saved: Saved | None = None,
 ) -> AsyncIterator[Machine]:
     """A machine whose VMM has started; await `machine.booted(client.start(...))` for its agent.
+
+    With `saved` it goes on from there; else it is a fork of a template where one can hold `spec`, and boots a
+    kernel where none can (`machine.cold` says why).
 
     `dir` takes console.log, `run_dir` (0700, made when missing) the sockets. With lifetime `owner` the
     machine ends with this block, and with the thread that started it however that ends; with `detached` it
     lives on and the block's end only lets go of it. The VMM inherits `alive_fd`, so a flock on it is held as
     long as the VMM lives.
 
-    Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), PortInUse, UsageError for a
-    spec that QEMU cannot build, BootFailed.
+    Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), Misfit or Corrupt for what was
+    `saved`, PortInUse, UsageError for a spec that QEMU cannot build, BootFailed.
     """
     machine: Machine | None = None
     try:
         with stage("machine.start", machine=spec.name):
-            machine = await _start(spec, settings, dir, run_dir, lifetime, alive_fd)
+            machine = await _start(spec, settings, dir, run_dir, lifetime, alive_fd, saved)
         yield machine
     finally:
         if machine is not None:
@@ -97,15 +101,41 @@ def adopt(
 
 
 async def _start(
-    spec: MachineSpec, settings: Settings, dir: Path, run_dir: Path, lifetime: Lifetime, alive_fd: int | None
+    spec: MachineSpec,
+    settings: Settings,
+    dir: Path,
+    run_dir: Path,
+    lifetime: Lifetime,
+    alive_fd: int | None,
+    saved: Saved | None,
 ) -> Machine:
     try:
         prepared = await prepare(spec, settings)
-        return launch(spec, prepared, settings, dir, run_dir, lifetime, alive_fd)
+        if saved is not None:
+            origin: Origin = prepared.restored(saved, spec)
+        else:
+            origin = await _template(spec, prepared, settings) or prepared.cold
+        return launch(spec, prepared.vmm, origin, settings, dir, run_dir, lifetime, alive_fd)
     except OSError as error:
         raise HostUnsupported(
             f"cannot start machine {spec.name!r}: {error}", hint="see firkin info"
         ) from error
+
+
+async def _template(spec: MachineSpec, prepared: Prepared, settings: Settings) -> Origin | None:
+    """The template that can hold `spec`, made where it is missing; None, and the reason told, where none
+    can.
+    """
+    from firkin.machine import template
+
+    reason = template.why_not(spec, settings)
+    if not reason:
+        try:
+            return prepared.fork_of(await template.ready(spec, prepared, settings))
+        except FirkinError as error:
+            reason = f"there is no template: {error}"
+    event("machine.cold", machine=spec.name, reason=reason)
+    return None
 
 
 async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
@@ -119,8 +149,9 @@ async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
     cache_dir, kernel, agent = settings.paths.cache_dir, choose_kernel(settings), agent_path()
     contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares))
     host = (os.uname().release, Path(_BOOT_ID).read_text().strip())
+    kernel_path, initramfs = _bootable(kernel, cache_dir), initramfs_path(contents, cache_dir)
     on_kvm = Prepared(
-        qemu, _bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), "kvm", kernel_cmdline("kvm")
+        Vmm(qemu, "kvm"), Cold(kernel_path, initramfs, kernel_cmdline("kvm")), kernel, agent, cache_dir
     )
     programs = (*host, stamp(Path(qemu)), stamp(kernel.path), stamp(agent))
     verdict = await choose_accelerator(settings, programs, lambda: _kvm_trial(on_kvm, settings))
@@ -129,7 +160,8 @@ async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
     if verdict.accelerator == "kvm":
         return on_kvm
     cmdline = kernel_cmdline("tcg", tsc_khz=tsc_khz(cache_dir, host[1]))
-    return msgspec.structs.replace(on_kvm, accelerator="tcg", cmdline=cmdline)
+    cold = Cold(kernel_path, initramfs, cmdline)
+    return msgspec.structs.replace(on_kvm, vmm=Vmm(qemu, "tcg"), cold=cold)
 
 
 async def _kvm_trial(prepared: Prepared, settings: Settings) -> bool:
@@ -140,23 +172,14 @@ async def _kvm_trial(prepared: Prepared, settings: Settings) -> bool:
     Path(settings.run_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="kvm-trial-", dir=settings.run_dir) as name:
         directory = Path(name)
-        machine = launch(spec, prepared, settings, directory, directory, "owner", None)
+        machine = launch(spec, prepared.vmm, prepared.cold, settings, directory, directory, "owner", None)
         try:
-            await machine.booted(_first_answer(machine))
+            (await machine.booted(machine.first_answer())).close()
         except FirkinError:
             return False  # choose_accelerator tells the user, and uses TCG
         finally:
             await machine.stop()
     return True
-
-
-async def _first_answer(machine: Machine) -> None:
-    """Any answer of the agent to a SYNC. Raises MachineDied for a connection that ends instead."""
-    loop = asyncio.get_running_loop()
-    with machine.open_agent() as sock:
-        await loop.sock_sendall(sock, encode(Sync(nonce=os.urandom(NONCE_BYTES))))
-        if not await loop.sock_recv(sock, 1):
-            raise MachineDied(f"machine {machine.name!r} hung up", hint="see its console.log")
 
 
 def _bootable(kernel: Kernel, cache_dir: Path) -> Path:

@@ -81,6 +81,17 @@ def test_a_program_that_opens_for_reading_and_writing_gets_its_standard_input(
     assert output.text() == "0 b'memory'"
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["os.close(0)", "os.dup2(1, 0)", "os.dup2(1, 0, inheritable=False)", "call(libc.close_range, 0, 0, 0)"],
+)
+def test_the_standard_input_stays_what_it_is(statement: str, file: Path, output: Sink) -> None:
+    tried = f"exec('try:\\n {statement}\\nexcept OSError: pass'); print(os.pread(0, 6, 0))"
+    assert python(tried, file, output, seccomp.reading_only()) == 0
+    assert output.text() == "b'memory'"
+    assert python(tried, file, output, None) != 0 or output.text().count("memory") == 1
+
+
 def test_what_stands_for_the_standard_input_cannot_be_opened_without_the_filter(
     file: Path, output: Sink
 ) -> None:

@@ -9,15 +9,17 @@ import msgspec
 import pytest
 
 from firkin.errors import UsageError
+from firkin.machine.origin import Cold
 from firkin.machine.qemu.command import DiskFds, Inherited, command, kernel_cmdline
 from firkin.machine.spec import Disk, MachineSpec, PublishedPort, Share
 
 INHERITED = Inherited(kernel_fd=10, initramfs_fd=11, console_fds=(12, 13), agent_fd=14, qmp_fd=15)
+COLD = Cold(Path("vmlinux"), Path("initramfs"), "quiet")
 SPEC = MachineSpec(name="web", network="none")
 
 
 def argv(spec: MachineSpec = SPEC, inherited: Inherited = INHERITED, accelerator: str = "tcg") -> list[str]:
-    return command("/usr/bin/qemu", spec, inherited, accelerator, "quiet")  # type: ignore[arg-type]
+    return command("/usr/bin/qemu", spec, inherited, accelerator, COLD)  # type: ignore[arg-type]
 
 
 def values(of: str, words: list[str]) -> list[str]:
@@ -27,7 +29,7 @@ def values(of: str, words: list[str]) -> list[str]:
 def test_every_machine_is_a_microvm_behind_qemus_sandbox() -> None:
     words = argv()
     assert words[0] == "/usr/bin/qemu"
-    assert values("-machine", words) == ["microvm"]
+    assert values("-machine", words) == ["microvm,memory-backend=ram"]
     (sandbox,) = values("-sandbox", words)
     assert set(sandbox.split(",")) == {
         "on",

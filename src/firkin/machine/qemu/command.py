@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from firkin.linux.seccomp import STDIN_PATH
+from firkin.machine.origin import Origin
 from firkin.machine.qemu.devices import (
     AgentPort,
     BlockDevice,
@@ -14,6 +16,8 @@ from firkin.machine.qemu.devices import (
     DirectBoot,
     FdSet,
     Identity,
+    Incoming,
+    Memory,
     Monitor,
     NetworkCard,
     Part,
@@ -26,78 +30,100 @@ from firkin.network.user import NETDEV, netdev_args
 Accelerator = Literal["kvm", "tcg"]
 _MIB = 1 << 20
 _CONSOLE_FDSET = 1
-_FIRST_DISK_FDSET = 2
+FIRST_DISK_FDSET = 2
 
 
 class DiskFds(msgspec.Struct, frozen=True):
-    """The open files of one disk, in the modes that QEMU may want, and of the image under it."""
+    """The open files of one disk: the top, the layers under it, and the image under them."""
 
-    fds: tuple[int, ...]
-    backing_fd: int | None = None
+    top: int
+    layers: tuple[int, ...] = ()
+    base: int | None = None
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """The descriptors that QEMU is started with."""
+    """The descriptors that QEMU is started with, beside its standard streams."""
 
     kernel_fd: int
-    initramfs_fd: int
     console_fds: tuple[int, ...]
     agent_fd: int
     qmp_fd: int
+    initramfs_fd: int | None = None
+    """None: nothing is booted, `kernel_fd` is the stub."""
+    memory_fd: int | None = None
+    """To be its standard input."""
+    state_fd: int | None = None
+    """Where a restored machine's state comes from."""
     disks: tuple[DiskFds, ...] = ()
     shares: tuple[int, ...] = ()
     alive_fd: int | None = None
 
     def all(self) -> tuple[int, ...]:
-        disks = [fd for disk in self.disks for fd in (*disk.fds, disk.backing_fd)]
+        disks = [fd for disk in self.disks for fd in (disk.top, *disk.layers, disk.base)]
         fds = (
             self.kernel_fd,
             self.initramfs_fd,
             *self.console_fds,
             self.agent_fd,
             self.qmp_fd,
+            self.state_fd,
             *disks,
             *self.shares,
+            self.alive_fd,
         )
-        return tuple(fd for fd in (*fds, self.alive_fd) if fd is not None)
+        return tuple(fd for fd in fds if fd is not None)
 
 
 def command(
-    qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str
+    qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, origin: Origin
 ) -> list[str]:
     """QEMU's whole argv. The ports of `spec` have their host_port."""
-    parts = devices(spec, inherited, accelerator, cmdline)
+    parts = devices(spec, inherited, accelerator, origin)
     return [qemu, *(arg for part in parts for arg in part.args())]
 
 
 def devices(
-    spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, cmdline: str
+    spec: MachineSpec, inherited: Inherited, accelerator: Accelerator, origin: Origin
 ) -> tuple[Part, ...]:
     """The parts of the machine, in the order of the guest's device names."""
-    memory_mib = -(-spec.memory_bytes // _MIB)
+    mib = -(-spec.memory_bytes // _MIB)
     parts: list[Part] = [
         Identity(spec.name),
         Sandbox(),
-        Board(accelerator, spec.cpus, memory_mib, shared_memory=bool(spec.shares)),
+        Board(accelerator, spec.cpus, mib),
+        _memory(mib, spec, inherited, origin),
         FdSet(_CONSOLE_FDSET, inherited.console_fds),
         Console(_CONSOLE_FDSET),
-        DirectBoot(inherited.kernel_fd, inherited.initramfs_fd, cmdline),
+        _beginning(inherited, origin),
         Monitor(inherited.qmp_fd),
         AgentPort(inherited.agent_fd),
     ]
-    fdset = _FIRST_DISK_FDSET
+    fdset = FIRST_DISK_FDSET
     for index, (disk, fds) in enumerate(zip(spec.disks, inherited.disks, strict=True)):
-        parts.append(FdSet(fdset, fds.fds))
-        backing = None if fds.backing_fd is None else fdset + 1
-        if fds.backing_fd is not None:
-            parts.append(FdSet(fdset + 1, (fds.backing_fd,)))
-        parts.append(BlockDevice(index, disk.format, fdset, disk.readonly, backing))
-        fdset += 2
+        files = [fds.top, *fds.layers, *([] if fds.base is None else [fds.base])]
+        sets = range(fdset, fdset + len(files))
+        parts += [FdSet(number, (fd,)) for number, fd in zip(sets, files, strict=True)]
+        layers = tuple(sets[1 : 1 + len(fds.layers)])
+        base = None if fds.base is None else sets[-1]
+        parts.append(BlockDevice(index, disk.format, fdset, disk.readonly, layers, base, disk.size_bytes))
+        fdset = sets.stop
     if spec.network == "user":
-        parts.append(NetworkCard(NETDEV, netdev_args(spec.ports)))
+        parts.append(NetworkCard(NETDEV, () if origin.peerless else netdev_args(spec.ports)))
     for index, (share, socket_fd) in enumerate(zip(spec.shares, inherited.shares, strict=True)):
         parts.append(SharedDirectory(index, share.tag, socket_fd))
     return tuple(parts)
+
+
+def _memory(mib: int, spec: MachineSpec, inherited: Inherited, origin: Origin) -> Memory:
+    if inherited.memory_fd is None:
+        return Memory(mib, shared=bool(spec.shares))
+    return Memory(mib, shared=origin.keeps_memory, path=STDIN_PATH)
+
+
+def _beginning(inherited: Inherited, origin: Origin) -> Part:
+    if inherited.initramfs_fd is None:
+        return Incoming(inherited.kernel_fd, paused=origin.keeps_memory)
+    return DirectBoot(inherited.kernel_fd, inherited.initramfs_fd, origin.cmdline)
 
 
 def kernel_cmdline(accelerator: Accelerator, *, tsc_khz: int = 0) -> str:

@@ -83,7 +83,7 @@ def ruleset(
 
 def rules(qemu: str, spec: MachineSpec, inherited: Inherited, accelerator: Accelerator) -> tuple[Rule, ...]:
     """The files that QEMU may open by name. Disks, sockets and the console it has as descriptors only."""
-    files = [inherited.kernel_fd, inherited.initramfs_fd]
+    files = [fd for fd in (inherited.kernel_fd, inherited.initramfs_fd) if fd is not None]
     return (
         *(Rule(path, READ | EXECUTE) for path in (*_SYSTEM_DIRS, *_prefix(qemu))),
         *(Rule(path, READ_FILE) for path in _SYSTEM_FILES),

@@ -13,6 +13,12 @@ from typing import Literal, Protocol
 import msgspec
 
 RAM = "ram"
+CPU_MODELS = {
+    "kvm": "host",
+    # TCG runs `rep movsb` a byte at a time; without these flags the guest's kernel copies and clears memory
+    # by words, which took an eighth of the time (320 MB of zeros: 0.75 s against 6.06).
+    "tcg": "max,erms=off,fsrm=off",
+}
 
 
 class Part(Protocol):
@@ -22,32 +28,54 @@ class Part(Protocol):
 
 
 class Board(msgspec.Struct, frozen=True):
-    """The microvm machine: virtio-mmio, no PCI, one serial port, and an exit at the guest's word.
-
-    `shared_memory` puts the guest's memory where a vhost-user daemon can map it.
-    """
+    """The microvm machine: virtio-mmio, no PCI, one serial port, and an exit at the guest's word."""
 
     accelerator: Literal["kvm", "tcg"]
     cpus: int
     memory_mib: int
-    shared_memory: bool = False
 
     def args(self) -> tuple[str, ...]:
-        memory = f"{self.memory_mib}M"
-        # TCG runs `rep movsb` a byte at a time; without these flags the guest's kernel copies and clears
-        # memory by words, which took an eighth of the time (320 MB of zeros: 0.75 s against 6.06).
-        cpu = "host" if self.accelerator == "kvm" else "max,erms=off,fsrm=off"
-        machine = "microvm" + (f",memory-backend={RAM}" if self.shared_memory else "")
-        backend = f"memory-backend-memfd,id={RAM},size={memory},share=on"
         return (
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-machine", machine, "-accel", self.accelerator, "-cpu", cpu),
-            *("-smp", str(self.cpus), "-m", memory),
-            *(("-object", backend) if self.shared_memory else ()),
+            *("-machine", f"microvm,memory-backend={RAM}", "-accel", self.accelerator),
+            *("-cpu", CPU_MODELS[self.accelerator]),
+            *("-smp", str(self.cpus), "-m", f"{self.memory_mib}M"),
             # Without it virtio-mmio speaks the legacy protocol, on which virtiofs reads hang.
             *("-global", "virtio-mmio.force-legacy=false"),
             *("-device", "isa-debug-exit,iobase=0x501,iosize=2"),
         )
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """The guest's memory: QEMU's own; where a vhost-user daemon can map it too (`shared`); or that of the
+    file at `path`, which takes what the guest writes only where it is `shared`.
+    """
+
+    mib: int
+    shared: bool = False
+    path: str = ""
+
+    def args(self) -> tuple[str, ...]:
+        sharing = f"share={'on' if self.shared else 'off'}"
+        if self.path:
+            backend = f"memory-backend-file,mem-path={self.path},{sharing}"
+        else:
+            backend = f"memory-backend-{'memfd' if self.shared else 'ram'},{sharing}"
+        return "-object", f"{backend},id={RAM},size={self.mib}M"
+
+
+class Incoming(msgspec.Struct, frozen=True):
+    """A machine that waits to be told over QMP what to become. `stub_fd` stands for a kernel: QEMU wants one,
+    and what it loads is overwritten. With `paused` it does not run then.
+    """
+
+    stub_fd: int
+    paused: bool = False
+
+    def args(self) -> tuple[str, ...]:
+        # What a paused machine saves again says nothing of its being paused, so that it runs where it starts.
+        hold = ("-S", "-global", "migration.store-global-state=off") if self.paused else ()
+        return "-kernel", f"/proc/self/fd/{self.stub_fd}", "-incoming", "defer", *hold
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -131,46 +159,67 @@ class AgentPort(msgspec.Struct, frozen=True):
 
 
 class BlockDevice(msgspec.Struct, frozen=True):
-    """A virtio disk from descriptor sets. qcow2 has its raw `backing` given here: what its header names is
-    ignored.
+    """A virtio disk from descriptor sets: under its top lie the `layers` (qcow2) and the `base` (raw), all of
+    them read-only. What the headers of qcow2 files name is ignored.
     """
 
     index: int
-    format: Literal["raw", "qcow2"]
+    format: Literal["raw", "qcow2", "null"]
     fdset: int
     readonly: bool
-    backing_fdset: int | None = None
+    layers: tuple[int, ...] = ()
+    base: int | None = None
+    size_bytes: int = 0
 
     def args(self) -> tuple[str, ...]:
-        node = f"disk{self.index}"
-        blockdevs = []
-        top: dict[str, object] = {
-            "node-name": node,
-            "driver": self.format,
-            "file": _file(self.fdset, self.readonly),
-        }
-        top |= {"read-only": self.readonly, "discard": "unmap"}
+        top = disk_node(self.index)
+        nodes: list[dict[str, object]] = []
+        below = None
+        if self.base is not None:
+            below = f"{top}-base"
+            nodes.append(
+                {"node-name": below, "driver": "raw", "read-only": True, "file": _file(self.base, True)}
+            )
+        for number, fdset in enumerate(reversed(self.layers)):
+            node = qcow2_node(f"{top}-layer{number}", fdset, below, readonly=True)
+            nodes.append(node)
+            below = f"{top}-layer{number}"
         if self.format == "qcow2":
-            top["backing"] = None
-        if self.backing_fdset is not None:
-            base = {"node-name": f"{node}-base", "driver": "raw", "read-only": True}
-            blockdevs.append(base | {"file": _file(self.backing_fdset, True)})
-            top["backing"] = base["node-name"]
-        blockdevs.append(top)
-        nodes = tuple(
-            arg for each in blockdevs for arg in ("-blockdev", json.dumps(each, separators=(",", ":")))
-        )
-        return (*nodes, "-device", f"virtio-blk-device,drive={node}")
+            nodes.append(qcow2_node(top, self.fdset, below, readonly=self.readonly))
+        elif self.format == "null":
+            nodes.append(
+                {"node-name": top, "driver": "null-co", "size": self.size_bytes, "read-zeroes": True}
+            )
+        else:
+            raw = {"driver": "raw", "file": _file(self.fdset, self.readonly), "read-only": self.readonly}
+            nodes.append({"node-name": top, **raw, "discard": "unmap"})
+        told = tuple(arg for node in nodes for arg in ("-blockdev", json.dumps(node, separators=(",", ":"))))
+        return (*told, "-device", f"virtio-blk-device,drive={top}")
+
+
+def disk_node(index: int) -> str:
+    """The block node on top of disk `index`, as the machine starts."""
+    return f"disk{index}"
+
+
+def qcow2_node(name: str, fdset: int, backing: str | None, *, readonly: bool) -> dict[str, object]:
+    """A qcow2 file as a block node, over the node `backing` or over nothing."""
+    file = _file(fdset, readonly)
+    node = {"node-name": name, "driver": "qcow2", "file": file, "read-only": readonly, "discard": "unmap"}
+    return node | {"backing": backing}
 
 
 class NetworkCard(msgspec.Struct, frozen=True):
-    """A virtio network card on a netdev; `netdev_args` comes from the network's mode."""
+    """A virtio network card on a netdev; `netdev_args` comes from the network's mode. Without any, the card
+    leads nowhere until a fork is given another.
+    """
 
     netdev: str
     netdev_args: tuple[str, ...]
 
     def args(self) -> tuple[str, ...]:
-        return (*self.netdev_args, "-device", f"virtio-net-device,netdev={self.netdev}")
+        nowhere = ("-netdev", f"hubport,id={self.netdev},hubid=0")
+        return (*(self.netdev_args or nowhere), "-device", f"virtio-net-device,netdev={self.netdev}")
 
 
 class SharedDirectory(msgspec.Struct, frozen=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from firkin.aio.child import STOP, Child
 from firkin.errors import BootFailed, FirkinError, MachineDied
@@ -18,9 +19,13 @@ from firkin.machine.qemu import exit as exits
 from firkin.machine.qemu.command import Accelerator
 from firkin.machine.qemu.confinement import Confinement
 from firkin.machine.qemu.exit import VmmExit
+from firkin.machine.qemu.incoming import refusal
 from firkin.machine.spec import PublishedPort
+from firkin.wire.frames import NONCE_BYTES, Sync, encode
 
 if TYPE_CHECKING:
+    from qemu.qmp import QMPClient
+
     from firkin.machine.virtiofs import Daemon
 
 T = TypeVar("T")
@@ -32,7 +37,7 @@ _DYING_S = 1.0
 class Machine:
     """One machine and its VMM. Comes from boot() or adopt(), which own it; nobody else makes one.
 
-    `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None
+    `forked` says that it went on from what was saved, and booted no kernel. `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None
     for an adopted machine: whoever started it was told).
     """
 
@@ -49,19 +54,23 @@ class Machine:
         daemons: Sequence[Daemon] = (),
         confinement: Confinement | None = None,
         boot_timeout_s: float = 60.0,
+        incoming: socket.socket | None = None,
+        forked: bool = False,
     ) -> None:
         self.name = name
         self.pid = vmm.pid
         self.accelerator: Accelerator = accelerator
         self.ports = ports
         self.confinement = confinement
+        self.forked = forked
         self._vmm = vmm
         self._run_dir = run_dir
         self._console = console
         self._complaints = complaints
         self._daemons = daemons
         self._boot_timeout_s = boot_timeout_s
-        self._qmp: Any = None
+        self._incoming = incoming
+        self._qmp: QMPClient | None = None
         self._ended: VmmExit | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(console.fd, self._drain_console)
@@ -81,31 +90,56 @@ class Machine:
         sock.setblocking(False)
         return sock
 
+    async def first_answer(self) -> socket.socket:
+        """The connection on which the agent has answered a SYNC; the caller closes it.
+
+        Raises MachineDied for one that ends instead.
+        """
+        sock = self.open_agent()
+        try:
+            await self._loop.sock_sendall(sock, encode(Sync(nonce=os.urandom(NONCE_BYTES))))
+            if not await self._loop.sock_recv(sock, 1):
+                raise MachineDied(f"machine {self.name!r} hung up", hint="see its console.log")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
     async def booted(self, hello: Awaitable[T]) -> T:
         """The agent's `hello`, awaited until the boot deadline and only while the VMM lives.
 
         Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and
         what `hello` raises by itself.
         """
-        with stage("machine.boot", machine=self.name, accelerator=self.accelerator):
+        how = "machine.restore" if self.forked else "machine.boot"
+        with stage(how, machine=self.name, accelerator=self.accelerator):
             answer = asyncio.ensure_future(hello)
             ended = asyncio.ensure_future(self.wait())
+            refused = asyncio.ensure_future(self._refused())
             try:
                 await asyncio.wait(
-                    (answer, ended), timeout=self._boot_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                    (answer, ended, refused),
+                    timeout=self._boot_timeout_s,
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 if answer.done() and answer.exception() is not None:
                     # The connection broke: most often because the VMM ends, which then says more.
                     await asyncio.wait((ended,), timeout=_DYING_S)
                 elif answer.done():
+                    self._arrived()
                     return answer.result()
                 if ended.done():
                     raise self._boot_failure(ended.result())
                 if answer.done():
                     return answer.result()
+                if refused.done():
+                    raise BootFailed(
+                        f"QEMU cannot go on with machine {self.name!r}: {refused.result()}",
+                        hint="does another machine use its disk? else boot it anew",
+                    )
                 raise self._boot_timeout()
             finally:
-                for task in (answer, ended):
+                for task in (answer, ended, refused):
                     task.cancel()
 
     async def wait(self) -> VmmExit:
@@ -136,6 +170,8 @@ class Machine:
 
             qmp, self._qmp = self._qmp, None
             await disconnect(qmp)
+        if self._incoming is not None:
+            self._incoming.close()
         if self._complaints is not None:
             self._complaints.close()
         if self._console.fd >= 0:
@@ -154,12 +190,46 @@ class Machine:
         """Let the virtual CPUs run again. Raises MachineDied, Timeout."""
         await self._execute("cont")
 
-    async def _execute(self, command: str) -> None:
-        from firkin.machine.qemu.monitor import connect, execute
+    async def switch_overlay(self, path: Path) -> None:
+        """Let the guest's writes to its first disk go to the empty qcow2 at `path` from now on.
+
+        What was on top is never written again. Raises AgentError where the VMM refuses, then all is as it
+        was, MachineDied, Timeout, OSError.
+        """
+        from firkin.machine.qemu.overlay import switch_overlay
+
+        await switch_overlay(await self.monitor(), self.name, path)
+
+    async def monitor(self) -> QMPClient:
+        """The QMP session of this machine, opened when it is first asked for; it goes with release().
+
+        Raises MachineDied, Timeout.
+        """
+        from firkin.machine.qemu.monitor import connect
 
         if self._qmp is None:
             self._qmp = await connect(self._run_dir / QMP_SOCKET, self.name)
-        await execute(self._qmp, command, self.name)
+        return self._qmp
+
+    async def _execute(self, command: str) -> None:
+        from firkin.machine.qemu.monitor import execute
+
+        await execute(await self.monitor(), command, self.name)
+
+    async def _refused(self) -> str:
+        """What its VMM refused of what it was told to become; does not return where nothing."""
+        if self._incoming is not None:
+            while data := await self._loop.sock_recv(self._incoming, 64 << 10):
+                if reason := refusal(data):
+                    return reason
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def _arrived(self) -> None:
+        """It runs: what was to be told to its VMM for that is done, and QMP is free for others."""
+        if self._incoming is not None:
+            self._incoming.close()
+            self._incoming = None
 
     def _boot_failure(self, ended: VmmExit) -> FirkinError:
         failures = (daemon.failure(self.name) for daemon in self._daemons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError
@@ -30,13 +31,15 @@ async def connect(socket_path: Path, machine: str) -> QMPClient:
     return client
 
 
-async def execute(client: QMPClient, command: str, machine: str) -> object:
+async def execute(
+    client: QMPClient, command: str, machine: str, arguments: Mapping[str, object] | None = None
+) -> object:
     """The answer to `command`. Raises AgentError for a refusal, MachineDied, Timeout."""
     from qemu.qmp import ExecuteError
 
     try:
         async with asyncio.timeout(_DEADLINE_S):
-            return await client.execute(command)
+            return await client.execute(command, arguments)
     except TimeoutError as error:
         raise _too_slow(machine, f"do {command!r}") from error
     except ExecuteError as error:

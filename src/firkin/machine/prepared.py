@@ -1,0 +1,81 @@
+"""Prepared: what a start needs to know and what costs time to find out, without anything started."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from firkin.machine.artifacts import stamp
+from firkin.machine.kernel import Kernel
+from firkin.machine.launch import Vmm
+from firkin.machine.origin import Cold, Restored
+from firkin.machine.qemu.devices import CPU_MODELS
+from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of
+from firkin.machine.spec import MachineSpec
+from firkin.machine.stub import stub_path
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """The programs of a machine on this host, and how it would boot."""
+
+    vmm: Vmm
+    cold: Cold
+    kernel: Kernel
+    agent: Path
+    cache_dir: Path
+
+    def key(self, spec: MachineSpec) -> str:
+        """Names the template that `spec` needs: changes with every input. Reads no file. Raises OSError."""
+        files = (Path(self.vmm.qemu).resolve(), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
+        shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks))
+        inputs = (*map(stamp, files), self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
+        return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()[:32]
+
+    def describe(self, spec: MachineSpec) -> SavedMachine:
+        """What a machine of `spec` is on this host. Raises OSError."""
+
+        def part(path: Path, version: str) -> Part:
+            return Part(version, sha256_of(path, self.cache_dir))
+
+        return SavedMachine(
+            accelerator=self.vmm.accelerator,
+            cpu_model=self._cpu_model(),
+            cpus=spec.cpus,
+            memory_bytes=spec.memory_bytes,
+            network=spec.network,
+            disks=len(spec.disks),
+            qemu=part(Path(self.vmm.qemu).resolve(), ""),
+            kernel=part(self.kernel.path, self.kernel.version),
+            agent=part(self.agent, ""),
+        )
+
+    def restored(self, saved: Saved, spec: MachineSpec, *, besides: Collection[str] = ()) -> Restored:
+        """The machine that was saved, on this host. Raises Misfit, OSError."""
+        check_fit(saved, self.describe(spec), besides=besides)
+        return self.fork_of(saved)
+
+    def fork_of(self, saved: Saved) -> Restored:
+        """The machine that was saved, which is known to fit."""
+        return Restored(stub_path(self.cache_dir), saved.memory_path, saved.state_path)
+
+    def _cpu_model(self) -> str:
+        model = CPU_MODELS[self.vmm.accelerator]
+        return f"{model} ({_host_cpu()})" if self.vmm.accelerator == "kvm" else model
+
+
+def _host_cpu() -> str:
+    """The host's CPU, by name and features: what `-cpu host` shows to a guest."""
+    wanted = {"model name", "flags"}
+    facts = {}
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() in wanted:
+                facts[name.strip()] = value.strip()
+            if facts.keys() >= wanted:
+                break
+    features = hashlib.sha256(facts.get("flags", "").encode()).hexdigest()[:12]
+    return f"{facts.get('model name', 'unknown')}, features {features}"

@@ -1,0 +1,140 @@
+"""What a saved machine is on disk, and whether this host can run it.
+
+    memory      the guest's memory, sparse, of its whole size; nobody writes to it any more
+    state       QEMU's migration stream without that memory
+    saved.json  SavedMachine
+
+The rule: a guest goes on only under the program, the CPU and the devices that it knows, so every field is
+compared before anything starts, and a difference is an error that names the field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import msgspec
+
+from firkin.errors import Corrupt, Misfit
+from firkin.machine.artifacts import artifact, stamp
+from firkin.machine.qemu.command import Accelerator
+from firkin.machine.spec import NetworkMode
+
+MEMORY, STATE, SAVED = "memory", "state", "saved.json"
+_MAX_FILE_BYTES = 64 << 10
+MAX_STATE_BYTES = 64 << 20
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A program of the machine: its version, for people, and the sha256 of its file."""
+
+    version: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.version or 'of unknown version'} (sha256 {self.sha256[:12]})"
+
+
+class SavedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """saved.json. All but `state_*` must be the same where it is to run."""
+
+    format: int = 1
+    accelerator: Accelerator
+    cpu_model: str
+    """As QEMU knows it; with "host" also which CPU that is."""
+    cpus: int
+    memory_bytes: int
+    network: NetworkMode
+    disks: int
+    qemu: Part
+    kernel: Part
+    agent: Part
+    state_bytes: int = 0
+    state_sha256: str = ""
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A saved machine on disk, whole in structure."""
+
+    dir: Path
+    machine: SavedMachine
+
+    @property
+    def memory_path(self) -> Path:
+        return self.dir / MEMORY
+
+    @property
+    def state_path(self) -> Path:
+        return self.dir / STATE
+
+
+def load(directory: Path) -> Saved:
+    """The saved machine in `directory`. Raises Corrupt where it is not whole."""
+    try:
+        with open(directory / SAVED, "rb") as file:
+            machine = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=SavedMachine)
+        state = _bounded(directory / STATE)
+        memory_bytes = os.stat(directory / MEMORY).st_size
+    except (OSError, msgspec.DecodeError) as error:
+        raise Corrupt(f"cannot read what was saved in {directory}: {error}", hint=_HINT) from error
+    if memory_bytes != machine.memory_bytes:
+        raise Corrupt(
+            f"{directory / MEMORY} has {memory_bytes} bytes, not {machine.memory_bytes}", hint=_HINT
+        )
+    if len(state) != machine.state_bytes or hashlib.sha256(state).hexdigest() != machine.state_sha256:
+        raise Corrupt(f"{directory / STATE} is not what was saved", hint=_HINT)
+    return Saved(directory, machine)
+
+
+_HINT = "it was changed, or cut short; remove it: firkin snapshot rm"
+
+
+def keep(directory: Path, machine: SavedMachine) -> Saved:
+    """Put `machine` and the state beside it on record; the caller makes the directory appear. Raises
+    OSError.
+    """
+    state = _bounded(directory / STATE)
+    machine = msgspec.structs.replace(
+        machine, state_bytes=len(state), state_sha256=hashlib.sha256(state).hexdigest()
+    )
+    (directory / SAVED).write_bytes(msgspec.json.encode(machine))
+    for name in (MEMORY, STATE, SAVED):
+        os.chmod(directory / name, 0o400)
+    return Saved(directory, machine)
+
+
+def _bounded(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read(MAX_STATE_BYTES + 1)
+    if len(data) > MAX_STATE_BYTES:
+        raise OSError(f"{path} is too large to be a machine's state")
+    return data
+
+
+def check_fit(saved: Saved, here: SavedMachine, *, besides: Collection[str] = ()) -> None:
+    """Raises Misfit with the first field in which what was saved differs from what this host would make;
+    those in `besides` may.
+    """
+    for field in SavedMachine.__struct_fields__:
+        was, now = getattr(saved.machine, field), getattr(here, field)
+        if not field.startswith("state_") and field not in besides and was != now:
+            raise Misfit(
+                f"the machine saved in {saved.dir.name} cannot run here: its {_NAMES.get(field, field)} was "
+                f"{was}, and would be {now}",
+                hint="boot the container anew from its disk, or bring back what the machine was saved with",
+            )
+
+
+_NAMES = {"cpu_model": "CPU model", "memory_bytes": "memory", "cpus": "number of CPUs", "qemu": "QEMU"}
+
+
+def sha256_of(path: Path, cache_dir: Path) -> str:
+    """The digest of a program's file, remembered while the file stays as it is. Raises OSError."""
+
+    def digest() -> bytes:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest().encode()
+
+    return artifact(cache_dir, "sha256", (stamp(path),), digest).read_text()
