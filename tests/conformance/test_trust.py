@@ -33,7 +33,7 @@ from tests.support.command import Command
 from tests.support.home import Home
 from tests.support.images import Images, Pushed, tar_of
 from tests.support.registry import Registry
-from tests.support.signing import ANNOTATION, KeyPair, attach, key_pair, payload, policy, signed
+from tests.support.signing import ANNOTATION, KeyPair, attach, key_pair, openssl, payload, policy, signed
 
 ONE, TWO = tar_of({"one": b"1"}), tar_of({"two": b"2"})
 FOREIGN = "linux/s390x"
@@ -443,6 +443,30 @@ async def test_what_firkin_signs_is_pulled_and_skopeo_can_read_where_it_lies(
 def inspected(what: str, where: str) -> bytes:
     command = ["skopeo", "inspect", what, "--tls-verify=false", where]
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+
+
+def test_what_is_pushed_signed_is_let_in_elsewhere_and_what_is_pushed_unsigned_is_not(
+    firkin: Command, home: Home, registry: Registry, policy_path: Path, tmp_path: Path
+) -> None:
+    key, secret = key_pair(tmp_path, "team"), tmp_path / "secret"
+    locked = tmp_path / "locked.pem"
+    openssl("pkey", "-in", str(key.private_path), "-aes256", "-passout", "pass:open", "-out", str(locked))
+    secret.write_text("open\n")
+    (home.work_dir / "root.tar").write_bytes(ONE)
+    firkin("import", "root.tar", "mine:1", check=True)
+    signed_name, unsigned_name = (
+        registry.reference("trust/pushed", "1"),
+        registry.reference("trust/bare", "1"),
+    )
+    signing = ["--sign-by-sigstore-private-key", str(locked), "--sign-passphrase-file", str(secret)]
+    firkin("push", *signing, "mine:1", signed_name, check=True)
+    firkin("push", "mine:1", unsigned_name, check=True)
+    policy(policy_path, key.requirement())
+    elsewhere = {"FIRKIN_POLICY": str(policy_path), "XDG_DATA_HOME": str(home.root / "elsewhere")}
+    refused = firkin("pull", unsigned_name, **elsewhere)
+    assert (refused.status, refused.stdout) == (125, "")
+    assert "it has no sigstore signature" in refused.stderr
+    assert firkin("pull", signed_name, check=True, **elsewhere).stdout.strip() == signed_name
 
 
 # --- registries that lie ----------------------------------------------------------------------------------
