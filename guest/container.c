@@ -255,7 +255,8 @@ int container_visit(const struct container *container, int (*work)(void *context
     _cleanup_fd_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     _cleanup_fd_ int mount_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
     _cleanup_fd_ int uts_fd = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
-    if (root_fd < 0 || mount_fd < 0 || uts_fd < 0 || setns(container->pidfd, CLONE_NEWNS | CLONE_NEWUTS) < 0)
+    /* A machine's init shares its root directory with the kernel's own threads, and setns() wants it unshared. */
+    if (root_fd < 0 || mount_fd < 0 || uts_fd < 0 || unshare(CLONE_FS) < 0 || setns(container->pidfd, CLONE_NEWNS | CLONE_NEWUTS) < 0)
         return fail(errno, "join", "%s", container->id);
     int error = work(context);
     int lost = go_back(&(struct way_back){root_fd, mount_fd, uts_fd});
