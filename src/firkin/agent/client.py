@@ -10,7 +10,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -80,17 +81,20 @@ class AgentClient:
         """End the connection. Processes go on, and keep their output until somebody resumes."""
         await self.channel.close()
 
-    async def start(self, ops: Sequence[Op] = (), *, resume: bool = False) -> Hello:
+    async def start(self, ops: Sequence[Op] = (), *, resume: bool = False, whole: bool = False) -> Hello:
         """Synchronise, and run `ops` as one batch sent right behind: one round trip.
 
         With `resume` the stream may hold the rest of a dead client's frame, and each process that the agent
-        knows appears in `processes`, waiting for its resume(). Raises what batch() raises, MachineDied
-        where the agent never answers, AgentError where it speaks another version. Deadlines are the
-        caller's.
+        knows appears in `processes`, waiting for its resume(). `whole` says that it holds no such rest, since
+        the machine was saved in that client's quiet(); that is a megabyte less to send. Raises what batch()
+        raises, MachineDied where the agent never answers, AgentError where it speaks another version.
+        Deadlines are the caller's.
         """
         nonce = os.urandom(NONCE_BYTES)
         self.channel.connection.expect_sync(nonce)
-        self.channel.connection.send_bytes((RESYNC_PADDING if resume else b"") + encode(Sync(nonce)))
+        self.channel.connection.send_bytes(
+            (RESYNC_PADDING if resume and not whole else b"") + encode(Sync(nonce))
+        )
         results = self._post_batch(ops) if ops else None
         hello = await self._hello
         if hello.v != PROTOCOL_VERSION:
@@ -119,6 +123,22 @@ class AgentClient:
         Processes of a refused batch stay registered, since those before the refusal do run.
         """
         return await self._finish_batch(ops, self._post_batch(ops))
+
+    @asynccontextmanager
+    async def quiet(self, ops: Sequence[Op] = ()) -> AsyncIterator[None]:
+        """Run `ops` as a batch, whose answer the block waits for, and send nothing more before it ends.
+
+        So the agent has taken every frame whole, and a machine that is saved in the block can be resumed
+        with start(whole=True). What others send meanwhile waits for the end: output goes on only for as much
+        as a window holds, and a request that is awaited in the block is never answered. Raises as batch().
+        """
+        answer = self._post_batch(ops)
+        self.channel.connection.hold()
+        try:
+            await self._finish_batch(ops, answer)
+            yield
+        finally:
+            self.channel.connection.let_go()
 
     def register(
         self, spawn: Spawn, *, stdin: bool = False, stdout: bool = True, stderr: bool = True

@@ -34,6 +34,8 @@ class FrameConnection(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._lost = asyncio.Event()
         self._offence: ProtocolError | None = None
+        self._held: bytearray | None = None
+        self._full = False
 
     async def take(self, sock: socket.socket) -> None:
         """Begin to read from `sock`, a connected stream socket."""
@@ -49,8 +51,21 @@ class FrameConnection(asyncio.Protocol):
         self.send_bytes(b"".join(map(encode, frames)) if len(frames) > 1 else encode(frames[0]))
 
     def send_bytes(self, raw: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._held is not None:
+            self._held += raw
+        elif self._transport is not None and not self._transport.is_closing():
             self._transport.write(raw)
+
+    def hold(self) -> None:
+        """Keep back what is sent from now on, until let_go(). The queue has no room meanwhile."""
+        self._held = bytearray()
+        self._tell_room()
+
+    def let_go(self) -> None:
+        """Send what was kept back."""
+        held, self._held = self._held or b"", None
+        self.send_bytes(bytes(held))
+        self._tell_room()
 
     @property
     def is_writable(self) -> bool:
@@ -104,7 +119,15 @@ class FrameConnection(asyncio.Protocol):
         self._on_lost(self._offence or reason)
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._full = True
+        self._tell_room()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._full = False
+        self._tell_room()
+
+    def _tell_room(self) -> None:
+        if (self._full or self._held is not None) and not self._lost.is_set():
+            self._writable.clear()
+        else:
+            self._writable.set()

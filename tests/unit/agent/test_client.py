@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -64,6 +65,66 @@ async def test_an_agent_whose_session_key_is_none_is_refused():
         await loop.sock_sendall(theirs, sync + encode(control(**HELLO | {"boot": b"short"})))
         with pytest.raises(MachineDied):
             await starting
+
+
+async def test_a_quiet_client_sends_nothing_and_keeps_it_for_later():
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop, parser = asyncio.get_running_loop(), FrameParser()
+    async with await AgentClient.open(ours, "m") as client, AsyncExitStack() as quiet:
+        starting = asyncio.create_task(client.start())
+        process = client.register(command("cat"), stdin=True)
+        sync = await loop.sock_recv(theirs, 1 << 16)
+        await loop.sock_sendall(theirs, sync + encode(control(**HELLO)))
+        await starting
+        entering = asyncio.create_task(quiet.enter_async_context(client.quiet([wire.Freeze(container="c")])))
+        (batch,) = parser.feed(await loop.sock_recv(theirs, 1 << 16))
+        assert b"freeze" in batch.payload
+        answer = control(re=1, ok={"results": [{}]})
+        await loop.sock_sendall(theirs, encode(answer) + encode(Data(process.stdout.stream, 0, bytes(65536))))
+        await entering
+
+        asking = asyncio.create_task(client.request(wire.Sync()))
+        writing = asyncio.create_task(process.stdin.write(b"typed"))
+        assert len(await process.stdout.read()) == 65536
+        await asyncio.sleep(0)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(1)
+        assert not writing.done()
+
+        await quiet.aclose()
+        await writing
+        frames = []
+        while len(frames) < 3:
+            frames += parser.feed(await loop.sock_recv(theirs, 1 << 16))
+        assert {type(frame) for frame in frames} == {Control, Credit, Data}
+        theirs.close()
+        with pytest.raises(OutcomeUnknown):
+            await asking
+
+
+async def test_a_refused_quiet_is_over():
+    async with fake_machine() as (_, sock), await AgentClient.open(sock, "m") as client:
+        await client.start()
+        with pytest.raises(AgentError, match="No such"):
+            async with client.quiet([wire.Freeze(container="c")]):
+                raise AssertionError("the block was entered")
+        assert await client.request(wire.Sync()) == {}
+
+
+@pytest.mark.parametrize(("whole", "padding"), [(True, 0), (False, (1 << 20) + 16)])
+async def test_who_knows_that_the_stream_is_whole_pads_nothing(whole, padding):
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop, received = asyncio.get_running_loop(), b""
+    async with await AgentClient.open(ours, "m") as client:
+        starting = asyncio.create_task(client.start(resume=True, whole=whole))
+        while len(received) < padding + 29:
+            received += await loop.sock_recv(theirs, 1 << 20)
+        assert received[:padding] == bytes(padding)
+        assert [type(frame) for frame in FrameParser().feed(received[padding:])] == [Sync]
+        starting.cancel()
+        theirs.close()
 
 
 async def test_a_new_host_finds_nothing_frozen():
