@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
+from firkin.errors import NotFound
 from firkin.ext4.reader.file_system import FileSystem
 from firkin.ext4.reader.inode import Inode
 from firkin.machine.qcow2_disk import Disk
+from tests.conformance.test_ext4_judges import awkward
+from tests.support.ext4 import stat as stat_by_debugfs
 from tests.support.kernel_ext4 import Changes, Seen, mounted, seen
 from tests.support.layers import Member, build, directory, hard_link, member, symlink
 
@@ -77,3 +81,38 @@ def test_what_the_kernel_changed_reads_as_the_kernel_reads_it(image: Path, tmp_p
             theirs = seen(root)
         assert_same(told(image), theirs)
     assert len(theirs) > 400
+
+
+def test_what_our_writer_made_reads_as_debugfs_reads_it(tmp_path: Path) -> None:
+    members = awkward()
+    image = build(tmp_path / "r", members, size_bytes=256 * MIB).image_path
+    ours = told(image)
+    contents = {info.name: data for info, data in members if info.isreg()}
+    plain = [info for info, _ in members if "\n" not in info.name]  # debugfs reads commands by lines
+    some = [info for number, info in enumerate(plain) if number % 97 == 0 or "many" not in info.name]
+    for info, theirs in zip(some, stat_by_debugfs(image, *(info.name for info in some)), strict=True):
+        here = ours[b"/" + os.fsencode(info.name)]
+        assert (here.inode, here.mode & 0o7777, here.uid, here.gid, here.links, here.mtime_ns) == (
+            theirs.inode, theirs.mode, theirs.uid, theirs.gid, theirs.links, theirs.mtime_ns,
+        )  # fmt: skip
+        if theirs.device:
+            assert here.rdev == os.makedev(*theirs.device)
+        if info.isreg():
+            assert here.content == contents[info.name]
+    assert ours[b"/awkward/slow"].target == b"t" * 300
+    assert ours[b"/awkward/attributes"].xattrs == {b"user.long": b"v" * 3000, b"user.short": b"s"}
+    assert ours[b"/awkward/linked"].inode == ours[b"/awkward/attributes"].inode
+    assert len(ours) == len(members) + 1
+
+
+def test_a_part_of_the_tree_is_walked_from_its_top(image: Path) -> None:
+    with Disk.open([], image) as disk:
+        files = FileSystem(disk)
+        below = [path for path, _ in files.walk(b"/etc/")]
+        assert below[0] == b"/etc"
+        assert below[1:] == sorted(below[1:])
+        assert len(below) == 303
+        assert [path for path, _ in files.walk(b"link")] == [b"/link"]
+        for missing in (b"/nowhere", b"/etc/passwd/below", b"/link/x"):
+            with pytest.raises(NotFound, match="there is no"):
+                files.lookup(missing)
