@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from firkin import machine as machines
@@ -29,7 +30,11 @@ from tests.support.machines import BUSYBOX, busybox_disk, guest, spawn_op, statu
 pytestmark = pytest.mark.machine
 
 
-async def test_a_machine_boots_runs_a_container_and_powers_off(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("templates", "how"), [(8, "machine.restore"), (0, "machine.boot")])
+async def test_a_machine_starts_runs_a_container_and_powers_off(
+    settings: Settings, tmp_path: Path, templates: int, how: str
+) -> None:
+    settings = msgspec.structs.replace(settings, templates=templates)
     spec = MachineSpec(name="web", disks=(busybox_disk(tmp_path),))
     image = (tmp_path / "image.ext4").read_bytes()
     seen: list[Event] = []
@@ -44,9 +49,7 @@ async def test_a_machine_boots_runs_a_container_and_powers_off(settings: Setting
             assert ended.clean
             assert ended.reason == "powered off"
     stages = [(event.name, event.phase) for event in seen if event.phase != "point"]
-    assert stages == [
-        (name, phase) for name in ("machine.start", "machine.boot") for phase in ("begin", "end")
-    ]
+    assert stages == [(name, phase) for name in ("machine.start", how) for phase in ("begin", "end")]
     assert (tmp_path / "image.ext4").read_bytes() == image
     assert "No errors" in _output(["qemu-img", "check", str(tmp_path / "disk.qcow2")])
 

@@ -57,10 +57,14 @@ class Home:
         }
 
     def share_cache(self, cache_dir: Path) -> None:
-        """Take firkin's cache (initramfs, kernels, verdicts) from `cache_dir`, which other homes use too."""
-        cache_dir.mkdir(parents=True, exist_ok=True)
+        """Take firkin's cache (initramfs, kernels, verdicts) from `cache_dir` and its templates from beside
+        it, which other homes use too: a session makes each of them once.
+        """
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        (self.data_dir / "cache").symlink_to(cache_dir)
+        templates_dir = cache_dir.with_name(f"{cache_dir.name}-templates")
+        for name, shared_dir in (("cache", cache_dir), ("templates", templates_dir)):
+            shared_dir.mkdir(parents=True, exist_ok=True)
+            (self.data_dir / name).symlink_to(shared_dir)
 
 
 def session_dir() -> Path:

@@ -34,7 +34,7 @@ def busybox_disk(directory: Path, programs: Mapping[str, Path] = MappingProxyTyp
         shutil.copy(program, tree / "bin" / name)
     image, overlay = directory / "image.ext4", directory / "disk.qcow2"
     subprocess.run(
-        ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, "16M"], check=True
+        ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", tree, image, "64M"], check=True
     )
     machines.create_overlay(overlay, image, 64 * MIB)
     return Disk(path=overlay, format="qcow2", backing=image)
@@ -65,13 +65,21 @@ def spawn_op(args: Sequence[str]) -> Spawn:
 
 @asynccontextmanager
 async def guest(
-    spec: MachineSpec, settings: Settings, directory: Path, mounts: Sequence[Mount] = ()
+    spec: MachineSpec,
+    settings: Settings,
+    directory: Path,
+    mounts: Sequence[Mount] = (),
+    *,
+    grow: bool = False,
 ) -> AsyncIterator[Guest]:
-    """A machine of `spec` whose first disk is the root of a container; it ends with the block."""
+    """A machine of `spec` whose first disk is the root of a container; it ends with the block.
+
+    With `grow` the root takes the whole disk; only a machine that was not forked knows how large that is.
+    """
     directory.mkdir(exist_ok=True)
     container = Container(
         container="c",
-        root=Root(device="/dev/vda", grow=True),
+        root=Root(device="/dev/vda", grow=grow),
         hostname="guest",
         mounts=tuple(mounts),
     )

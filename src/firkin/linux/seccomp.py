@@ -38,13 +38,8 @@ _ALLOW, _FAIL_WITH, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000  # SECCOM
 _LOAD, _AND, _RETURN = 0x20, 0x54, 0x06
 _IF_EQUAL, _IF_AT_LEAST, _IF_ANY_BIT = 0x15, 0x35, 0x45
 _INSTRUCTION = struct.Struct("=HBBI")
-_NUMBER, _ARCH, _ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2 = (
-    0,
-    4,
-    16,
-    24,
-    32,
-)  # where in struct seccomp_data; low halves
+_NUMBER, _ARCH = 0, 4  # where in struct seccomp_data; of arguments the low half
+_ARGUMENT_0, _ARGUMENT_1, _ARGUMENT_2 = 16, 24, 32
 
 _X32_NUMBERS = 0x40000000
 _OPENAT2, _IO_URING_SETUP, _CLOSE_RANGE = 437, 425, 436
@@ -79,10 +74,11 @@ _MACHINES = {
 def reading_only(*, devices: bool = False, machine: str | None = None) -> bytes:
     """The filter for `enter`, for this machine or the one that uname(2) would call `machine`.
 
-    O_RDWR alone: 0, the standard input, which is never closed or replaced. Other opens for writing, O_CREAT, O_TRUNC, O_TMPFILE, creat(2),
-    truncate(2): EACCES. What opens without showing a filter its flags (openat2(2), open_by_handle_at(2),
-    io_uring(7)): ENOSYS. Another architecture's calls: SIGSYS. With `devices`, O_RDWR together with further
-    flags is left to other walls: QEMU opens /dev/kvm with O_RDWR | O_CLOEXEC.
+    O_RDWR alone: 0, the standard input, which is never closed or replaced. Other opens for writing, O_CREAT,
+    O_TRUNC, O_TMPFILE, creat(2), truncate(2): EACCES. What opens without showing a filter its flags
+    (openat2(2), open_by_handle_at(2), io_uring(7)): ENOSYS. Another architecture's calls: SIGSYS. With
+    `devices`, O_RDWR together with further flags is left to other walls: QEMU opens /dev/kvm with
+    O_RDWR | O_CLOEXEC.
 
     Raises HostUnsupported for a machine whose numbers are not known here.
     """

@@ -29,9 +29,10 @@ class Prepared(msgspec.Struct, frozen=True):
 
     def key(self, spec: MachineSpec) -> str:
         """Names the template that `spec` needs: changes with every input. Reads no file. Raises OSError."""
-        files = (Path(self.vmm.qemu).resolve(), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
+        files = (Path(self.vmm.qemu), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
+        stamps = (stamp(file.resolve()) for file in files)
         shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks))
-        inputs = (*map(stamp, files), self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
+        inputs = (*stamps, self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
         return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()[:32]
 
     def describe(self, spec: MachineSpec) -> SavedMachine:

@@ -37,8 +37,9 @@ _DYING_S = 1.0
 class Machine:
     """One machine and its VMM. Comes from boot() or adopt(), which own it; nobody else makes one.
 
-    `forked` says that it went on from what was saved, and booted no kernel. `pid` is the VMM's, `ports` have the host_port that was chosen, `confinement` is what holds the VMM (None
-    for an adopted machine: whoever started it was told).
+    `forked` says that it went on from what was saved, and booted no kernel. `pid` is the VMM's, `ports` have
+    the host_port that was chosen, `confinement` is what holds the VMM (None for an adopted machine: whoever
+    started it was told).
     """
 
     def __init__(
