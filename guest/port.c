@@ -1,6 +1,7 @@
 #include "port.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -24,6 +25,7 @@ static struct {
     struct watch watch, listening;
     int fd, listen_fd;
     bool persistent, readable, writable, session, gone;
+    bool hung_up; /* a port without a host, as far as its driver has heard */
     uint8_t *input, *control, *output;
     size_t input_first, input_last;
     size_t control_first, control_last;
@@ -109,7 +111,14 @@ static bool flush(void) {
 
 /* ---- receiving ---- */
 
+/* A port's driver hears of a host that went or came by another way than its bytes, and maybe later. */
+static bool driver_says_hung_up(void) {
+    struct pollfd poll_fd = {.fd = port.fd};
+    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLHUP);
+}
+
 static void begin_session(const uint8_t *nonce) {
+    port.hung_up = driver_says_hung_up();
     drop_output();
     freeze_end_all();
     streams_resync();
@@ -193,7 +202,8 @@ static bool receive(void) {
         return true;
     }
     port.readable = false;
-    if (room > 0 && (got == 0 || errno != EAGAIN))
+    /* A port has no end: it reads as ended while its driver knows of no host. */
+    if (room > 0 && (got == 0 ? !port.persistent : errno != EAGAIN))
         lose_host();
     return false;
 }
@@ -217,6 +227,10 @@ bool port_gone(void) {
 
 static void port_ready(struct watch *watch, uint32_t events) {
     (void)watch;
+    bool hung_up = (events & EPOLLHUP) != 0;
+    if (port.persistent && hung_up && !port.hung_up)
+        lose_host();
+    port.hung_up = hung_up;
     /* Each write that a virtio-serial port finished is told too: no reason to try a read. */
     port.readable |= (events & ~(uint32_t)EPOLLOUT) != 0;
     port.writable |= (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;

@@ -85,6 +85,26 @@ async def test_a_host_that_dies_leaves_no_disk_frozen(settings: Settings, tmp_pa
             assert await process.stdout.read() == b"written\n"
 
 
+async def test_hosts_that_come_and_go_at_once_are_all_answered(settings: Settings, tmp_path: Path) -> None:
+    """The port's driver hears of a host by another way than of its bytes, and may hear of it later."""
+    spec = MachineSpec(name="busy", disks=(busybox_disk(tmp_path),))
+    async with guest(spec, settings, tmp_path) as it:
+        writer = await it.client.spawn(spawn_op([BUSYBOX, "yes"]))
+        await writer.stdout.read()
+        client, seen = it.client, 0
+        for _ in range(100):
+            client.channel.connection.abort()
+            await client.channel.gone.wait()
+            client = await AgentClient.open(it.machine.open_agent(), machine=spec.name)
+            await asyncio.wait_for(client.start(resume=True), timeout=20)
+            found = client.processes[writer.proc]
+            found.resume(stdout_offset=seen, stderr_offset=0)
+            data = await found.stdout.read(2)
+            assert data == (b"y\n" * 2)[seen % 2 :][: len(data)]
+            seen = found.stdout.offset
+        await client.close()
+
+
 async def _output(*argv: str) -> str:
     """What a tool of this host says, which has to be content."""
     ran = await asyncio.to_thread(subprocess.run, argv, capture_output=True, text=True)

@@ -53,6 +53,7 @@ class AgentClient:
         self.greeted_ns = 0
         self.session_key = b""
         self._last_proc = 0
+        self._nonce = os.urandom(NONCE_BYTES)
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._synced = False
         self.channel = Channel(
@@ -68,6 +69,7 @@ class AgentClient:
     async def open(cls, sock: socket.socket, machine: str) -> AgentClient:
         """A client over `sock`, a connected stream socket that it now owns."""
         client = cls(machine)
+        client.channel.connection.expect_sync(client._nonce)  # an earlier client's bytes may come at once
         await client.channel.take(sock)
         return client
 
@@ -90,10 +92,8 @@ class AgentClient:
         raises, MachineDied where the agent never answers, AgentError where it speaks another version.
         Deadlines are the caller's.
         """
-        nonce = os.urandom(NONCE_BYTES)
-        self.channel.connection.expect_sync(nonce)
         self.channel.connection.send_bytes(
-            (RESYNC_PADDING if resume and not whole else b"") + encode(Sync(nonce))
+            (RESYNC_PADDING if resume and not whole else b"") + encode(Sync(self._nonce))
         )
         results = self._post_batch(ops) if ops else None
         hello = await self._hello

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from contextlib import AsyncExitStack
 
@@ -172,6 +173,22 @@ async def test_a_client_that_comes_back_gets_every_byte_from_where_it_says():
             found.stdin.close()
             done = await output(found)
             assert (done.stdout, done.ok) == (b"two", True)
+
+
+async def test_what_an_earlier_client_was_sent_is_nobodys_offence():
+    """It may be in the socket before the new client has said a word."""
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    loop = asyncio.get_running_loop()
+    stale = encode(Data(7, 0, b"an earlier client's")) + encode(control(**HELLO)) + encode(Eof(7, 19))[:9]
+    theirs.send(stale)
+    async with await AgentClient.open(ours, "m") as client:
+        while select.select([ours], [], [], 0)[0]:  # noqa: ASYNC110 - nobody is told when it was read
+            await asyncio.sleep(0)
+        starting = asyncio.create_task(client.start(resume=True, whole=True))
+        sync = await loop.sock_recv(theirs, 1 << 16)
+        await loop.sock_sendall(theirs, sync + encode(control(**HELLO)))
+        assert (await starting).kernel == "k"
 
 
 async def test_unacknowledged_output_is_sent_again_to_whoever_comes_next():
