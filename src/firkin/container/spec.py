@@ -54,3 +54,5 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     detached: bool = False
     labels: dict[str, str] = {}
     isolation: Literal["vm"] = "vm"
+    snapshot: str = ""
+    """The id of the snapshot that it was started from, which may be gone."""

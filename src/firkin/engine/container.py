@@ -7,7 +7,7 @@ control socket; one that has ended is read from disk.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from firkin.container.log import LogRecord
 from firkin.container.record import State
@@ -16,6 +16,9 @@ from firkin.engine.options import ExecOptions
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow
+
+if TYPE_CHECKING:
+    from firkin.snapshot.record import Snapshot
 
 
 class Container(Protocol):
@@ -55,6 +58,12 @@ class Container(Protocol):
 
     async def wait(self) -> ExitStatus:
         """How the main process ended, once it did."""
+
+    async def snapshot(self, name: str = "", *, disk_only: bool = False) -> Snapshot:
+        """Keep it as it is now, under `name` or one that is made up: its memory and disk, or its disk only.
+
+        It goes on. Of one that has ended there is only the disk. Raises NameInUse, StorageFull.
+        """
 
     async def remove(self, *, force: bool = False) -> None:
         """Delete it. With `force` a running one is killed first; else that raises WrongState."""

@@ -141,6 +141,8 @@ class _Session:
                 await container.remove(force=op.force)
             case ops.Top():
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
+            case ops.Snapshot():
+                return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
         return {}
 
     def _join(self, process: Process, op: ops.Attach | ops.Exec) -> Message:

@@ -79,7 +79,14 @@ class Top(_Op, frozen=True, kw_only=True):
     """Answer: {"processes": [ProcessRow]}."""
 
 
-Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top
+class Snapshot(_Op, frozen=True, kw_only=True):
+    """Keep the container as it is now. Answer: {"snapshot": id}."""
+
+    name: str
+    disk_only: bool
+
+
+Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top | Snapshot
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):

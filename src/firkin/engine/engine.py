@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
+    from firkin.snapshot.record import Snapshot
     from firkin.trust.key import PrivateKey
 
 
@@ -131,16 +132,9 @@ class Engine:
 
     async def run_detached(self, options: RunOptions) -> Container:
         """Start a container that the supervisor owns: it lives until somebody stops it. Raises as run()."""
-        from firkin.engine import supervised
-
         found, lock = await self._create(options, detached=True)
         lock.close()
-        try:
-            await supervised.run(self.settings, found.id)
-        except BaseException:
-            await asyncio.shield(self._take_back(found))
-            raise
-        return await self.container(found.id)
+        return await self._handed_over(found)
 
     async def start(self, name_or_id: str) -> Container:
         """Start an ended container again, its disk and its log as they are; the supervisor owns it then.
@@ -149,6 +143,7 @@ class Engine:
         it has ended as before.
         """
         from firkin.engine import supervised
+        from firkin.engine.settled import settled
 
         container = await self.container(name_or_id)
         state = container.state
@@ -157,10 +152,42 @@ class Engine:
         again = None
         if isinstance(state, Exited):
             again = state.finished_ns
-            if (owned := self._owned.pop(container.id, None)) is not None:
-                await owned.finished()
+            self._owned.pop(container.id, None)
+            await settled(Record(self.paths, container.id))
         await supervised.run(self.settings, container.id, again=again)
         return await self.container(container.id)
+
+    async def restore(self, snapshot: str, *, name: str = "") -> Container:
+        """A new container that goes on from `snapshot`, a name or an id; the supervisor owns it.
+
+        With a disk only, its process begins anew on that disk. Raises SnapshotNotFound, NameInUse, and what
+        booting raises; then nothing is left of it.
+        """
+        from firkin.engine.heir import record_heir
+
+        self._check_name(name)
+        with self._images.store.adding():
+            record = record_heir(self.paths, snapshot, name)
+        return await self._handed_over(record)
+
+    async def roll_back(
+        self, container: str, snapshot: str, *, discard: bool = False, force: bool = False
+    ) -> Snapshot | None:
+        """Let the disk of `container` be that of `snapshot` again; see disk_snapshots.roll_back().
+
+        A running one is refused, or with `force` stopped before and started again afterwards.
+        """
+        from firkin.engine import disk_snapshots
+
+        found = await self.container(container)
+        record = Record(self.paths, found.id)
+        if runs := isinstance(found.state, Running):
+            disk_snapshots.check_way_back(record, snapshot, force=force)
+            await found.stop()
+        kept = await disk_snapshots.roll_back(record, snapshot, discard=discard)
+        if runs:
+            await self.start(found.id)
+        return kept
 
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever owns them; with `all` the ended ones too."""
@@ -238,6 +265,17 @@ class Engine:
             except NameInUse:
                 if options.name:
                     raise  # a made-up name was just taken: make up another
+
+    async def _handed_over(self, found: Record) -> Container:
+        """The new container of `found`, which nobody owns, once the supervisor has started it."""
+        from firkin.engine import supervised
+
+        try:
+            await supervised.run(self.settings, found.id)
+        except BaseException:
+            await asyncio.shield(self._take_back(found))
+            raise
+        return await self.container(found.id)
 
     async def _take_back(self, found: Record) -> None:
         """Remove a container that the supervisor was asked to start and nobody waits for any more."""

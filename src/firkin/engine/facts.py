@@ -18,7 +18,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
     return {
         "Id": spec.id,
         "Name": spec.name,
-        "Created": _time(spec.created_ns),
+        "Created": timestamp(spec.created_ns),
         "Path": process.args[0],
         "Args": list(process.args[1:]),
         "State": _state(state),
@@ -45,8 +45,8 @@ def _state(state: State) -> dict[str, Any]:
         "Pid": state.pid if isinstance(state, Running) else 0,
         "ExitCode": exited.status.status if exited else 0,
         "Error": exited.reason if exited else "",
-        "StartedAt": _NEVER if started_ns is None else _time(started_ns),
-        "FinishedAt": _time(exited.finished_ns) if exited else _NEVER,
+        "StartedAt": _NEVER if started_ns is None else timestamp(started_ns),
+        "FinishedAt": timestamp(exited.finished_ns) if exited else _NEVER,
         "Accelerator": state.accelerator if isinstance(state, Running) else "",
     }
 
@@ -97,7 +97,7 @@ def _ports(ports: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _time(time_ns: int) -> str:
+def timestamp(time_ns: int) -> str:
     """RFC 3339 with nanoseconds, as Docker prints it."""
     seconds, nanoseconds = divmod(time_ns, 10**9)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"

@@ -21,6 +21,7 @@ from firkin.engine.options import PullPolicy
 from firkin.errors import Conflict, Corrupt, ImageNotFound, InUse, PlatformNotFound, UsageError
 from firkin.events import event, stage
 from firkin.oci.descriptor import Descriptor
+from firkin.oci.digest import Digest
 from firkin.oci.image import Image
 from firkin.oci.platform import Platform
 from firkin.oci.reference import Reference
@@ -174,9 +175,10 @@ class Images:
         return await in_thread(self._collect)
 
     def _collect(self, deadline_s: float = 10.0) -> Reclaimed:
-        uses = list(self._uses())
-        roots = [use.manifest for use in uses]
-        return self.store.collect(roots, {use.rootfs_key for use in uses}, deadline_s=deadline_s)
+        def uses() -> list[tuple[Digest, str]]:
+            return [(use.manifest, use.rootfs_key) for use in self._uses()]
+
+        return self.store.collect(uses, deadline_s=deadline_s)
 
     async def _collect_if_possible(self) -> None:
         try:
@@ -196,12 +198,8 @@ class Images:
     def _check_unused(self, name: str, images: Iterable[Image], *, force: bool) -> None:
         manifests = {image.digest for image in images}
         for use in self._uses():
-            if use.manifest in manifests and (use.running or not force):
-                state = "running" if use.running else "ended"
-                raise InUse(
-                    f"image {name} is used by the {state} container {use.container}",
-                    hint=f"firkin rm {'-f ' if use.running else ''}{use.container}",
-                )
+            if use.manifest in manifests and (use.lasting or not force):
+                raise InUse(f"image {name} is used by {use.user}", hint=use.removal)
 
     # Lookups
 

@@ -25,6 +25,7 @@ from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
 
 KILL_PATIENCE_S = 5.0
@@ -46,6 +47,7 @@ class OwnedContainer:
         self.spec = record.spec()
         transcript = Transcript(record.log_path, _began(state))
         launched = opening(self.spec, transcript)
+        self._snapshotting = asyncio.Lock()
         self._keeper = Keeper(
             record, lock, self.spec, launched, transcript, self._serving, state, detached=detached
         )
@@ -164,6 +166,17 @@ class OwnedContainer:
             await self.close(remove=True)
         else:
             self._keeper.discard()
+
+    async def snapshot(self, name: str = "", *, disk_only: bool = False) -> Snapshot:
+        """Keep it as it is now; see Container.snapshot(). Raises WrongState while it starts."""
+        from firkin.engine import disk_snapshots
+
+        record = self._keeper.record
+        if self._keeper.over:
+            return await disk_snapshots.take_of_ended(record, name)
+        launched = self._keeper.running()
+        async with self._snapshotting:
+            return await disk_snapshots.take(record, launched, name)
 
     async def logs(
         self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from firkin.agent.channel import Channel, Message
 from firkin.container import logs
@@ -24,6 +24,9 @@ from firkin.linux.unix_socket import connect
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow, convert
+
+if TYPE_CHECKING:
+    from firkin.snapshot.record import Snapshot
 
 _CONNECT_DEADLINE_S = 20.0
 _RETRY_S = 0.05
@@ -91,6 +94,16 @@ class RemoteContainer:
                 return ops.status_of(await self._request(ops.Wait()))
             except (OutcomeUnknown, WrongState):
                 continue  # its owner was lost, or it ended: the disk or the next owner knows
+
+    async def snapshot(self, name: str = "", *, disk_only: bool = False) -> Snapshot:
+        """Keep it as it is now; see Container.snapshot()."""
+        from firkin.engine.disk_snapshots import take_of_ended
+        from firkin.snapshot.record import load
+
+        if isinstance(self.state, Running):
+            answer = await self._request(ops.Snapshot(name=name, disk_only=disk_only))
+            return load(self._record.paths, convert(answer.get("snapshot"), str))
+        return await take_of_ended(self._record, name)
 
     async def remove(self, *, force: bool = False) -> None:
         """Delete it. Raises WrongState where it runs and `force` is not given."""

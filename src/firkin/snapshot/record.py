@@ -14,7 +14,7 @@ holds Store.adding() from the freezing of the disk to commit(). Readers take no 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from firkin.container.locks import take
 from firkin.container.naming import new_id
 from firkin.container.record import Streams
 from firkin.container.spec import ContainerSpec
-from firkin.errors import Corrupt, HostUnsupported, NameInUse, SnapshotNotFound
+from firkin.errors import Corrupt, FirkinError, HostUnsupported, NameInUse, SnapshotNotFound
 from firkin.machine.saved import SavedMachine
 from firkin.paths import Paths
 from firkin.snapshot import names
@@ -147,14 +147,21 @@ def find(paths: Paths, text: str) -> Snapshot:
     return load(paths, names.of(paths).lookup(text))
 
 
-def snapshots(paths: Paths) -> list[Snapshot]:
-    """All snapshots, the newest first. Raises Corrupt where one cannot be read."""
+def snapshots(paths: Paths, unreadable: Callable[[FirkinError], object] | None = None) -> list[Snapshot]:
+    """All snapshots, the newest first.
+
+    One that cannot be read raises Corrupt, or HostUnsupported for a newer firkin's, or is told `unreadable`.
+    """
     found = []
     for snapshot_id in names.of(paths).ids():
         try:
             found.append(load(paths, snapshot_id))
         except SnapshotNotFound:
             continue  # removed since they were listed
+        except (Corrupt, HostUnsupported) as error:
+            if unreadable is None:
+                raise
+            unreadable(error)
     return sorted(found, key=lambda each: each.created_ns, reverse=True)
 
 

@@ -8,7 +8,7 @@ partial's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -188,10 +188,11 @@ class Store:
             yield
 
     def collect(
-        self, roots: Iterable[Digest], rootfs_in_use: Set[str], *, deadline_s: float = _LOCK_DEADLINE_S
+        self, uses: Callable[[], Iterable[tuple[Digest, str]]], *, deadline_s: float = _LOCK_DEADLINE_S
     ) -> Reclaimed:
-        """Delete what neither a name nor one of `roots` (digests of manifests) nor `rootfs_in_use` (keys)
-        stands on.
+        """Delete what neither a name nor one of `uses()` stands on: manifests' digests and rootfs keys.
+
+        They are asked for once nobody is adding any more.
 
         Raises InUse where somebody is still adding after `deadline_s`; Corrupt where a name or manifest
         cannot be read, since what it stands on is not known. In both cases nothing is deleted but what dead
@@ -202,7 +203,7 @@ class Store:
         path = self._paths.lock_path
         what = "images are being added by another process"
         with locked(path, shared=False, deadline_s=deadline_s, what=what):
-            marked = self._mark(roots, rootfs_in_use)
+            marked = self._mark(list(uses()))
             with disk_errors(self._paths.data):
                 reclaimed = sweep(self._paths, marked)
                 self._refs.delete_temporaries()
@@ -214,11 +215,11 @@ class Store:
         with disk_errors(self._paths.data):
             delete_stale(self._paths)
 
-    def _mark(self, roots: Iterable[Digest], rootfs_in_use: Set[str]) -> Marked:
+    def _mark(self, uses: list[tuple[Digest, str]]) -> Marked:
         blobs: set[Digest] = set()
         chain_ids: set[Digest] = set()
         waiting = [descriptor for _, descriptor in self.tags()]
-        waiting += [Descriptor("", digest, 0) for digest in roots]
+        waiting += [Descriptor("", digest, 0) for digest, _ in uses]
         while waiting:
             descriptor = waiting.pop()
             if descriptor.digest in blobs or not self.has_blob(descriptor.digest):
@@ -230,7 +231,7 @@ class Store:
                 continue
             blobs |= {document.config.digest, *(layer.digest for layer in document.layers)}
             chain_ids |= self._chain_ids(descriptor)
-        return Marked(blobs, chain_ids, rootfs_in_use)
+        return Marked(blobs, chain_ids, {rootfs_key for _, rootfs_key in uses})
 
     def _chain_ids(self, descriptor: Descriptor) -> set[Digest]:
         try:

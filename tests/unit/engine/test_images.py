@@ -263,7 +263,9 @@ async def test_an_id_with_several_names_goes_only_by_force(images: Images, setti
 
 
 def use_of(image: Image, *, running: bool) -> ImageUse:
-    return ImageUse("web", image.digest, f"{image.chain_id.hex}-1-1", running)
+    rootfs_key = f"{image.chain_id.hex}-1-1"
+    user = f"the {'running' if running else 'ended'} container web"
+    return ImageUse(user, "firkin rm web", image.digest, rootfs_key, running)
 
 
 @pytest.mark.parametrize(("running", "force"), [(True, False), (True, True), (False, False)])

@@ -109,7 +109,7 @@ def test_a_sweep_keeps_what_names_and_containers_stand_on(store: Store, settings
     named, used, forgotten = (put_image(store, content) for content in (b"1", b"2", b"3"))
     index = put_index(store, named)
     store.tag(Reference.parse("named"), index)
-    reclaimed = store.collect([used.digest], set())
+    reclaimed = store.collect(lambda: [(used.digest, "")])
     assert reclaimed.blobs == 3
     assert reclaimed.bytes > 0
     assert blobs(settings) == 1 + 3 + 3
@@ -136,7 +136,7 @@ def test_a_sweep_keeps_the_root_file_systems_of_images_and_of_containers(
     by_image = make_rootfs(settings, f"{chain_id}-10-1")
     by_container = make_rootfs(settings, f"{'a' * 64}-10-1")
     unused = make_rootfs(settings, f"{'b' * 64}-10-1")
-    assert store.collect([], {by_container.name}).rootfs == 1
+    assert store.collect(lambda: [(Digest.of(b""), by_container.name)]).rootfs == 1
     assert (by_image.exists(), by_container.exists(), unused.exists()) == (True, True, False)
 
 
@@ -145,7 +145,7 @@ def test_a_sweep_waits_for_whoever_is_adding_and_takes_nothing_from_them(
 ) -> None:
     descriptor = put_image(store, b"1")
     with store.adding(), pytest.raises(InUse, match="images are being added"):
-        Store(settings.paths).collect([], set(), deadline_s=0)
+        Store(settings.paths).collect(list, deadline_s=0)
     assert store.is_complete(store.image(descriptor, AMD64))
 
 
@@ -159,10 +159,10 @@ def test_a_name_that_cannot_be_read_is_listed_and_stops_the_sweep(store: Store, 
     assert (name, other, found) == (broken, good, descriptor)
     assert isinstance(error, Corrupt)
     with pytest.raises(Corrupt, match="broken/_tags/latest"):
-        store.collect([], set())
+        store.collect(list)
     assert blobs(settings) == 3
     assert store.untag(broken)
-    assert store.collect([], set()).blobs == 0
+    assert store.collect(list).blobs == 0
 
 
 def test_a_manifest_that_rotted_stops_the_sweep(store: Store) -> None:
@@ -171,7 +171,7 @@ def test_a_manifest_that_rotted_stops_the_sweep(store: Store) -> None:
     store.blob_path(descriptor.digest).chmod(0o600)
     store.blob_path(descriptor.digest).write_bytes(b"rot")
     with pytest.raises(DigestMismatch):
-        store.collect([], set())
+        store.collect(list)
 
 
 def test_a_half_written_name_is_never_seen_and_goes_with_the_next_sweep(
@@ -181,7 +181,7 @@ def test_a_half_written_name_is_never_seen_and_goes_with_the_next_sweep(
     half = settings.paths.refs_dir / "docker.io/library/it/_tags/.0123"
     half.write_bytes(b"{")
     assert len(store.records()) == 1
-    store.collect([], set())
+    store.collect(list)
     assert not half.exists()
 
 
@@ -197,7 +197,7 @@ def test_a_name_that_is_being_written_survives_tidying_and_keeps_the_sweep_away(
             rivals.append("tidy")
             Store(settings.paths).tidy()
             with pytest.raises(InUse):
-                Store(settings.paths).collect([], set(), deadline_s=0)
+                Store(settings.paths).collect(list, deadline_s=0)
         synced(fd)
 
     monkeypatch.setattr("firkin.store.files.os.fsync", rival_step)
