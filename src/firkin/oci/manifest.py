@@ -23,11 +23,12 @@ MAX_LAYERS = 512
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One platform's image: its config, and its layers from the lowest up."""
+    """One platform's image: its config, and its layers from the lowest up. Or an artifact of some type."""
 
     media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    artifact_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class _Document(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     config: RawDescriptor | None = None
     layers: list[RawDescriptor] | None = None
     manifests: list[RawDescriptor] | None = None
+    artifact_type: str = ""
 
 
 def decode(content: bytes, media_type: str, what: str) -> Manifest | Index:
@@ -79,13 +81,15 @@ def decode(content: bytes, media_type: str, what: str) -> Manifest | Index:
     if len(document.layers) > MAX_LAYERS:
         raise Corrupt(f"{what} has more than {MAX_LAYERS} layers", hint="squash the image")
     layers = sound(lambda: _checked(document.layers or []), what)
-    return Manifest(media_type, sound(document.config.checked, what), layers)
+    config = sound(document.config.checked, what)
+    return Manifest(media_type, config, layers, document.artifact_type)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """`manifest` as JSON, the same bytes for the same manifest."""
     layers = [RawDescriptor.of(layer) for layer in manifest.layers]
-    return msgspec.json.encode(_Document(2, manifest.media_type, RawDescriptor.of(manifest.config), layers))
+    config, kind = RawDescriptor.of(manifest.config), manifest.artifact_type
+    return msgspec.json.encode(_Document(2, manifest.media_type, config, layers, artifact_type=kind))
 
 
 def encode_index(index: Index) -> bytes:

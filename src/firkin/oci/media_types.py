@@ -22,6 +22,9 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
+SNAPSHOT_CONFIG = "application/vnd.firkin.snapshot.v1+json"
+"""Of a snapshot that travels, which is no image: see firkin.snapshot.artifact."""
+
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER_GZIP = OCI_LAYER + "+gzip"
 OCI_LAYER_ZSTD = OCI_LAYER + "+zstd"
