@@ -21,7 +21,8 @@ from firkin.ext4.checksum import extend, state_of, stored
 from firkin.ext4.reader.file_system import FileSystem
 from firkin.ext4.reader.inode import EXTENTS, Inode
 from firkin.machine.qcow2_disk import Disk
-from firkin.snapshot.diff import Stack, changes
+from firkin.snapshot.diff import changes
+from firkin.snapshot.stack import Stack
 from tests.support.ext4 import DEBUGFS
 from tests.support.kernel_ext4 import Changes, mounted
 from tests.support.layers import build, directory, member, symlink

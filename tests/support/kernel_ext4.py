@@ -21,13 +21,28 @@ _BLOCK = 4096
 
 @contextmanager
 def mounted(image: Path, at: Path, options: str = "noatime") -> Iterator[Path]:
-    """`image` at `at`, by a loop device: root's. Unmounted, and so written, at the end."""
+    """`image` at `at`, by a loop device of its own: root's. Unmounted, and so written, at the end.
+
+    Not by mount's `-o loop`, which lets go of the device some time later: what comes to have the same inode
+    number as `image` meanwhile is then found behind the old device, with its cache.
+    """
     at.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-o", f"loop,{options}", image, at], check=True)
+    with _loop_device(image) as device:
+        subprocess.run(["mount", "-o", options, device, at], check=True)
+        try:
+            yield at
+        finally:
+            subprocess.run(["umount", at], check=True)
+
+
+@contextmanager
+def _loop_device(image: Path) -> Iterator[str]:
+    find = ["losetup", "--find", "--show", image]
+    device = subprocess.run(find, check=True, capture_output=True, text=True).stdout.strip()
     try:
-        yield at
+        yield device
     finally:
-        subprocess.run(["umount", at], check=True)
+        subprocess.run(["losetup", "--detach", device], check=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Set
 from itertools import chain
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from firkin.ext4.layout import BLOCK_BYTES
@@ -21,6 +20,7 @@ from firkin.ext4.reader.file_system import PATH_BYTES, ROOT, FileSystem
 from firkin.ext4.reader.inode import Inode
 from firkin.machine.qcow2_disk import Disk
 from firkin.snapshot.content import differs
+from firkin.snapshot.stack import Stack
 from firkin.snapshot.touched import Touched
 
 ADDED: Literal["A"] = "A"
@@ -35,30 +35,22 @@ class Change(NamedTuple):
     """Absolute; bytes that are not UTF-8 are as os.fsdecode() has them."""
 
 
-class Stack(NamedTuple):
-    """The files of a disk, of which none is written to any more."""
-
-    name: str
-    """What the disk is called in errors."""
-    layers: tuple[Path, ...]
-    """qcow2, top first."""
-    image: Path
-    """Raw, below all of them."""
-
-
-def changes(old: Stack, new: Stack) -> Iterator[Change]:
+def changes(old: Stack, new: Stack, *, apart_from: Collection[str] = ()) -> Iterator[Change]:
     """What was added, changed and deleted from `old` to `new`, each directory before what is in it.
 
-    A file is changed when its type, mode, owner, device, target, attributes, size, time of change or content
-    is another; a directory also when something in it is, except for `/`, whose time does not count either.
-    Of what was added all is told, of what was deleted only the topmost. Told as it is found: memory is in
-    proportion to the largest directories. Raises Corrupt, HostUnsupported.
+    A file is changed when its type, mode, owner, device, target, attributes, size, mtime or content is
+    another; a directory by its type, mode, owner and attributes, and unless it is `/` also when something in
+    it is. Of what was added all is told, of what was deleted only the topmost. Nothing is told of the paths
+    `apart_from` and what is in them. Told as it is found: memory is in proportion to the largest directories.
+    Raises Corrupt, HostUnsupported.
     """
+    hidden = frozenset(tuple(os.fsencode(path).strip(b"/").split(b"/")) for path in apart_from)
     with Disk.open(old.layers, old.image) as disk, Disk.open(new.layers, new.image) as other:
         if (old.layers, old.image) == (new.layers, new.image):
             return
         touched = _touched(old, new, disk, other)
-        yield from _Comparison(FileSystem(disk, old.name), FileSystem(other, new.name), touched).changes()
+        comparison = _Comparison(FileSystem(disk, old.name), FileSystem(other, new.name), touched)
+        yield from comparison.changes(hidden)
 
 
 def _touched(old: Stack, new: Stack, disk: Disk, other: Disk) -> Touched:
@@ -91,7 +83,7 @@ class _Comparison:
         self._seen: tuple[set[int], set[int]] = (set(), set())
         self._compared: dict[tuple[int, int], bool] = {}
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self, hidden: Set[tuple[bytes, ...]]) -> Iterator[Change]:
         before, after = self._old.inode(ROOT), self._new.inode(ROOT)
         if self._owner(before) != self._owner(after) or self._xattrs_differ(before, after):
             yield Change(CHANGED, "/")
@@ -105,8 +97,8 @@ class _Comparison:
                 del path[-1:]
                 told = min(told, len(path))
                 continue
-            kind, members = self._compare(pair)
             path.append(pair.name)
+            kind, members = (None, None) if tuple(path) in hidden else self._compare(pair)
             if kind:
                 yield from (Change(CHANGED, _text(path[:depth])) for depth in range(told + 1, len(path)))
                 yield Change(kind, _text(path))
@@ -142,9 +134,9 @@ class _Comparison:
 
     def _is_changed(self, before: Inode, after: Inode) -> bool:
         if before is not after:
-            if self._owner(before) != self._owner(after) or before.mtime_ns != after.mtime_ns:
+            if self._owner(before) != self._owner(after) or before.rdev != after.rdev:
                 return True
-            if before.rdev != after.rdev or (after.kind != stat.S_IFDIR and before.size != after.size):
+            if after.kind != stat.S_IFDIR and (before.size, before.mtime_ns) != (after.size, after.mtime_ns):
                 return True
         if self._xattrs_differ(before, after):
             return True
