@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ls": ("snapshot_ls", "List snapshots."),
     "tree": ("snapshot_tree", "Show which snapshot was made upon which."),
     "inspect": ("snapshot_inspect", "Show everything known about snapshots."),
+    "diff": ("snapshot_diff", "Show what changed in the files of a snapshot."),
     "restore": ("snapshot_restore", "Start a new container from a snapshot."),
     "rollback": ("snapshot_rollback", "Let a container's disk be what it was in a snapshot."),
     "rm": ("snapshot_rm", "Remove snapshots."),
