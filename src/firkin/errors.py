@@ -23,6 +23,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 ├── Untrusted                    the policy does not let it in: have it signed, or change the policy
 ├── HostUnsupported              the host lacks something: install or permit it
 │   ├── StorageFull
+│   ├── MemoryFull               so many machines do not fit into this host's memory
 │   └── Misfit                   what was saved cannot run here; names the part that differs
 ├── MachineError                 a machine did not do its part: see its console
 │   ├── BootFailed               with the console's tail
@@ -116,6 +117,9 @@ class HostUnsupported(FirkinError): ...
 
 
 class StorageFull(HostUnsupported): ...
+
+
+class MemoryFull(HostUnsupported): ...
 
 
 class Misfit(HostUnsupported): ...

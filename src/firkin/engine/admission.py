@@ -1,0 +1,109 @@
+"""Admission: whether this host carries so many more machines, told before anything is made.
+
+    every machine     VMM_BYTES, and SHARE of its guest's memory: guests write to less than they have
+    the host          keeps RESERVE of its memory, and DISK_RESERVE_BYTES of the disk
+
+The rule: a refusal names what is asked for, what there is and what is kept, so that a person can choose a
+number that fits. What is admitted may still run out, when every guest writes to all of its memory.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+
+from firkin.container.spec import ContainerSpec
+from firkin.errors import HostUnsupported, MemoryFull, StorageFull
+from firkin.paths import Paths
+from firkin.store.files import free_bytes
+from firkin.units import format_size
+
+VMM_BYTES = 40 << 20
+"""What a VMM needs beside its guest's memory."""
+SHARE = Fraction(1, 2)
+RESERVE = Fraction(1, 16)
+DISK_RESERVE_BYTES = 256 << 20
+DISK_BYTES = 16 << 20
+"""What a machine's disk, state and log are expected to take at the least."""
+_MEMINFO = Path("/proc/meminfo")
+
+
+class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What this host has now, in bytes."""
+
+    memory_bytes: int
+    available_bytes: int
+    """MemAvailable of proc(5): what can be had without swapping."""
+    disk_free_bytes: int
+    """Of the disk that containers are on."""
+
+    @property
+    def reserve_bytes(self) -> int:
+        """The memory that no machine is started into."""
+        return int(self.memory_bytes * RESERVE)
+
+    @property
+    def room_bytes(self) -> int:
+        """The memory that new machines may take."""
+        return max(0, self.available_bytes - self.reserve_bytes)
+
+
+def estimate_bytes(spec: ContainerSpec) -> int:
+    """The memory that one more machine of `spec` is expected to take."""
+    return VMM_BYTES + int(spec.memory_bytes * SHARE)
+
+
+def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:
+    """Return where `n` more machines of `spec` fit on a host of `facts`. Raises MemoryFull, StorageFull."""
+    each = estimate_bytes(spec)
+    if n * each > facts.room_bytes:
+        raise MemoryFull(
+            f"{_machines(n)} of {format_size(spec.memory_bytes)} need {format_size(n * each)} of memory "
+            f"({format_size(each)} each); {format_size(facts.available_bytes)} are available, of which "
+            f"{format_size(facts.reserve_bytes)} are kept free",
+            hint=f"ask for at most {facts.room_bytes // each}, or give them less memory",
+        )
+    needed = n * DISK_BYTES + DISK_RESERVE_BYTES
+    if needed > facts.disk_free_bytes:
+        raise StorageFull(
+            f"{_machines(n)} need {format_size(n * DISK_BYTES)} of disk; "
+            f"{format_size(facts.disk_free_bytes)} are left, of which {format_size(DISK_RESERVE_BYTES)} are "
+            "kept free",
+            hint="free some space: firkin prune",
+        )
+
+
+def host_facts(paths: Paths) -> HostFacts:
+    """What this host has now. Raises HostUnsupported where the kernel does not tell."""
+    try:
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        memory, available = (int(lines[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
+    except (OSError, KeyError, ValueError) as error:
+        raise HostUnsupported(
+            f"{_MEMINFO} does not tell how much memory is available: {error}", hint="mount /proc"
+        ) from error
+    free = free_bytes(paths.containers_dir)
+    return HostFacts(
+        memory_bytes=memory,
+        available_bytes=min(available, _cgroup_room()),
+        disk_free_bytes=0 if free is None else free,
+    )
+
+
+def _cgroup_room() -> int:
+    """What the control group of this process may still take (memory.max); all where it has no limit."""
+    unlimited = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        path = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().split("::", 1)[1].strip()[1:]
+        limit, used = (path / "memory.max").read_text(), int((path / "memory.current").read_text())
+        stat = dict(line.split() for line in (path / "memory.stat").read_text().splitlines())
+        return unlimited if limit == "max\n" else max(0, int(limit) - used + int(stat["inactive_file"]))
+    except (OSError, IndexError, ValueError, KeyError):
+        return unlimited
+
+
+def _machines(n: int) -> str:
+    return f"{n} machine" if n == 1 else f"{n} machines"
