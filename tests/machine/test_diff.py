@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.support.command import Command
+from tests.support.home import Home
 from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
@@ -18,9 +19,10 @@ def busybox(firkin: Command) -> Command:
     return firkin
 
 
-def test_a_container_that_changes_nothing_has_no_changes(busybox: Command) -> None:
-    busybox("run", "-q", "--name", "idle", "busybox", "true", check=True)
-    assert busybox("diff", "idle", check=True).stdout == ""
+@pytest.mark.parametrize("image", ["busybox", "debian"])
+def test_a_container_that_changes_nothing_has_no_changes(stocked: Home, firkin: Command, image: str) -> None:
+    firkin("run", "-q", "--name", "idle", image, "true", check=True)
+    assert firkin("diff", "idle", check=True).stdout == ""
 
 
 def test_what_a_container_changed_is_shown_once_it_has_ended(busybox: Command) -> None:
