@@ -1,7 +1,7 @@
 """Policies and signatures at a real registry. skopeo judges what a policy accepts, openssl makes signatures.
 
-This skopeo may have sigstore compiled out: then it refuses what asks for a sigstore signature, and only
-openssl and the recorded signatures of cosign (tests/unit/trust) judge these.
+Where skopeo can sign with sigstore (Debian 13's can, Debian 12's has it compiled out), it judges the
+signatures too, in both directions.
 """
 
 from __future__ import annotations
@@ -79,12 +79,19 @@ class Skopeo:
     directory: Path
 
     def verdict(self, policy_path: Path, source: str) -> str:
-        target = f"dir:{self.directory}/copy"
-        command = ["skopeo", "--policy", str(policy_path), "copy", "--src-tls-verify=false", source, target]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        words = ["--policy", str(policy_path), "copy", "--src-tls-verify=false"]
+        ended = self(*words, source, f"dir:{self.directory}/copy")
         if ended.returncode == 0:
             return "accepted"
         return "bad file" if "invalid policy" in ended.stderr.lower() else "refused"
+
+    def __call__(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One run, which looks for sigstore signatures at every registry."""
+        places = self.directory / "registries.d"
+        places.mkdir(exist_ok=True)
+        (places / "all.yaml").write_text("default-docker: {use-sigstore-attachments: true}")
+        command = ["skopeo", "--registries.d", str(places), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -467,6 +474,103 @@ def test_what_is_pushed_signed_is_let_in_elsewhere_and_what_is_pushed_unsigned_i
     assert (refused.status, refused.stdout) == (125, "")
     assert "it has no sigstore signature" in refused.stderr
     assert firkin("pull", signed_name, check=True, **elsewhere).stdout.strip() == signed_name
+
+
+# --- skopeo's signatures ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def signer(skopeo: Skopeo, tmp_path: Path) -> KeyPair:
+    """Keys of skopeo's own making, the private one in cosign's format, with an empty passphrase."""
+    (tmp_path / "empty").write_text("\n")
+    words = ["--output-prefix", str(tmp_path / "skopeo"), "--passphrase-file", str(tmp_path / "empty")]
+    if skopeo("generate-sigstore-key", *words).returncode:
+        pytest.skip("this skopeo knows nothing of sigstore")
+    return KeyPair(tmp_path / "skopeo.private", tmp_path / "skopeo.pub")
+
+
+def copy_signed(skopeo: Skopeo, signer: KeyPair, source: str, target: str) -> None:
+    passphrase = str(signer.private_path.with_name("empty"))
+    signing = [
+        "--sign-by-sigstore-private-key",
+        str(signer.private_path),
+        "--sign-passphrase-file",
+        passphrase,
+    ]
+    options = ["--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false", *signing]
+    ended = skopeo("copy", *options, f"docker://{source}", f"docker://{target}")
+    assert ended.returncode == 0, ended.stderr
+
+
+async def test_firkin_and_skopeo_accept_each_others_signatures_side_by_side(
+    images: Images, local: LocalImages, policy_path: Path, key: KeyPair, skopeo: Skopeo, signer: KeyPair
+) -> None:
+    exact = {"signedIdentity": {"type": "matchExact"}}
+    policy(policy_path, key.requirement(**exact), signer.requirement(**exact))
+    pushed = images.push("trust/two-tools", [ONE])
+    sign_by_firkin(images, pushed, key)
+    assert skopeo.verdict(policy_path, f"docker://{pushed.reference}") == "refused"
+    copy_signed(skopeo, signer, pushed.reference, pushed.reference)
+    assert skopeo.verdict(policy_path, f"docker://{pushed.reference}") == "accepted"
+    assert await our_verdict(local, pushed.reference) == "accepted"
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "p521", "rsa", "ed25519"])
+def test_skopeo_accepts_what_firkin_signs_with_any_key(
+    images: Images, policy_path: Path, tmp_path: Path, skopeo: Skopeo, signer: KeyPair, kind: str
+) -> None:
+    key = key_pair(tmp_path, kind=kind)
+    pushed = images.push(f"trust/kinds-{kind}", [ONE])
+    sign_by_firkin(images, pushed, key)
+    for trusted, verdict in ((key, "accepted"), (signer, "refused")):
+        policy(policy_path, trusted.requirement())
+        assert skopeo.verdict(policy_path, f"docker://{pushed.reference}") == verdict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"type": "matchExact"},
+        {"type": "matchRepoDigestOrExact"},
+        {"type": "matchRepository"},
+        {"type": "exactReference", "dockerReference": "vendor.example/x:1"},
+        {"type": "exactRepository", "dockerRepository": "vendor.example/x"},
+        {"type": "remapIdentity", "prefix": "HOST/table", "signedPrefix": "vendor.example"},
+        {"type": "remapIdentity", "prefix": "HOST", "signedPrefix": "vendor.example"},
+        {"type": "remapIdentity", "prefix": "HOST/tab", "signedPrefix": "vendor.example"},
+    ],
+    ids=lambda rule: "-".join(rule.values()),
+)
+async def test_a_claim_is_worth_to_us_what_it_is_worth_to_skopeo(
+    images: Images,
+    local: LocalImages,
+    policy_path: Path,
+    key: KeyPair,
+    skopeo: Skopeo,
+    signer: KeyPair,
+    rule: dict[str, str],
+) -> None:
+    host = images.registry.host
+    rule = {name: value.replace("HOST", host) for name, value in rule.items()}
+    policy(policy_path, key.requirement(signedIdentity=rule))
+    pushed = images.push("table/x", [ONE])
+    digest, name = pushed.descriptor.digest, f"{host}/table/x"
+    identities = [f"{name}:latest", f"{name}:other", name, f"{name}@{digest}", f"{name}:latest@{digest}"]
+    identities += [f"vendor.example/{rest}" for rest in ("x", "x:1", "x:latest", "table/x:latest")]
+    contents = [payload(digest, identity) for identity in [*identities, "UPPER", ""]]
+    contents += [payload(Digest.of(b"other"), f"{name}:latest"), payload(digest, f"{name}:latest", extra=1)]
+    for content in contents:
+        attach(images.registry, "table/x", digest, signed(key, content))
+        for reference in (pushed.reference, pushed.pinned):
+            theirs = skopeo.verdict(policy_path, f"docker://{reference}")
+            assert await our_verdict(local, reference) == theirs, (content, reference)
+            await forget(local)
+
+
+async def forget(local: LocalImages) -> None:
+    for each in local.summaries():
+        await local.remove(each.id, force=True)
 
 
 # --- registries that lie ----------------------------------------------------------------------------------

@@ -99,7 +99,11 @@ class _Optional(msgspec.Struct, frozen=True, omit_defaults=True):
     """Remarks. Any are allowed; these have a type."""
 
     creator: str | UnsetType = UNSET
-    timestamp: int | UnsetType = UNSET
+    timestamp: float | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.timestamp is not UNSET and not self.timestamp.is_integer():
+            raise ValueError("timestamp is not a whole number of seconds")
 
 
 class _Payload(_Strict, frozen=True):

@@ -159,6 +159,7 @@ def test_a_signature_for_another_image_is_refused(key: KeyPair, identity: str, a
         payload(DIGEST, str(REFERENCE), optional=[]),
         payload(DIGEST, str(REFERENCE), optional={"creator": 1}),
         payload(DIGEST, str(REFERENCE), optional={"timestamp": "now"}),
+        payload(DIGEST, str(REFERENCE), optional={"timestamp": 1.5}),
         payload(DIGEST, str(REFERENCE), critical=None),
         payload(DIGEST, str(REFERENCE)).replace(b', "optional": null', b""),
         payload(DIGEST, str(REFERENCE)).replace(b"cosign container", b"atomic container"),
@@ -176,9 +177,10 @@ def test_a_payload_that_is_malformed_is_refused_whoever_signed_it(key: KeyPair, 
 
 
 def test_a_payload_may_carry_remarks(key: KeyPair) -> None:
-    remarks = {"creator": "somebody", "timestamp": 1657296609, "build": {"id": 7}}
-    signature = made(key, payload(DIGEST, str(REFERENCE), optional=remarks))
-    assert verdict(policy_of(key.requirement()), signature) == ""
+    for timestamp in (1657296609, 2.0):
+        remarks = {"creator": "somebody", "timestamp": timestamp, "build": {"id": 7}}
+        signature = made(key, payload(DIGEST, str(REFERENCE), optional=remarks))
+        assert verdict(policy_of(key.requirement()), signature) == ""
 
 
 def test_a_payload_that_is_too_long_is_not_even_verified(key: KeyPair) -> None:
