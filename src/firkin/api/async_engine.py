@@ -61,7 +61,8 @@ class AsyncEngine:
     async def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
         """The image of that name, from its registry unless `policy` lets a local one do.
 
-        Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, RegistryError, IntegrityError.
+        Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, Untrusted, RegistryError,
+        IntegrityError.
         """
         return await self._engine.pull(reference, platform=platform, policy=policy)
 
