@@ -21,6 +21,7 @@ def command(force: bool, everything: bool) -> int:
     """
     from firkin.cli.session import with_engine
     from firkin.engine.images import Images
+    from firkin.engine.snapshot_use import sweep_layers
     from firkin.units import format_size
 
     images = " and all images that no container stands on" if everything else ""
@@ -32,8 +33,9 @@ def command(force: bool, everything: bool) -> int:
         status = await _remove_ended(engine)
         if everything:
             await _remove_unused_images(engine)
+        layers_bytes = sweep_layers(engine.paths, deadline_s=10.0)
         reclaimed = await Images(engine.settings).prune()
-        print(f"gave back {format_size(reclaimed.bytes)}", flush=True)
+        print(f"gave back {format_size(layers_bytes + reclaimed.bytes)}", flush=True)
         return status
 
     return with_engine(prune)

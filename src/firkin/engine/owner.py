@@ -18,7 +18,7 @@ from firkin.engine.keeper import Keeper, Opening
 from firkin.engine.launch import launch, resume
 from firkin.engine.options import ExecOptions
 from firkin.engine.transcript import Transcript
-from firkin.errors import FirkinError, MachineDied, WrongState
+from firkin.errors import FirkinError, MachineDied, UsageError, WrongState
 from firkin.machine.start import Lifetime
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
@@ -175,6 +175,8 @@ class OwnedContainer:
         if self._keeper.over:
             return await disk_snapshots.take_of_ended(record, name)
         launched = self._keeper.running()
+        if not disk_only:
+            raise UsageError("the memory of a container cannot be kept yet", hint="--disk-only")
         async with self._snapshotting:
             return await disk_snapshots.take(record, launched, name)
 

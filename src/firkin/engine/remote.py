@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from firkin.agent.channel import Channel, Message
@@ -19,7 +20,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.engine import control_ops as ops
 from firkin.engine.options import ExecOptions
 from firkin.engine.remote_process import Loss, RemoteProcess, join
-from firkin.errors import ContainerNotFound, OutcomeUnknown, Timeout, WrongState
+from firkin.errors import ContainerNotFound, Corrupt, OutcomeUnknown, Timeout, WrongState
 from firkin.linux.unix_socket import connect
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
@@ -75,8 +76,10 @@ class RemoteContainer:
             try:
                 await self._request(ops.Stop(timeout_s=timeout_s))
                 return
-            except (OutcomeUnknown, WrongState, ContainerNotFound):
-                continue  # it ended meanwhile, or has a new owner: the disk knows
+            except (OutcomeUnknown, ContainerNotFound):
+                continue  # it has a new owner, or is gone: the disk knows
+            except WrongState as refusal:
+                await self._settled(refusal)
 
     async def kill(self, signal: int) -> None:
         """Send `signal` to its first process. Raises WrongState where it does not run."""
@@ -107,17 +110,26 @@ class RemoteContainer:
 
     async def remove(self, *, force: bool = False) -> None:
         """Delete it. Raises WrongState where it runs and `force` is not given."""
+        if not force and isinstance(self.state, Running):
+            raise WrongState(
+                f"container {self.name!r} is running", hint=f"`firkin rm -f {self.name}`, or stop it first"
+            )
+        layered = has_layers(self._record)
+        await self._remove(force=force)
+        if layered:
+            from firkin.engine.snapshot_use import sweep_layers
+
+            sweep_layers(self._record.paths)
+
+    async def _remove(self, *, force: bool) -> None:
         while self._needs_owner():
-            if not force and isinstance(self.state, Running):
-                raise WrongState(
-                    f"container {self.name!r} is running",
-                    hint=f"`firkin rm -f {self.name}`, or stop it first",
-                )
             try:
                 await self._request(ops.Remove(force=force))
                 return
             except (OutcomeUnknown, ContainerNotFound):
                 continue
+            except WrongState as refusal:
+                await self._settled(refusal)
         if self._record.is_alive():
             await self._revive()  # its machine outlived whoever was starting it
         remove(self._record)
@@ -160,6 +172,15 @@ class RemoteContainer:
         except ContainerNotFound:
             return False
         return isinstance(state, Running) or self._record.is_owned()
+
+    async def _settled(self, refusal: WrongState) -> None:
+        """Wait until the owner of one that has ended lets go of it. Raises `refusal` where it runs."""
+        from firkin.engine.settled import settled
+
+        with suppress(ContainerNotFound):
+            if isinstance(self.state, Running):
+                raise refusal
+            await settled(self._record)
 
     async def _keep_owned(self) -> None:
         """See to it that its output is written down while it runs, whoever dies."""
@@ -215,6 +236,16 @@ class RemoteContainer:
 
     def _never_started(self) -> WrongState:
         return WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")
+
+
+def has_layers(record: Record) -> bool:
+    """Whether its disk stands on layers, or might."""
+    try:
+        return bool(record.disk().layers)
+    except Corrupt:
+        return True
+    except ContainerNotFound:
+        return False
 
 
 def remove(record: Record) -> None:
