@@ -17,7 +17,7 @@ from firkin.agent.client import AgentClient
 from firkin.errors import BootFailed, FirkinError, HostUnsupported, PortInUse, UsageError
 from firkin.events import Event, subscribed
 from firkin.machine import kernel as kernels_module
-from firkin.machine import start
+from firkin.machine import programs, start
 from firkin.machine.spec import Disk, MachineSpec, PublishedPort, Share
 from firkin.settings import Settings
 
@@ -40,7 +40,7 @@ def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], No
         source, binary = tmp_path / "agent.c", tmp_path / "agent"
         source.write_text(_SAY % then)
         subprocess.run(["gcc", "-static", "-w", "-o", binary, source], check=True)
-        monkeypatch.setattr(start, "agent_path", lambda: binary)
+        monkeypatch.setattr(programs, "agent_path", lambda: binary)
 
     return replace
 
@@ -226,8 +226,8 @@ async def test_a_kvm_that_opens_and_then_hangs_ends_in_tcg_and_a_notice(
     hanging.parent.chmod(0o755)
     hanging.write_text(f'#!/bin/sh\ncase " $* " in *" kvm "*) exec sleep 1000;; esac\nexec {qemu} "$@"\n')
     hanging.chmod(0o755)
-    monkeypatch.setattr("firkin.machine.kvm_probe.DEVICE", os.devnull)
-    monkeypatch.setattr("firkin.machine.kvm_probe.probe", lambda: "runs")
+    monkeypatch.setattr("firkin.machine.accelerator.DEVICE", os.devnull)
+    monkeypatch.setattr("firkin.machine.kvm_probe.probe", lambda _: "runs")
     monkeypatch.setattr(start, "_KVM_TRIAL_S", 0.5)
     settings = Settings.load(os.environ, qemu=str(hanging))
     seen: list[Event] = []

@@ -71,6 +71,16 @@ def start(launch: Launch) -> tuple[int, int]:
     return pid, pidfd
 
 
+def end(pid: int, pidfd: int) -> None:
+    """Kill and reap a child that nobody waits for, and close its pidfd."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    os.waitpid(pid, 0)
+    os.close(pidfd)
+
+
 def _fork() -> int:
     with warnings.catch_warnings():
         # Python 3.12 warns of forks beside threads. The child takes no lock: it makes system calls and execs.

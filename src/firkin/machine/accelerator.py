@@ -8,19 +8,19 @@ instead of KVM is said aloud.
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from firkin.errors import HostUnsupported
-from firkin.machine import kvm_probe
 from firkin.machine.artifacts import keep, lookup
 from firkin.machine.qemu.command import Accelerator
 from firkin.settings import Settings
 
 Trial = Callable[[], Awaitable[bool]]
+DEVICE = "/dev/kvm"
+_SEE = "see `dmesg`, or your VM provider's docs"
 _SLOWER = "the machine runs in software (TCG), several times slower"
 
 
@@ -38,14 +38,24 @@ async def choose_accelerator(settings: Settings, inputs: tuple[str, ...], trial:
     `trial` boots a machine on KVM and says whether its agent answered; it is called at most once for each
     `inputs`. Raises HostUnsupported where the setting demands KVM and it does not work.
     """
+    found = known_accelerator(settings, inputs)
+    return found or _verdict(settings, await _tried(settings.paths.cache_dir, inputs, trial), _SEE)
+
+
+def known_accelerator(settings: Settings, inputs: tuple[str, ...]) -> Verdict | None:
+    """As choose_accelerator, from what is known already; None where KVM has to be tried first."""
     if settings.accelerator == "tcg":
         return Verdict("tcg")
     problem, hint = _unusable()
     if not problem:
-        problem, hint = (
-            await _tried(settings.paths.cache_dir, inputs, trial),
-            "see `dmesg`, or your VM provider's docs",
-        )
+        known = lookup(settings.paths.cache_dir, "kvm", inputs)
+        if known is None:
+            return None
+        problem, hint = known.read_text(), _SEE
+    return _verdict(settings, problem, hint)
+
+
+def _verdict(settings: Settings, problem: str, hint: str) -> Verdict:
     if not problem:
         return Verdict("kvm")
     if settings.accelerator == "kvm":
@@ -55,10 +65,10 @@ async def choose_accelerator(settings: Settings, inputs: tuple[str, ...], trial:
 
 def _unusable() -> tuple[str, str]:
     """Why /dev/kvm cannot even be opened, and what to do; empty where it can."""
-    if platform.machine() != "x86_64":
-        return f"this host's CPU ({platform.machine()}) is not the machine's", "use an x86-64 host"
+    if (cpu := os.uname().machine) != "x86_64":
+        return f"this host's CPU ({cpu}) is not the machine's", "use an x86-64 host"
     try:
-        os.close(os.open(kvm_probe.DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:
         return (
             "this host has no /dev/kvm",
@@ -75,11 +85,10 @@ def _unusable() -> tuple[str, str]:
 
 
 async def _tried(cache_dir: Path, inputs: tuple[str, ...], trial: Trial) -> str:
-    """Why KVM does not work, "" where it does: from the cache, else by trying."""
-    known = lookup(cache_dir, "kvm", inputs)
-    if known is not None:
-        return known.read_text()
-    answer = kvm_probe.probe()
+    """Why KVM does not work, "" where it does."""
+    from firkin.machine import kvm_probe
+
+    answer = kvm_probe.probe(DEVICE)
     if answer != "runs":
         problem = f"a guest on /dev/kvm {answer}"
     else:

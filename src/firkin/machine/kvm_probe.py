@@ -18,7 +18,6 @@ from typing import Literal
 
 from firkin.machine import kvm_guest as guest
 
-DEVICE = "/dev/kvm"
 Answer = Literal["runs", "hangs", "is broken"]
 
 _API_VERSION = 12
@@ -32,9 +31,9 @@ _HALTED = b"!"
 _CPUID_ENTRIES = 256
 
 
-def probe(timeout_s: float = 0.5) -> Answer:
-    """What a guest does on this host's KVM. Raises OSError where /dev/kvm or a fork cannot be had."""
-    kvm_fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+def probe(device: str, timeout_s: float = 0.5) -> Answer:
+    """What a guest does on the host's KVM, `device`. Raises OSError where it or a fork cannot be had."""
+    kvm_fd = os.open(device, os.O_RDWR | os.O_CLOEXEC)
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     try:
         pid = os.fork()

@@ -1,4 +1,4 @@
-"""The VMM's start: what it inherits, the walls around it, its daemons, and the Machine that owns them.
+"""The VMM's start: what it inherits, the walls around it, and its daemons.
 
 The rule: whatever fails leaves no process and no descriptor; nothing is waited for but the VMM's exec.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from firkin.aio.child import Child
 from firkin.errors import HostUnsupported
 from firkin.events import event
 from firkin.linux import fork, landlock, seccomp, unix_socket
@@ -23,9 +22,10 @@ from firkin.machine.origin import Cold, Origin, Restored
 from firkin.machine.qemu import confinement
 from firkin.machine.qemu.command import Accelerator, DiskFds, Inherited, command
 from firkin.machine.qemu.confinement import Confinement
+from firkin.machine.qemu.files import AGENT_SOCKET, CONSOLE_FIFO, CONSOLE_LOG, QMP_SOCKET
 from firkin.machine.qemu.incoming import begin
-from firkin.machine.qemu.machine import AGENT_SOCKET, CONSOLE_FIFO, CONSOLE_LOG, QMP_SOCKET, Machine
 from firkin.machine.spec import Disk, MachineSpec
+from firkin.machine.started import Started
 from firkin.network.publish import claim_ports
 from firkin.settings import Settings
 
@@ -54,9 +54,9 @@ def launch(
     run_dir: Path,
     lifetime: Lifetime,
     alive_fd: int | None,
-) -> Machine:
-    """A machine whose VMM runs; the caller stops or releases it. Raises what machine.boot raises, and
-    OSError.
+) -> Started:
+    """The machine's VMM, running: for the caller to make a Machine of, or to abort. Raises what machine.boot
+    raises, and OSError.
     """
     spec = msgspec.structs.replace(spec, ports=claim_ports(spec.ports))
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -70,21 +70,22 @@ def launch(
             failed.callback(daemon.abort)
             daemons.append(daemon)
         with _inherited(spec, origin, console, daemons, run_dir, alive_fd) as inherited:
-            vmm, walls = _spawn(spec, program, origin, inherited, complaints, run_dir, lifetime)
-            failed.callback(vmm.abort)
+            pid, pidfd, walls = _spawn(spec, program, origin, inherited, complaints, run_dir, lifetime)
+            failed.callback(fork.end, pid, pidfd)
             incoming = None
             if inherited.state_fd is not None:
                 incoming = begin(run_dir / QMP_SOCKET, inherited.state_fd)
         failed.pop_all()
-    return Machine(
-        spec.name,
-        vmm,
+    return Started(
+        name=spec.name,
+        pid=pid,
+        pidfd=pidfd,
         accelerator=program.accelerator,
         ports=spec.ports,
         run_dir=run_dir,
         console=console,
         complaints=complaints,
-        daemons=daemons,
+        daemons=tuple(daemons),
         confinement=walls,
         boot_timeout_s=spec.boot_timeout_s,
         incoming=incoming,
@@ -151,8 +152,8 @@ def _spawn(
     complaints: Sink,
     run_dir: Path,
     lifetime: Lifetime,
-) -> tuple[Child, Confinement]:
-    """Start QEMU behind its walls. Raises OSError."""
+) -> tuple[int, int, Confinement]:
+    """Start QEMU behind its walls: its pid and pidfd. Raises OSError."""
     argv = command(program.qemu, spec, inherited, program.accelerator, origin)
     event("machine.command", machine=spec.name, argv=argv)
     who = confinement.credentials(spec, run_dir, program.accelerator)
@@ -185,4 +186,4 @@ def _spawn(
                 f"cannot run {program.qemu} for machine {spec.name!r} as uid {uid}: {error.strerror}",
                 hint="QEMU never runs as root: put it where every user can run it",
             ) from error
-    return Child(pid, pidfd), walls
+    return pid, pidfd, walls

@@ -136,7 +136,7 @@ async def _mirror(
     origin = Mirror(stub_path(settings.paths.cache_dir), memory_path)
     with TemporaryDirectory(prefix="m-", dir=settings.run_dir) as name:
         run_dir = Path(name)
-        mirror = launch(twin, vmm, origin, settings, run_dir, run_dir, "owner", None)
+        mirror = Machine(launch(twin, vmm, origin, settings, run_dir, run_dir, "owner", None))
         try:
             yield mirror
         finally:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from firkin.errors import HostUnsupported
-from firkin.machine import kvm_probe
+from firkin.machine import accelerator, kvm_probe
 from firkin.machine.accelerator import choose_accelerator
 from firkin.machine.kvm_probe import Answer
 from firkin.settings import Settings
@@ -22,10 +22,10 @@ class Host:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, probe: Answer, machine: bool) -> None:
         self.probed = self.booted = 0
         self._answer, self._machine = probe, machine
-        monkeypatch.setattr(kvm_probe, "DEVICE", os.devnull)
+        monkeypatch.setattr(accelerator, "DEVICE", os.devnull)
         monkeypatch.setattr(kvm_probe, "probe", self._probe)
 
-    def _probe(self) -> Answer:
+    def _probe(self, _: str) -> Answer:
         self.probed += 1
         return self._answer
 
@@ -106,7 +106,7 @@ async def test_a_missing_or_strange_device_ends_in_tcg_with_a_hint(
     host = Host(monkeypatch, probe="runs", machine=True)
     path = os.path.join(tmp_path, "kvm")
     make(path)
-    monkeypatch.setattr(kvm_probe, "DEVICE", path)
+    monkeypatch.setattr(accelerator, "DEVICE", path)
     verdict = await choose_accelerator(settings, INPUTS, host.trial)
     assert verdict.accelerator == "tcg"
     assert words in verdict.notice

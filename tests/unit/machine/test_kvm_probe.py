@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from firkin.machine import accelerator, kvm_probe
 from firkin.machine import kvm_guest as guest
-from firkin.machine import kvm_probe
 
 _ENTRY = 0x100000
 
@@ -71,21 +71,19 @@ def test_a_correct_cpu_gives_the_expected_output(tmp_path: Path) -> None:
 
 
 def test_the_probe_answers_within_its_deadline_whatever_this_hosts_kvm_is() -> None:
-    if not os.access(kvm_probe.DEVICE, os.R_OK | os.W_OK):
+    if not os.access(accelerator.DEVICE, os.R_OK | os.W_OK):
         pytest.skip("needs a /dev/kvm that this user may open")
     begin = time.monotonic()
-    assert kvm_probe.probe() in ("runs", "hangs", "is broken")
+    assert kvm_probe.probe(accelerator.DEVICE) in ("runs", "hangs", "is broken")
     assert time.monotonic() - begin < 5
 
 
-def test_a_device_that_is_no_kvm_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvm_probe, "DEVICE", os.devnull)
-    assert kvm_probe.probe() == "is broken"
+def test_a_device_that_is_no_kvm_is_broken() -> None:
+    assert kvm_probe.probe(os.devnull) == "is broken"
 
 
 def test_a_guest_that_never_ends_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kvm_probe, "DEVICE", os.devnull)
     monkeypatch.setattr(kvm_probe, "_run_guest", lambda *_: time.sleep(60))
     begin = time.monotonic()
-    assert kvm_probe.probe(timeout_s=0.1) == "hangs"
+    assert kvm_probe.probe(os.devnull, timeout_s=0.1) == "hangs"
     assert time.monotonic() - begin < 5

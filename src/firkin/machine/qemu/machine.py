@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,68 +14,48 @@ from firkin.aio.child import STOP, Child
 from firkin.errors import BootFailed, FirkinError, MachineDied
 from firkin.events import stage
 from firkin.linux import unix_socket
-from firkin.linux.sink import Sink
-from firkin.machine.console import Console
 from firkin.machine.qemu import exit as exits
 from firkin.machine.qemu.command import Accelerator
-from firkin.machine.qemu.confinement import Confinement
 from firkin.machine.qemu.exit import VmmExit
+from firkin.machine.qemu.files import AGENT_SOCKET, QMP_SOCKET
 from firkin.machine.qemu.incoming import refusal
-from firkin.machine.spec import PublishedPort
+from firkin.machine.started import Started
 from firkin.wire.frames import NONCE_BYTES, Sync, encode
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
 
-    from firkin.machine.virtiofs import Daemon
-
 T = TypeVar("T")
 
-AGENT_SOCKET, QMP_SOCKET, CONSOLE_FIFO, CONSOLE_LOG = "agent.sock", "qmp.sock", "console", "console.log"
 _DYING_S = 1.0
 
 
 class Machine:
-    """One machine and its VMM. Comes from boot() or adopt(), which own it; nobody else makes one.
+    """One machine and its VMM, of which it is the owner from now on. Needs a running event loop.
 
     `forked` says that it went on from what was saved, and booted no kernel. `pid` is the VMM's, `ports` have
     the host_port that was chosen, `confinement` is what holds the VMM (None for an adopted machine: whoever
     started it was told).
     """
 
-    def __init__(
-        self,
-        name: str,
-        vmm: Child,
-        *,
-        accelerator: Accelerator,
-        ports: tuple[PublishedPort, ...],
-        run_dir: Path,
-        console: Console,
-        complaints: Sink | None = None,
-        daemons: Sequence[Daemon] = (),
-        confinement: Confinement | None = None,
-        boot_timeout_s: float = 60.0,
-        incoming: socket.socket | None = None,
-        forked: bool = False,
-    ) -> None:
-        self.name = name
-        self.pid = vmm.pid
-        self.accelerator: Accelerator = accelerator
-        self.ports = ports
-        self.confinement = confinement
-        self.forked = forked
-        self._vmm = vmm
-        self._run_dir = run_dir
-        self._console = console
-        self._complaints = complaints
-        self._daemons = daemons
-        self._boot_timeout_s = boot_timeout_s
-        self._incoming = incoming
+    def __init__(self, started: Started) -> None:
+        self.name = started.name
+        self.pid = started.pid
+        self.accelerator: Accelerator = started.accelerator
+        self.ports = started.ports
+        self.confinement = started.confinement
+        self.forked = started.forked
+        self._vmm = Child(started.pid, started.pidfd, ours=started.ours)
+        self._run_dir = started.run_dir
+        self._console = started.console
+        self._complaints = started.complaints
+        self._daemons = started.daemons
+        self._boot_timeout_s = started.boot_timeout_s
+        self._incoming = started.incoming
         self._qmp: QMPClient | None = None
         self._ended: VmmExit | None = None
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(console.fd, self._drain_console)
+        self._loop.add_reader(self._console.fd, self._drain_console)
 
     def open_agent(self) -> socket.socket:
         """A connection to the agent, non-blocking; the caller owns it. Bytes wait in it until the guest is
@@ -220,9 +201,10 @@ class Machine:
     async def _refused(self) -> str:
         """What its VMM refused of what it was told to become; does not return where nothing."""
         if self._incoming is not None:
-            while data := await self._loop.sock_recv(self._incoming, 64 << 10):
-                if reason := refusal(data):
-                    return reason
+            with suppress(OSError):  # it has ended, which says more
+                while data := await self._loop.sock_recv(self._incoming, 64 << 10):
+                    if reason := refusal(data):
+                        return reason
         await asyncio.Event().wait()
         raise AssertionError
 

@@ -1,0 +1,103 @@
+"""The programs of a machine on this host: QEMU, kernel, agent and accelerator, found and put together.
+
+The rule: what costs time to find out is found out once and kept, so that it is known when a machine starts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from firkin.errors import HostUnsupported, UsageError
+from firkin.events import event
+from firkin.machine import vmlinux
+from firkin.machine.accelerator import Verdict, known_accelerator
+from firkin.machine.artifacts import artifact, stamp
+from firkin.machine.initramfs import Contents, agent_path, initramfs_path
+from firkin.machine.kernel import Kernel, choose_kernel
+from firkin.machine.launch import Vmm
+from firkin.machine.origin import Cold
+from firkin.machine.prepared import Prepared
+from firkin.machine.qemu.command import kernel_cmdline
+from firkin.machine.spec import MachineSpec
+from firkin.machine.tsc import tsc_khz
+from firkin.settings import Settings
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_MIN_MEMORY_BYTES = 64 << 20
+_MAX_CPUS = 288  # QEMU's bound for microvm
+
+
+class Programs(msgspec.Struct, frozen=True):
+    """What there is for a machine, before it is known which accelerator runs it."""
+
+    spec: MachineSpec
+    on_kvm: Prepared
+    boot_id: str
+    """Of this host."""
+    stamps: tuple[str, ...]
+    """What a verdict about KVM holds for."""
+
+    def prepared(self, verdict: Verdict) -> Prepared:
+        """How they run with that accelerator. Raises OSError."""
+        if verdict.notice:
+            event("machine.notice", machine=self.spec.name, text=verdict.notice)
+        if verdict.accelerator == "kvm":
+            return self.on_kvm
+        cmdline = kernel_cmdline("tcg", tsc_khz=tsc_khz(self.on_kvm.cache_dir, self.boot_id))
+        cold = msgspec.structs.replace(self.on_kvm.cold, cmdline=cmdline)
+        return msgspec.structs.replace(self.on_kvm, vmm=Vmm(self.on_kvm.vmm.qemu, "tcg"), cold=cold)
+
+
+def find_programs(spec: MachineSpec, settings: Settings) -> Programs:
+    """QEMU, kernel, agent and initramfs for `spec`. Raises HostUnsupported, UsageError, OSError."""
+    _check(spec)
+    cache_dir, qemu = settings.paths.cache_dir, _qemu(settings.qemu)
+    kernel, agent = choose_kernel(settings), agent_path()
+    contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares))
+    cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), kernel_cmdline("kvm"))
+    boot_id = Path(_BOOT_ID).read_text().strip()
+    stamps = (os.uname().release, boot_id, stamp(Path(qemu)), stamp(kernel.path), stamp(agent))
+    return Programs(spec, Prepared(Vmm(qemu, "kvm"), cold, kernel, agent, cache_dir), boot_id, stamps)
+
+
+def known(spec: MachineSpec, settings: Settings) -> Prepared | None:
+    """What `spec` runs with; None where KVM has to be tried first. Raises as find_programs()."""
+    programs = find_programs(spec, settings)
+    verdict = known_accelerator(settings, programs.stamps)
+    return None if verdict is None else programs.prepared(verdict)
+
+
+def _qemu(name: str) -> str:
+    from shutil import which
+
+    qemu = which(name)
+    if qemu is None:
+        raise HostUnsupported(
+            f"there is no QEMU: {name} was not found", hint="sudo apt install qemu-system-x86"
+        )
+    return qemu
+
+
+def _bootable(kernel: Kernel, cache_dir: Path) -> Path:
+    """The kernel as QEMU starts it fastest, readable by whomever QEMU runs as. Raises Corrupt, OSError."""
+
+    def make() -> bytes:
+        image = kernel.path.read_bytes()
+        return vmlinux.extract(image) or image
+
+    return artifact(cache_dir, "vmlinux", (stamp(kernel.path),), make)
+
+
+def _check(spec: MachineSpec) -> None:
+    if spec.memory_bytes < _MIN_MEMORY_BYTES:
+        raise UsageError(
+            f"machine {spec.name!r} cannot start with {spec.memory_bytes >> 20} MiB of memory",
+            hint=f"give it at least {_MIN_MEMORY_BYTES >> 20} MiB",
+        )
+    if not 1 <= spec.cpus <= _MAX_CPUS:
+        raise UsageError(
+            f"machine {spec.name!r} cannot have {spec.cpus} CPUs", hint=f"give it 1 to {_MAX_CPUS}"
+        )
