@@ -21,11 +21,15 @@ class _Requirement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_
     @property
     def impossible(self) -> str:
         """Why nothing can meet it here; "" where a subject's signatures decide, or nothing is asked."""
-        return ""
+        return "the policy asks for what firkin does not know"
 
 
 class AcceptAnything(_Requirement, frozen=True, tag="insecureAcceptAnything"):
     """Asks for nothing."""
+
+    @property
+    def impossible(self) -> str:
+        return ""
 
 
 class Reject(_Requirement, frozen=True, tag="reject"):
