@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from firkin.container.record import Exited
+from firkin.engine import supervised
 from firkin.engine.engine import Engine
 from firkin.settings import Settings
 from tests.support.command import Command
@@ -82,6 +84,22 @@ async def test_a_restarted_container_outlives_its_supervisor_with_all_its_output
     assert (await container.wait()).code == 5
     said = b"".join([record.data async for record in container.logs()])
     assert said == b"begin\nbegin\ngot one\ngot two\n"
+    await container.remove()
+
+
+async def test_a_request_that_is_made_again_starts_it_once(
+    engine: Engine, settings: Settings, busybox: Command
+) -> None:
+    busybox("run", "--name", "counter", "busybox", "sh", "-c", COUNT)
+    container = await engine.container("counter")
+    ended = container.state
+    assert isinstance(ended, Exited)
+    asked = (supervised.run(settings, container.id, again=ended.finished_ns) for _ in range(3))
+    await asyncio.gather(*asked)
+    await container.wait()
+    await supervised.run(settings, container.id, again=ended.finished_ns)
+    said = b"".join([record.data async for record in container.logs() if record.stream == "stdout"])
+    assert said == b"1\n2\n"
     await container.remove()
 
 

@@ -73,6 +73,35 @@ def test_the_first_end_is_the_one_that_counts(paths):
     assert made.state() == ENDED
 
 
+def test_a_container_that_is_started_again_has_ended_as_before_until_it_runs(paths):
+    made = make(paths)
+    made.set_running(RUNNING)
+    made.set_exited(ENDED)
+    made.begin_again(ENDED)
+    assert made.state() == ENDED
+    assert made.is_begun()
+    again = Running(pid=2, started_ns=7, accelerator="tcg")
+    with made.hold_alive():
+        made.set_running(again)
+        assert made.state() == again
+        assert not made.is_begun()
+    second = Exited(status=ExitStatus(code=4), finished_ns=11, started_ns=7)
+    made.set_exited(second)
+    assert made.state() == second
+
+
+def test_an_end_that_nobody_saw_is_on_record_before_the_next_start(paths):
+    made = make(paths)
+    made.set_running(RUNNING)
+    made.set_exited(ENDED)
+    made.begin_again(ENDED)
+    made.set_running(Running(pid=2, started_ns=7, accelerator="tcg"))
+    lost = made.state()
+    assert (lost.status, lost.started_ns) == (LOST, 7)
+    made.begin_again(lost)
+    assert made.state() == lost
+
+
 def test_a_running_container_whose_machine_is_gone_has_ended(paths):
     made = make(paths)
     made.set_running(RUNNING)

@@ -14,12 +14,12 @@ import pytest
 from firkin.container import logs, record
 from firkin.container.locks import holders
 from firkin.container.naming import new_id
-from firkin.container.record import Created, Running
+from firkin.container.record import Created, Exited, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import supervised
 from firkin.errors import ContainerNotFound, HostUnsupported, ProtocolError, WrongState
 from firkin.linux.unix_socket import connect
-from firkin.process import ProcessSpec
+from firkin.process import ExitStatus, ProcessSpec
 from firkin.supervisor import server
 from firkin.supervisor.lock import SupervisorLock
 from tests.support.leaks import dismiss_supervisor, processes_of
@@ -122,6 +122,33 @@ async def test_a_machine_whose_start_was_not_put_on_record_is_killed(settings):
         assert machine.wait(10) == -9
         assert half.state() == Created()
         assert not half.is_owned()
+
+
+async def test_a_second_start_that_was_cut_off_leaves_no_machine_and_its_first_end(settings):
+    ended = make(settings)
+    ended.set_running(Running(pid=1, started_ns=1, accelerator="tcg"))
+    first = Exited(status=ExitStatus(code=3), finished_ns=2, started_ns=1)
+    ended.begin_again(first)
+    with ended.hold_alive() as alive:
+        machine = machine_holding(alive)
+    async with serving(settings):
+        await supervised.wake(settings)
+        assert machine.wait(10) == -9
+    assert ended.state() == first
+    assert not ended.is_owned()
+
+
+async def test_a_machine_that_is_still_writing_down_is_left_alone(settings):
+    ended = make(settings, detached=True)
+    ended.set_running(Running(pid=1, started_ns=1, accelerator="tcg"))
+    ended.set_exited(Exited(status=ExitStatus(code=3), finished_ns=2, started_ns=1))
+    with ended.hold_alive() as alive:
+        machine = machine_holding(alive)
+    async with serving(settings):
+        await supervised.wake(settings)
+        assert machine.poll() is None
+    machine.kill()
+    machine.wait()
 
 
 async def test_what_a_foreground_command_runs_is_left_alone(settings):
