@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 
 import pytest
 
+from firkin.engine.engine import Engine
+from firkin.engine.options import ExecOptions, RunOptions
 from tests.support.command import Command
 from tests.support.home import Home
 from tests.support.images import busybox_tar
@@ -53,15 +57,48 @@ def test_snapshots_are_compared_with_each_other_and_with_what_they_stand_on(busy
     def diff(*names: str) -> list[str]:
         return busybox("snapshot", "diff", *names, check=True).stdout.splitlines()
 
+    def since_image() -> list[str]:
+        return busybox("diff", "box", check=True).stdout.splitlines()
+
     assert diff("one") == ["C /bin", "D /bin/cat", "A /d", "A /d/file"]
     assert diff("two") == diff("one", "two") == ["C /d", "C /d/file", "A /d/new"]
     assert diff("three") == ["A /branch", "D /d"]
     assert diff("one", "three") == ["A /branch", "D /d"]
     assert diff("three", "one") == ["D /branch", "A /d", "A /d/file"]
     assert diff("two", "two") == []
-    assert "is running" in busybox("diff", "box").stderr
     assert "no such snapshot" in busybox("snapshot", "diff", "one", "nosuch").stderr
     assert "cannot be compared" in busybox("snapshot", "diff", "one", "two", "three").stderr
+    assert since_image() == ["C /bin", "D /bin/cat", "A /branch"]
+    busybox("exec", "box", "rm", "/branch", check=True)
+    assert since_image() == ["C /bin", "D /bin/cat"]
     busybox("stop", "-t", "0", "box", check=True)
-    assert busybox("diff", "box", check=True).stdout.splitlines() == ["C /bin", "D /bin/cat", "A /branch"]
+    assert since_image() == ["C /bin", "D /bin/cat"]
     busybox("rm", "box", check=True)
+
+
+def test_a_container_that_never_stops_writing_is_compared_and_goes_on(busybox: Command) -> None:
+    busy = "while :; do i=$((i+1)); mkdir -p /d; echo $i > /d/$((i % 50)); rm -f /d/$(((i + 7) % 50)); done"
+    busybox("run", "-q", "-d", "--name", "box", "busybox", "sh", "-c", busy, check=True)
+    for _ in range(5):
+        found = set(busybox("diff", "box", check=True).stdout.splitlines())
+        assert found <= {"A /d", *(f"A /d/{number}" for number in range(50))}
+        assert busybox("exec", "box", "sh", "-c", "echo x > /d/0 && cat /d/0", check=True).status == 0
+    busybox("rm", "-f", "box", check=True)
+
+
+async def test_writes_wait_while_a_disk_stands_still_and_go_on_when_its_reader_leaves(
+    stocked: Home, engine: Engine
+) -> None:
+    container = await engine.run_detached(RunOptions(image="busybox", command=("sleep", "1000")))
+    write = ExecOptions(command=("sh", "-c", "echo x > /file; sync"))
+    with suppress(InterruptedError):
+        async with container.still():
+            writing = await container.exec(write)
+            waiting = asyncio.create_task(writing.wait())
+            assert not (await asyncio.wait([waiting], timeout=0.5))[0]
+            raise InterruptedError  # the reader fails
+    assert (await waiting).code == 0
+    async with container.still():
+        pass
+    assert (await (await container.exec(write)).wait()).code == 0
+    await container.remove(force=True)

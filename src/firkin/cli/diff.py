@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from firkin.cli.options import format_option
+
+if TYPE_CHECKING:
+    from firkin.engine.engine import Engine
+    from firkin.snapshot.diff import Change
 
 
 @click.command()
@@ -13,12 +19,15 @@ from firkin.cli.options import format_option
 def command(form: str, name: str) -> None:
     """Show what a container changed in the files of its image.
 
-    A added, C changed, D deleted. The container must not be running. The files that firkin itself puts into
-    every container (/etc/hostname, /etc/hosts, /etc/resolv.conf) are left out.
+    A added, C changed, D deleted. The writes of a running container wait for the moment that this takes. The
+    files that firkin itself puts into every container (/etc/hostname, /etc/hosts, /etc/resolv.conf) are left
+    out.
     """
     from firkin.cli.changes import print_changes
+    from firkin.cli.session import with_engine
     from firkin.engine.diffs import of_container
-    from firkin.settings import Settings
 
-    with of_container(Settings.load().paths, name) as changes:
-        print_changes(changes, form)
+    async def diff(engine: Engine) -> list[Change]:
+        return await of_container(engine.settings.paths, await engine.container(name))
+
+    print_changes(with_engine(diff), form)

@@ -7,6 +7,7 @@ control socket; one that has ended is read from disk.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firkin.container.log import LogRecord
@@ -63,6 +64,12 @@ class Container(Protocol):
         """Keep it as it is now, under `name` or one that is made up: its memory and disk, or its disk only.
 
         It goes on. Of one that has ended there is only the disk. Raises NameInUse, StorageFull.
+        """
+
+    def still(self) -> AbstractAsyncContextManager[None]:
+        """What it wrote is on its disk, and nothing writes there, while the block runs.
+
+        The writes of a running one wait, for half a minute at most. Raises Timeout, then also at the end.
         """
 
     async def remove(self, *, force: bool = False) -> None:

@@ -22,6 +22,7 @@ from firkin.agent.streams import StreamSender
 from firkin.engine import control_ops as ops
 from firkin.engine.container import Container
 from firkin.engine.relay import carry_in, carry_out
+from firkin.engine.stillness import Stillness
 from firkin.errors import FirkinError, HostUnsupported, OutcomeUnknown, ProtocolError, WrongState
 from firkin.linux.unix_socket import listen
 from firkin.process.protocol import ByteReceiver, Process
@@ -93,6 +94,7 @@ class _Session:
         self._on_end = on_end
         self._process: Process | None = None
         self._relays: set[asyncio.Task[None]] = set()
+        self._stillness = Stillness(container)
         self._unsettled = 0
         self._changed = asyncio.Event()
         self.channel = Channel(
@@ -143,6 +145,10 @@ class _Session:
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
             case ops.Snapshot():
                 return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
+            case ops.Still():
+                await self._stillness.begin()
+            case ops.GoOn():
+                await self._stillness.end()
         return {}
 
     def _join(self, process: Process, op: ops.Attach | ops.Exec) -> Message:
@@ -183,4 +189,5 @@ class _Session:
     def _on_lost(self, _: FirkinError) -> None:
         for task in self._relays:
             task.cancel()
+        self._stillness.abandon()
         self._on_end(self)

@@ -86,7 +86,15 @@ class Snapshot(_Op, frozen=True, kw_only=True):
     disk_only: bool
 
 
-Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top | Snapshot
+class Still(_Op, frozen=True, kw_only=True):
+    """Let the container's disk stand still until GoOn, or until this connection ends."""
+
+
+class GoOn(_Op, frozen=True, kw_only=True):
+    """The disk was read. Refused where it did not stand still for so long."""
+
+
+Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top | Snapshot | Still | GoOn
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):

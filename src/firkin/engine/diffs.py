@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 
-from firkin.container import record as containers
+from firkin.aio.thread import in_thread
 from firkin.container.record import Record
-from firkin.errors import InUse, SnapshotNotFound, WrongState
+from firkin.engine.container import Container
+from firkin.errors import SnapshotNotFound
 from firkin.paths import Paths
 from firkin.snapshot import record as snapshots
 from firkin.snapshot import stack
@@ -34,16 +36,16 @@ def of_snapshot(paths: Paths, name: str) -> Iterator[Change]:
     return _changes(_before(paths, snapshot), stack.of_snapshot(paths, snapshot))
 
 
-@contextmanager
-def of_container(paths: Paths, name: str) -> Iterator[Iterator[Change]]:
-    """What changed in container `name` since its image; it cannot be started within the block.
+async def of_container(paths: Paths, container: Container) -> list[Change]:
+    """What changed in a container since its image. The writes of a running one wait meanwhile.
 
-    Raises WrongState where it runs, ContainerNotFound, UsageError, Corrupt.
+    Raises WrongState while it starts, Timeout where that would take too long, ContainerNotFound, Corrupt.
     """
-    record = containers.find(paths, name)
-    with _standing_still(record):
-        spec = record.spec()
-        yield _changes(stack.of_image(paths, spec.rootfs_key, spec.image), stack.of_container(record))
+    spec = container.spec
+    image = stack.of_image(paths, spec.rootfs_key, spec.image)
+    async with container.still():
+        found = _changes(image, stack.of_container(Record(paths, container.id)))
+        return await in_thread(partial(list, found))
 
 
 def _before(paths: Paths, snapshot: Snapshot) -> Stack:
@@ -51,26 +53,6 @@ def _before(paths: Paths, snapshot: Snapshot) -> Stack:
         with suppress(SnapshotNotFound):
             return stack.of_snapshot(paths, snapshots.load(paths, snapshot.parent))
     return stack.of_image(paths, snapshot.spec.rootfs_key, snapshot.spec.image)
-
-
-@contextmanager
-def _standing_still(record: Record) -> Iterator[None]:
-    name = record.spec().name
-    try:
-        lock = record.own()
-    except InUse as error:
-        raise _running(name) from error
-    with lock:
-        if record.is_alive():
-            raise _running(name)
-        yield
-
-
-def _running(name: str) -> WrongState:
-    return WrongState(
-        f"container {name!r} is running, and its disk changes while it is read",
-        hint=f"stop it, or `firkin snapshot create --disk-only {name}` and `firkin snapshot diff` that",
-    )
 
 
 def _changes(old: Stack, new: Stack) -> Iterator[Change]:

@@ -11,7 +11,8 @@ container that reads as before, and no snapshot.
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import msgspec
@@ -146,11 +147,20 @@ async def _synced(record: Record) -> None:
 
 async def _switch(record: Record, launched: Launched) -> None:
     """Let the machine write to the new top, with nothing of the guest's half written below it."""
+    async with frozen(record, launched):
+        await launched.machine.switch_overlay(record.disk_path)
+
+
+@asynccontextmanager
+async def frozen(record: Record, launched: Launched) -> AsyncIterator[None]:
+    """All that the running container of `record` wrote is on its disk, and its writes wait for the block's
+    end. Raises Timeout, MachineDied, AgentError.
+    """
     machine, client = launched.machine, launched.client
     try:
         async with within(_FREEZE_S, f"freezing the file system of machine {machine.name!r}"):
             await client.request(Freeze(container=record.id))
-        await machine.switch_overlay(record.disk_path)
+        yield
     finally:
         with suppress(FirkinError, TimeoutError):
             async with within(_FREEZE_S, f"the agent of machine {machine.name!r}"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -179,6 +179,21 @@ class OwnedContainer:
             raise UsageError("the memory of a container cannot be kept yet", hint="--disk-only")
         async with self._snapshotting:
             return await disk_snapshots.take(record, launched, name)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Its disk stands still in the block; see Container.still()."""
+        from firkin.engine.disk_snapshots import frozen
+        from firkin.engine.stillness import of_ended
+
+        record = self._keeper.record
+        if self._keeper.over:
+            async with of_ended(record):
+                yield
+            return
+        launched = self._keeper.running()
+        async with self._snapshotting, frozen(record, launched):
+            yield
 
     async def logs(
         self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None

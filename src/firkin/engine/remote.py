@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from firkin.agent.channel import Channel, Message
@@ -107,6 +107,20 @@ class RemoteContainer:
             answer = await self._request(ops.Snapshot(name=name, disk_only=disk_only))
             return load(self._record.paths, convert(answer.get("snapshot"), str))
         return await take_of_ended(self._record, name)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Its disk stands still in the block; see Container.still()."""
+        from firkin.engine.stillness import of_ended
+
+        if not isinstance(self.state, Running):
+            async with of_ended(self._record):
+                yield
+            return
+        async with await self._connect() as channel:
+            await channel.request(ops.to_message(ops.Still()))
+            yield
+            await channel.request(ops.to_message(ops.GoOn()))
 
     async def remove(self, *, force: bool = False) -> None:
         """Delete it. Raises WrongState where it runs and `force` is not given."""
