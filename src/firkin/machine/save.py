@@ -8,6 +8,7 @@ and the disk are taken over.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -21,6 +22,7 @@ from typing import Any
 import msgspec
 from qemu.qmp import EventListener, QMPClient
 
+from firkin.errors import AgentError
 from firkin.machine.launch import Vmm, launch
 from firkin.machine.origin import Mirror
 from firkin.machine.qemu.machine import Machine
@@ -34,6 +36,8 @@ from firkin.settings import Settings
 _STATE_DEADLINE_S = 30.0
 _MEMORY_DEADLINE_S = 600.0
 _SWITCH = "pause-before-switchover"
+_UNFINISHED = "not finalized"
+_FINISH_S, _RETRY_S = 10.0, 0.001
 
 
 class Saving(msgspec.Struct, frozen=True):
@@ -84,7 +88,7 @@ async def save(
                     await _copy(client, machine.name, ours, mirror, theirs, standing_still)
                 finally:
                     if runs and not stop:
-                        await execute(client, "cont", machine.name)
+                        await _go_on(client, machine.name)
                 paused_s = await _stood_still_s(listener) if runs and not stop else 0.0
             await write_state(await mirror.monitor(), mirror.name, dir)
     return Saving(time.monotonic() - begin, paused_s)
@@ -141,6 +145,19 @@ async def _mirror(
             yield mirror
         finally:
             await mirror.stop()
+
+
+async def _go_on(client: QMPClient, name: str) -> None:
+    """Let the guest run again. QEMU tells the end of a migration a moment before it can."""
+    end = time.monotonic() + _FINISH_S
+    while True:
+        try:
+            await execute(client, "cont", name)
+            return
+        except AgentError as error:
+            if _UNFINISHED not in str(error) or time.monotonic() > end:
+                raise
+            await asyncio.sleep(_RETRY_S)
 
 
 async def _runs(client: QMPClient, name: str) -> bool:
