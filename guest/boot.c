@@ -97,6 +97,8 @@ int boot_machine(const char *port_name) {
     fill_standard_fds();
     say_to_kernel_log();
     modules_load_listed();
-    network_bring_up_loopback();
+    network_bring_up("lo");
+    /* What brings a card up is done once in a template, and not again in each of its forks. */
+    network_bring_up("eth0");
     return await_port(port_name);
 }

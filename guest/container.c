@@ -70,7 +70,7 @@ void containers_write(struct mpw *w) {
     mpw_patch_array(w, opened, count);
 }
 
-/* Its root is only unmounted once we don't hold it either. */
+/* Its root is unmounted once we don't hold it either. */
 static void let_go(struct container *container) {
     freeze_end(container);
     for (size_t i = 0; i < ROOT_KEPT; i++)
@@ -79,13 +79,30 @@ static void let_go(struct container *container) {
     close_fd(&container->channel);
 }
 
+static bool is_mounted(const struct container *container) {
+    return container->used && container->kept[ROOT_FD] >= 0;
+}
+
+bool containers_ended(void) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++)
+        if (is_mounted(&containers[i]) && containers[i].ended)
+            return true;
+    return false;
+}
+
+void containers_unmount(bool all) {
+    for (size_t i = 0; i < MAX_CONTAINERS; i++)
+        if (is_mounted(&containers[i]) && (all || containers[i].ended))
+            let_go(&containers[i]);
+}
+
 void container_reaped(pid_t pid) {
     for (size_t i = 0; i < MAX_CONTAINERS; i++) {
         struct container *container = &containers[i];
         if (!container->used || container->ended || container->pid != pid)
             continue;
         container->ended = true;
-        let_go(container);
+        freeze_end(container);
     }
 }
 
@@ -167,6 +184,7 @@ static int end(struct container *container) {
             return fail(EBUSY, "remove", "%s", container->id);
         nanosleep(&pause, NULL);
     }
+    let_go(container);
     container->used = false;
     return 0;
 }

@@ -39,6 +39,13 @@ void containers_each(void (*visit)(struct container *container));
 /* `pid` was reaped: if it was a container's PID 1, that container has ended. */
 void container_reaped(pid_t pid);
 
+/* Whether there are containers that have ended and whose roots are mounted still: telling of an end does not wait
+ * until its root is unmounted. */
+bool containers_ended(void);
+
+/* Unmounts the roots of those; with `all` of every container, whose processes are gone then. */
+void containers_unmount(bool all);
+
 /* Writes the list of ids. */
 void containers_write(struct mpw *w);
 

@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 
 #include "boot.h"
+#include "container.h"
 #include "control.h"
 #include "port.h"
 #include "power.h"
@@ -83,10 +84,13 @@ static _Noreturn void serve(int fd, bool machine) {
      * short lines then fills its pipe first, and they travel in one frame. Nobody waits longer for its last line. */
     const struct sched_param none = {0};
     sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
-    bool more = true;
+    bool more = true, ended = false;
     while (!port_gone()) {
-        watch_wait(more ? 0 : -1);
+        bool heard = watch_wait(more || ended ? 0 : -1);
         more = port_work();
+        if (ended && !heard && !more)
+            containers_unmount(false);
+        ended = containers_ended();
     }
     power_off(machine);
 }

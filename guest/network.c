@@ -8,6 +8,8 @@
 
 #include "netlink.h"
 
+#define MOST_LINKS 16u
+
 /* ---- addresses ---- */
 
 /* "192.0.2.1/24", "2001:db8::1/64"; without a prefix, the address alone. */
@@ -69,8 +71,30 @@ static const struct field route_fields[] = {
 struct link {
     int netlink_fd;
     unsigned index;
-    bool configured; /* it is up, so an earlier request has been here: the machine is a fork */
+    bool up, configured; /* configured: by an earlier request, so the machine is a fork */
 };
+
+/* The interfaces that requests have configured. */
+static unsigned configured[MOST_LINKS];
+
+static bool is_configured(unsigned index) {
+    for (size_t i = 0; i < MOST_LINKS; i++)
+        if (configured[i] == index)
+            return true;
+    return false;
+}
+
+static int note_configured(unsigned index) {
+    if (is_configured(index))
+        return 0;
+    for (size_t i = 0; i < MOST_LINKS; i++) {
+        if (configured[i] != 0)
+            continue;
+        configured[i] = index;
+        return 0;
+    }
+    return -ENOSPC;
+}
 
 /* Any socket takes these ioctls (netdevice(7)). The loopback is up from the start, and never taken back. */
 static int find_link(struct link *link, const char *name) {
@@ -83,7 +107,8 @@ static int find_link(struct link *link, const char *name) {
     link->index = (unsigned)request.ifr_ifindex;
     if (ioctl(link->netlink_fd, SIOCGIFFLAGS, &request) < 0)
         return -errno;
-    link->configured = (request.ifr_flags & IFF_UP) && !(request.ifr_flags & IFF_LOOPBACK);
+    link->up = (request.ifr_flags & IFF_UP) && !(request.ifr_flags & IFF_LOOPBACK);
+    link->configured = link->up && is_configured(link->index);
     return 0;
 }
 
@@ -120,7 +145,11 @@ static int configure(const struct link *link, const struct network_request *want
     bool has_hwaddr = wanted->hwaddr.bytes != NULL;
     if (has_hwaddr && wanted->hwaddr.length != HWADDR_BYTES)
         return fail(EINVAL, "request", "hwaddr");
-    int error = link->configured ? netlink_take_back(link->netlink_fd, link->index) : 0;
+    /* Not every driver changes the address of a link that is up. */
+    bool down = link->configured || (link->up && has_hwaddr);
+    int error = down ? netlink_take_back(link->netlink_fd, link->index) : 0;
+    if (error == 0)
+        error = note_configured(link->index);
     if (error < 0)
         return fail(-error, "link down", "%s", wanted->interface);
     error = netlink_set_link(link->netlink_fd, link->index, wanted->mtu, has_hwaddr ? wanted->hwaddr.bytes : NULL);
@@ -152,9 +181,14 @@ int op_network(struct span request, struct mpw *ok) {
     return error < 0 ? fail(-error, "link", "%s", wanted.interface) : configure(&link, &wanted);
 }
 
-void network_bring_up_loopback(void) {
+void network_bring_up(const char *name) {
     _cleanup_fd_ int netlink_fd = netlink_open();
-    int error = netlink_fd < 0 ? netlink_fd : netlink_set_link(netlink_fd, 1, 0, NULL);
+    struct link link = {.netlink_fd = netlink_fd};
+    int error = netlink_fd < 0 ? netlink_fd : find_link(&link, name);
+    if (error == -ENODEV)
+        return; /* a machine without a network */
+    if (error == 0)
+        error = netlink_set_link(netlink_fd, link.index, 0, NULL);
     if (error < 0)
-        say("lo: %s", strerror(-error));
+        say("%s: %s", name, strerror(-error));
 }

@@ -3,7 +3,7 @@
 
 #include "control.h"
 
-/* Brings up `lo`, saying on the console where that fails. */
-void network_bring_up_loopback(void);
+/* Brings up an interface, without addresses; says on the console where that fails, not where there is none. */
+void network_bring_up(const char *name);
 
 op_function op_network;

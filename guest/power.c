@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "container.h"
 #include "freeze.h"
 
 #define DEBUG_EXIT_PORT 0x501
@@ -67,6 +68,7 @@ int op_poweroff(struct span request, struct mpw *ok) {
         return error;
     if (wanted.sync) {
         kill_everything();
+        containers_unmount(true);
         sync();
     }
     power_off(machine_owned);

@@ -16,7 +16,7 @@ int watch_add(int fd, struct watch *watch) {
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-void watch_wait(int timeout_ms) {
+bool watch_wait(int timeout_ms) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);
     for (int i = 0; i < count; i++) {
@@ -24,4 +24,5 @@ void watch_wait(int timeout_ms) {
         struct watch *watch = events[i].data.ptr;
         watch->ready(watch, events[i].events);
     }
+    return count > 0;
 }

@@ -13,5 +13,5 @@ int watch_init(void);
 /* Begins to watch `fd` for reading and writing. Closing the descriptor ends it. Returns 0 or -errno. */
 int watch_add(int fd, struct watch *watch);
 
-/* Waits up to `timeout_ms` (-1: for ever) and calls whoever is ready. */
-void watch_wait(int timeout_ms);
+/* Waits up to `timeout_ms` (-1: for ever) and calls whoever is ready. Returns whether anybody was. */
+bool watch_wait(int timeout_ms);

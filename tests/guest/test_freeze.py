@@ -112,6 +112,25 @@ def test_a_frozen_container_is_powered_off_whole(frozen, disk):
     check_unmounted_whole(disk)
 
 
+def test_a_container_that_ended_by_itself_is_unmounted_by_the_power_off(disk, host):
+    host.ask("container", container="c1", root={"device": disk, "fstype": "ext4"}, hostname="box")
+    host.spawn(1, "sh", "-c", WRITE, container="c1")
+    host.wait(1)
+    host.post("poweroff", sync=True)
+    with pytest.raises((EOFError, ConnectionResetError)):
+        host.until(lambda: False, "the end of the stream")
+    check_unmounted_whole(disk)
+
+
+def test_a_container_that_ended_is_unmounted_when_nobody_wants_anything(disk, host):
+    host.ask("container", container="c1", root={"device": disk, "fstype": "ext4"}, hostname="box")
+    host.spawn(1, "sh", "-c", WRITE, container="c1")
+    host.wait(1)
+    exclusive = f"while ! python3 -c 'import os; os.open(\"{disk}\", os.O_RDONLY | os.O_EXCL)'; do :; done"
+    assert subprocess.run(["sh", "-c", exclusive], capture_output=True, timeout=20).returncode == 0
+    check_unmounted_whole(disk)
+
+
 def test_an_identity_waits_for_the_thaw(frozen):
     with pytest.raises(Refused) as refused:
         frozen.ask("identity", container="c1", machine_id="0" * 32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,17 +41,20 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Net:
     """A network namespace with a card, eth0, whose other end is `peer`."""
 
-    def __init__(self, ask: Path, pid: int) -> None:
-        self.ask = ask
+    def __init__(self, pid: int) -> None:
         self.enter = ["nsenter", f"--net=/proc/{pid}/ns/net"]
+        self.agent: subprocess.Popen[bytes]
 
     def network(self, **fields: Any) -> str:
         """What the agent answers, "" when it is content."""
         request = msgspec.msgpack.encode({"op": "network", **fields})
-        ran = subprocess.run([*self.enter, self.ask], input=request, capture_output=True)
-        assert ran.stderr == b""
-        assert ran.returncode == (1 if ran.stdout else 0)
-        return ran.stdout.decode().strip()
+        assert self.agent.stdin is not None
+        assert self.agent.stdout is not None
+        self.agent.stdin.write(struct.pack("<I", len(request)) + request)
+        self.agent.stdin.flush()
+        answer = self.agent.stdout.readline()
+        assert answer, "the agent is gone"
+        return answer.decode().strip()
 
     def run(self, *argv: str) -> str:
         return subprocess.run([*self.enter, *argv], check=True, capture_output=True, text=True).stdout
@@ -79,11 +83,17 @@ def net(ask: Path, namespaces: None) -> Iterator[Net]:
         assert holder.stdin is not None
         assert holder.stdout is not None
         holder.stdout.readline()
-        it = Net(ask, holder.pid)
+        it = Net(holder.pid)
         it.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "peer")
         it.run("ip", "link", "set", "peer", "up")
         it.run("ip", "link", "set", "lo", "up")
-        yield it
+        with subprocess.Popen([*it.enter, ask], **_PIPES) as it.agent:
+            assert it.agent.stdin is not None
+            assert it.agent.stdout is not None
+            assert it.agent.stdout.readline() == b"up\n"
+            yield it
+            it.agent.stdin.close()
+            assert it.agent.wait(timeout=20) == 0
         holder.stdin.close()
 
 
@@ -97,6 +107,16 @@ def test_a_card_gets_what_was_asked_for(net):
         "default via 10.0.2.3 dev eth0 onlink",
         "prohibit 10.0.2.0/24",
     ]
+
+
+def test_a_card_that_was_only_brought_up_is_not_taken_down_to_get_its_addresses(net):
+    """What brought it up before its machine was a template is not done again in each fork."""
+    witness = "203.0.113.0/24 dev eth0 scope link"
+    net.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0")
+    assert net.network(**USER) == ""
+    assert witness in net.routes()
+    assert net.network(**USER) == ""
+    assert witness not in net.routes()
 
 
 def test_the_same_request_may_be_made_again(net):
@@ -137,7 +157,6 @@ def test_more_addresses_than_one_answer_holds_are_all_taken_back(net):
 
 def test_other_cards_and_the_loopback_keep_what_they_have(net):
     net.run("ip", "address", "add", "10.9.0.1/24", "dev", "peer")
-    net.run("ip", "link", "set", "eth0", "up")
     assert net.network(**USER, hwaddr=FIRST) == ""
     assert net.network(interface="lo", addresses=["127.0.0.9/32"]) == ""
     (lo,) = json.loads(net.run("ip", "-json", "address", "show", "dev", "lo"))
