@@ -75,7 +75,8 @@ class AsyncEngine:
         sign_by: str | Path = "",
         passphrase: bytes = b"",
     ) -> Pushed:
-        """Send a local image to a registry, under its own name or `destination`: what is there now.
+        """Send a local image to a registry, under its own name or `destination`, or a snapshot: what is
+        there now.
 
         Of an index whose images are not all here, only one: that of `platform`, else of this host. `sign_by`
         is the file of a sigstore private key to sign it with, `passphrase` the key's. Raises ImageNotFound,

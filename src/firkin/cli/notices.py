@@ -32,6 +32,12 @@ def _notice(event: Event) -> None:
             say(text)
 
 
+def ports_left_out(event: Event) -> None:
+    """A subscriber that says which ports of a snapshot that came from elsewhere are not opened here."""
+    if event.name == "snapshot.ports_left_out":
+        say(f"ports that it published are left out: {event.fields['ports']}")
+
+
 def _remembered(text: str) -> bool:
     """Whether `text` was said before; from now on it was."""
     from firkin.machine.artifacts import keep, lookup

@@ -21,7 +21,14 @@ from firkin.units import format_size
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-_STAGES = {"pull": "pulling", "push": "pushing", "rootfs": "building the disk", "kernel.fetch": "fetching"}
+_STAGES = {
+    "pull": "pulling",
+    "push": "pushing",
+    "rootfs": "building the disk",
+    "snapshot.pack": "packing snapshot",
+    "snapshot.unpack": "unpacking snapshot",
+    "kernel.fetch": "fetching",
+}
 _MOVES = {
     "layer.progress": "",
     "layer.done": "",
@@ -33,12 +40,22 @@ _MOVES = {
     "layer.mounted": "already there, in another repository",
     "layer.resumed": "connection lost, going on",
     "rootfs.progress": "",
+    "snapshot.packed": "",
+    "snapshot.unpacked": "",
     "kernel.progress": "",
 }
 """The events of a stage, and what there is to say of them."""
+_OBJECTS = ("reference", "package", "snapshot")
+"""The fields that say what a stage is about."""
+_TOLD_AT_ONCE = ("pull", "push", "snapshot.pack", "snapshot.unpack")
 _WAITING = "registry.waiting"
 _WHOLE = ("layer.done", "layer.cached", "layer.sent", "layer.present", "layer.mounted")
-_BARE = {"rootfs.progress": "disk", "kernel.progress": "package"}
+_BARE = {
+    "rootfs.progress": "disk",
+    "snapshot.packed": "snapshot",
+    "snapshot.unpacked": "snapshot",
+    "kernel.progress": "package",
+}
 
 
 class Display(Protocol):
@@ -92,9 +109,9 @@ class Watcher:
     def _show(self, event: Event) -> None:
         if event.phase == "begin":
             self._open += 1
-            what = event.fields.get("reference") or event.fields.get("package") or ""
+            what = next((event.fields[key] for key in _OBJECTS if event.fields.get(key)), "")
             self._untold = f"{_STAGES[event.name]} {printable(str(what))}".rstrip()
-            if event.name in ("pull", "push"):
+            if event.name in _TOLD_AT_ONCE:
                 self._tell()
         elif event.phase == "end":
             self._open = max(0, self._open - 1)

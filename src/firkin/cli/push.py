@@ -1,4 +1,4 @@
-"""`firkin push`: images to a registry."""
+"""`firkin push`: images and snapshots to a registry."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _MAX_PASSPHRASE_BYTES = 4096
     help="The key's passphrase; without it, it is asked for.",
 )
 @platform_option
-@click.argument("name", metavar="IMAGE")
+@click.argument("name", metavar="IMAGE|SNAPSHOT")
 @click.argument("destination", default="", metavar="[DESTINATION]")
 def command(
     quiet: bool, key_file: str, passphrase_file: str, platform: str, name: str, destination: str
 ) -> None:
-    """Send an image to a registry.
+    """Send an image or a snapshot to a registry.
 
     DESTINATION is its name there, such as registry.example/team/app:1; without it, IMAGE is. What the
     registry has already is not sent again, and what was cut off goes on where it stopped. Of a name for

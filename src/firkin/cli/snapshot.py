@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("snapshot_diff", "Show what changed in the files of a snapshot."),
     "restore": ("snapshot_restore", "Start a new container from a snapshot."),
     "rollback": ("snapshot_rollback", "Let a container's disk be what it was in a snapshot."),
+    "export": ("snapshot_export", "Write a snapshot to a file, to be imported elsewhere."),
+    "import": ("snapshot_import", "Take in a snapshot that was exported."),
     "rm": ("snapshot_rm", "Remove snapshots."),
 }
 """Every command: its module, and its line in the help, which costs no import."""

@@ -73,11 +73,10 @@ class Engine:
     async def push(
         self, name: str, destination: str = "", *, platform: str = "", key: PrivateKey | None = None
     ) -> Pushed:
-        """Send a local image to a registry, under its own name or `destination`; see engine.image_push."""
-        from firkin.engine.image_push import push
+        """Send a local image or a snapshot to a registry; see engine.snapshot_moves.push()."""
+        from firkin.engine.snapshot_moves import push
 
-        store = self._images.store
-        return await push(self.settings, store, name, destination, platform=platform, key=key)
+        return await push(self.settings, name, destination, platform=platform, key=key)
 
     def images(self) -> list[ImageSummary]:
         """Every local image."""

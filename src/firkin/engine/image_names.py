@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from firkin.errors import FirkinError, ImageNotFound, ReferenceSyntaxError, UsageError
+from firkin.errors import FirkinError, ImageNotFound, PlatformNotFound, ReferenceSyntaxError, UsageError
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
+from firkin.oci.platform import Platform
 from firkin.oci.reference import Reference
 from firkin.store.store import Store
 
@@ -31,6 +32,21 @@ def lookup(store: Store, name: str) -> Descriptor:
     if not _ID.fullmatch(name):
         Reference.parse(name)  # says why it is none
     raise ImageNotFound(f"image {name} is not here", hint=f"firkin pull {name}, or see `firkin images`")
+
+
+def here(store: Store, name: str, platform: Platform) -> Image | None:
+    """The image, if all of it is here for `platform`. Raises as `lookup`."""
+    try:
+        image = store.image(lookup(store, name), platform)
+    except (ImageNotFound, PlatformNotFound):
+        return None
+    return image if store.is_complete(image) else None
+
+
+def is_pinned(name: str) -> bool:
+    """Whether `name` says by its digest what it stands for."""
+    reference = parsed(name)
+    return reference is not None and reference.digest is not None
 
 
 def names_to_remove(store: Store, name: str) -> tuple[Descriptor | None, list[Reference]]:

@@ -67,11 +67,21 @@ async def push(
 
 def destination_of(store: Store, name: str, destination: str) -> Reference:
     """The name at the registry. Raises ReferenceSyntaxError, ImageNotFound, UsageError."""
-    target = Reference.parse(destination.removeprefix("docker://")) if destination else parsed(name)
-    if not destination and (target is None or store.resolve(target) is None):
+    if destination:
+        return parsed_destination(name, destination)
+    target = parsed(name)
+    if target is None or store.resolve(target) is None:
         lookup(store, name)  # an id, or nothing at all
         raise UsageError(f"{name} is an id, and says no place", hint=f"firkin push {name} HOST/NAME:TAG")
-    assert target is not None  # there is a destination, or a name that is known
+    return _tagged(name, target)
+
+
+def parsed_destination(name: str, destination: str) -> Reference:
+    """Where to push `name`. Raises ReferenceSyntaxError, UsageError."""
+    return _tagged(name, Reference.parse(destination.removeprefix("docker://")))
+
+
+def _tagged(name: str, target: Reference) -> Reference:
     if target.digest is not None:
         raise UsageError(
             f"cannot push to {target.familiar}: a digest is no tag",

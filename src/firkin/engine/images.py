@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from firkin.aio.thread import in_thread
-from firkin.engine.image_names import images_of, lookup, names_to_remove, parsed, readable
+from firkin.engine.image_names import here, images_of, is_pinned, lookup, names_to_remove, parsed, readable
 from firkin.engine.image_summary import ImageSummary, summaries
 from firkin.engine.image_use import ImageUse, image_uses
 from firkin.engine.options import PullPolicy
@@ -23,11 +23,16 @@ from firkin.events import event, stage
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
+from firkin.oci.manifest import Manifest
+from firkin.oci.media_types import SNAPSHOT_CONFIG
 from firkin.oci.platform import Platform
 from firkin.oci.reference import Reference
 from firkin.settings import Settings
 from firkin.store.store import Store
 from firkin.store.sweep import Reclaimed
+
+if TYPE_CHECKING:
+    from firkin.snapshot.record import Snapshot
 
 __all__ = ["ImageSummary", "Images"]
 
@@ -59,27 +64,62 @@ class Images:
         RegistryError, IntegrityError, StorageFull.
         """
         wanted = self._platform(platform)
-        found = self._here(name, wanted)
-        if found is not None and (policy != "always" or _is_pinned(name)):
+        found = here(self.store, name, wanted)
+        if found is not None and (policy != "always" or is_pinned(name)):
             return found
         if policy == "never":
             raise ImageNotFound(
                 f"image {name} for {wanted} is not here, and must not be pulled", hint=f"firkin pull {name}"
             )
-        return await self._fetch(Reference.parse(name), wanted)
+        fetched = await self._fetch(Reference.parse(name), wanted)
+        assert isinstance(fetched, Image)  # nothing else was allowed
+        return fetched
 
-    async def _fetch(self, reference: Reference, platform: Platform) -> Image:
+    async def pull_any(self, name: str, *, platform: str = "", snapshot_name: str = "") -> Image | Snapshot:
+        """What `name` stands for at its registry: an image, as pull() with "always", or a snapshot.
+
+        A snapshot gets `snapshot_name`, else the name that it had. Raises as pull() and unpack() do.
+        """
+        wanted = self._platform(platform)
+        found = here(self.store, name, wanted)
+        if found is not None and is_pinned(name):
+            return found
+        fetched = await self._fetch(
+            Reference.parse(name), wanted, frozenset({SNAPSHOT_CONFIG}), snapshot_name
+        )
+        if not isinstance(fetched, Image):
+            await self.sweep()
+        return fetched
+
+    async def _fetch(
+        self,
+        reference: Reference,
+        platform: Platform,
+        artifacts: frozenset[str] = frozenset(),
+        snapshot_name: str = "",
+    ) -> Image | Snapshot:
         from firkin.engine.trusting import judge_of
         from firkin.registry.client import RegistryClient
 
         with self.store.adding():
             async with RegistryClient(self._settings) as client:
                 judge = judge_of(self._settings, client, reference)
-                descriptor = await client.pull(reference, platform, self.store, judge)
+                descriptor = await client.pull(reference, platform, self.store, judge, artifacts)
+            if artifacts and self._is_snapshot(descriptor):
+                return await self._unpack(descriptor, snapshot_name)
             await in_thread(partial(self.store.tag, reference, descriptor))
             image = self.store.image(descriptor, platform)
         await in_thread(self.store.tidy)
         return image
+
+    def _is_snapshot(self, descriptor: Descriptor) -> bool:
+        document = self.store.document(descriptor)
+        return isinstance(document, Manifest) and document.config.media_type == SNAPSHOT_CONFIG
+
+    async def _unpack(self, descriptor: Descriptor, name: str) -> Snapshot:
+        from firkin.snapshot.unpack import unpack
+
+        return await in_thread(partial(unpack, self._settings.paths, self.store, descriptor, name=name))
 
     async def import_archive(
         self,
@@ -166,7 +206,7 @@ class Images:
         for each in names:
             await in_thread(partial(self.store.untag, each))
         lines = [f"Untagged: {each.familiar}" for each in names]
-        await self._collect_if_possible()
+        await self.sweep()
         gone = [image.config_digest for image in images if not self.store.has_blob(image.digest)]
         return [*lines, *(f"Deleted: {digest}" for digest in gone)]
 
@@ -180,13 +220,11 @@ class Images:
 
         return self.store.collect(uses, deadline_s=deadline_s)
 
-    async def _collect_if_possible(self) -> None:
+    async def sweep(self) -> None:
+        """Delete what nothing stands on, unless somebody is adding right now."""
         try:
             await in_thread(partial(self._collect, 0.0))
-        except (
-            InUse,
-            Corrupt,
-        ) as error:  # the name is gone, which was the task; the next sweep takes the rest
+        except (InUse, Corrupt) as error:  # what was to be done is done; the next sweep takes the rest
             event("images.not_swept", reason=str(error))
 
     def _has_other_names(self, descriptor: Descriptor | None, names: list[Reference]) -> bool:
@@ -206,16 +244,3 @@ class Images:
     def _platform(self, text: str) -> Platform:
         chosen = text or self._settings.platform
         return Platform.parse(chosen) if chosen else Platform.host()
-
-    def _here(self, name: str, platform: Platform) -> Image | None:
-        """The image, if all of it is here for `platform`. Raises ReferenceSyntaxError, Corrupt."""
-        try:
-            image = self.store.image(lookup(self.store, name), platform)
-        except (ImageNotFound, PlatformNotFound):
-            return None
-        return image if self.store.is_complete(image) else None
-
-
-def _is_pinned(name: str) -> bool:
-    reference = parsed(name)
-    return reference is not None and reference.digest is not None

@@ -9,7 +9,6 @@ A document is what its media type says. One that could be read both as a manifes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import msgspec
 
@@ -21,8 +20,7 @@ from firkin.oci.platform import Platform
 MAX_LAYERS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """One platform's image: its config, and its layers from the lowest up. Or an artifact of some type."""
 
     media_type: str
@@ -31,8 +29,7 @@ class Manifest:
     artifact_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(msgspec.Struct, frozen=True):
     """Manifests to choose from."""
 
     media_type: str
@@ -100,6 +97,10 @@ def encode_index(index: Index) -> bytes:
 
 def check_is_image(manifest: Manifest, what: str) -> None:
     """Raises UnsupportedMediaType where `manifest` is not a container image that firkin can run."""
+    if manifest.config.media_type == media_types.SNAPSHOT_CONFIG:
+        raise UnsupportedMediaType(
+            f"{what} is a snapshot, not an image", hint="`firkin pull` it, then `firkin snapshot restore`"
+        )
     if manifest.config.media_type not in media_types.CONFIGS:
         raise UnsupportedMediaType(
             f"{what} is not a container image: its config has media type {manifest.config.media_type!r}",

@@ -99,12 +99,18 @@ class RegistryClient:
         return content
 
     async def pull(
-        self, reference: Reference, platform: Platform, store: IngestsBlobs, judge: Judge | None = None
+        self,
+        reference: Reference,
+        platform: Platform,
+        store: IngestsBlobs,
+        judge: Judge | None = None,
+        artifacts: frozenset[str] = frozenset(),
     ) -> Descriptor:
         """Bring the image of `reference` for `platform` into `store`; what a name of it may stand for: what
         the reference names, maybe an index, or what `judge` chose.
 
-        What is there already is not fetched, and what an earlier pull was killed over goes on where it ended.
+        Beside images, artifacts are brought whose configs are of the media types `artifacts`, all of their
+        blobs, unexamined. What is there already is not fetched, and what an earlier pull was killed over goes on where it ended.
         Raises PlatformNotFound, StorageFull, and what `resolve` raises; then `store` holds whole blobs only.
         """
         with stage("pull", reference=str(reference)):
@@ -116,9 +122,12 @@ class RegistryClient:
             result = await judge(candidates) if judge else named.descriptor
             manifest = chosen.document
             assert isinstance(manifest, Manifest)
-            check_is_image(manifest, f"image {reference}")
+            is_image = manifest.config.media_type not in artifacts
+            if is_image:
+                check_is_image(manifest, f"image {reference}")
             await fetch_blob(repository, _config_of(manifest, reference), store, kind="config")
-            _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
+            if is_image:
+                _check_config(store.read_blob(manifest.config.digest), chosen, reference, platform)
             await self._fetch_layers(repository, manifest.layers, store)
             for document in (chosen, kept[result.digest]):
                 await keep_blob(document.descriptor, document.content, store, repository.timeout_s)

@@ -145,7 +145,7 @@ def _check_record(moved: Moved) -> None:
         raise Corrupt("it has a part of a machine only")
     if machine is None or moved.memory is None or moved.state is None:
         return
-    if not machine.memory_bytes == moved.memory.size_bytes == spec.memory_bytes:
+    if machine.memory_bytes != moved.memory.size_bytes:
         raise Corrupt("its memory is not of the size that its machine had")
     if moved.state.size_bytes != machine.state_bytes or moved.state.size_bytes > MAX_STATE_BYTES:
         raise Corrupt("its state is not of the size that its machine's was")

@@ -85,7 +85,7 @@ def _ours(snapshot: Snapshot, what: str) -> Snapshot:
     if snapshot.spec.ports:
         ports = ", ".join(map(str, snapshot.spec.ports))
         event("snapshot.ports_left_out", snapshot=snapshot.name, ports=ports)
-    spec = msgspec.structs.replace(snapshot.spec, ports=())
+    spec = msgspec.structs.replace(snapshot.spec, ports=(), snapshot="")
     return msgspec.structs.replace(snapshot, spec=spec, parent="")
 
 

@@ -1,0 +1,130 @@
+"""Begin: a run as far as nothing has to be waited for, which is nearly always until its VMM runs.
+
+The rule: no event loop is needed and none is imported here, nor what talks to a guest: all of that is loaded
+while the VMM is at its own beginning. What needs a registry, a build or a template is left to the Engine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import msgspec
+
+from firkin.container import names
+from firkin.container.layers import ready
+from firkin.container.locks import Lock
+from firkin.container.naming import new_id
+from firkin.container.record import Record, create
+from firkin.container.spec import ContainerSpec
+from firkin.engine import rules
+from firkin.engine.image_names import here
+from firkin.engine.options import RunOptions
+from firkin.engine.resolve import container_spec, disk_bytes
+from firkin.engine.shape import machine_spec
+from firkin.errors import NameInUse
+from firkin.events import span
+from firkin.machine import begin as machines
+from firkin.machine.started import Started
+from firkin.oci.image import Image
+from firkin.oci.platform import Platform
+from firkin.paths import Paths
+from firkin.rootfs.record import Rootfs, find, key_of
+from firkin.settings import Settings
+from firkin.store.store import Store
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A container on record that is ours, and its VMM, None where that could not start yet."""
+
+    record: Record
+    lock: Lock
+    started: Started | None = None
+
+    def abort(self) -> None:
+        """Leave nothing of it."""
+        if self.started is not None:
+            self.started.abort()
+        shutil.rmtree(self.record.paths.container_run_dir(self.record.id), ignore_errors=True)
+        self.record.remove()
+        self.lock.close()
+
+
+def begin(options: RunOptions, settings: Settings) -> Begun | None:
+    """Begin a run that this process will own; None where its image or its disk is not here.
+
+    Whoever gets it gives it to Engine.run(), or aborts it. When this raises, nothing is left. Raises
+    UsageError, HostUnsupported, NameInUse and what starting a VMM raises.
+    """
+    rules.check(options)
+    check_name(options.name, settings.paths)
+    store = Store(settings.paths)
+    with store.adding():
+        image = None if options.pull == "always" else _image(store, options, settings)
+        rootfs = None if image is None else _rootfs(image, options, settings)
+        if image is None or rootfs is None:
+            return None
+        begun = Begun(*put_on_record(options, image, rootfs, settings, detached=False))
+    try:
+        return msgspec.structs.replace(begun, started=_started(begun.record, settings))
+    except BaseException:
+        begun.abort()
+        raise
+
+
+def check_name(name: str, paths: Paths) -> None:
+    """Refuse a bad or taken name before anything is pulled for it. Raises UsageError, NameInUse."""
+    if name:
+        naming = names.of(paths)
+        naming.check_free(naming.validate(name))
+
+
+def put_on_record(
+    options: RunOptions, image: Image, rootfs: Rootfs, settings: Settings, *, detached: bool
+) -> tuple[Record, Lock]:
+    """The record of a new container, under its name or one that is made up, owned by us. The caller holds
+    Store.adding(). Raises NameInUse, StorageFull, UsageError, HostUnsupported.
+    """
+    while True:
+        spec = container_spec(
+            options,
+            image,
+            rootfs_key=rootfs.key,
+            container_id=new_id(),
+            name=options.name or names.make_up(settings.paths),
+            created_ns=time.time_ns(),
+            settings=settings,
+            detached=detached,
+        )
+        try:
+            return create(settings.paths, spec)
+        except NameInUse:
+            if options.name:
+                raise  # a made-up name was just taken: make up another
+
+
+def _image(store: Store, options: RunOptions, settings: Settings) -> Image | None:
+    chosen = options.platform or settings.platform
+    return here(store, options.image, Platform.parse(chosen) if chosen else Platform.host())
+
+
+def _rootfs(image: Image, options: RunOptions, settings: Settings) -> Rootfs | None:
+    begin_ns = time.monotonic_ns()
+    key = key_of(image.layers, disk_bytes(options, settings))
+    found = find(settings.paths.rootfs_dir, key)
+    if found is not None:
+        span("rootfs", begin_ns, time.monotonic_ns(), key=key)
+    return found
+
+
+def _started(record: Record, settings: Settings) -> Started | None:
+    spec: ContainerSpec = record.spec()
+    disk = ready(record)
+    with record.hold_alive() as alive:
+        return machines.begin(
+            machine_spec(spec, disk, settings),
+            settings=settings,
+            dir=record.dir,
+            run_dir=record.paths.container_run_dir(record.id),
+            alive_fd=alive.fd,
+        )
