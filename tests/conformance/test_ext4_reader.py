@@ -7,16 +7,24 @@ import shutil
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from firkin.errors import NotFound
 from firkin.ext4.reader.file_system import FileSystem
 from firkin.ext4.reader.inode import Inode
+from firkin.machine import create_overlay
 from firkin.machine.qcow2_disk import Disk
+from firkin.machine.spec import Disk as DiskSpec
+from firkin.machine.spec import MachineSpec
+from firkin.settings import Settings
+from firkin.snapshot.diff import changes
+from firkin.snapshot.stack import Stack
 from tests.conformance.test_ext4_judges import awkward
 from tests.support.ext4 import stat as stat_by_debugfs
 from tests.support.kernel_ext4 import Changes, Seen, mounted, seen
 from tests.support.layers import Member, build, directory, hard_link, member, symlink
+from tests.support.machines import BUSYBOX, guest
 
 MIB = 1 << 20
 
@@ -116,3 +124,33 @@ def test_a_part_of_the_tree_is_walked_from_its_top(image: Path) -> None:
         for missing in (b"/nowhere", b"/etc/passwd/below", b"/link/x"):
             with pytest.raises(NotFound, match="there is no"):
                 files.lookup(missing)
+
+
+@pytest.mark.machine
+async def test_a_disk_that_a_machine_grew_is_read_to_its_end(settings: Settings, tmp_path: Path) -> None:
+    """Its kernel puts descriptors into the groups that came, and new directories into groups far apart."""
+    base = [
+        member("bin/busybox", Path(BUSYBOX).read_bytes(), mode=0o755),
+        directory("proc"),
+        directory("dev"),
+    ]
+    image = build(tmp_path / "r", [*base, directory("sys"), *first_tree()], size_bytes=1 << 30).image_path
+    overlay = tmp_path / "disk.qcow2"
+    create_overlay(overlay, image, 20 << 30)
+    spec = MachineSpec(name="grown", disks=(DiskSpec(path=overlay, format="qcow2", backing=image),))
+    booted = msgspec.structs.replace(settings, templates=0)
+    async with guest(spec, booted, tmp_path / "machine", grow=True) as it:
+        made = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); mkdir /far$i; echo $i > /far$i/file; done"
+        assert await it.sh(f"{made}; /bin/busybox sync") == (0, "")
+    with Disk.open([overlay], image) as disk:
+        files = FileSystem(disk)
+        geometry = files.geometry
+        found = dict(files.walk())
+        for number in range(1, 401):
+            assert content(files, found[b"/far%d/file" % number]) == b"%d\n" % number
+        furthest = max(inode.number for inode in found.values()) // geometry.inodes_per_group
+    assert furthest // 64 >= geometry.first_meta_group > 0
+    told_of_groups = {
+        path for kind, path in changes(Stack("image", (), image), Stack("grown", (overlay,), image))
+    }
+    assert {f"/far{number}" for number in range(1, 401)} < told_of_groups
