@@ -1,43 +1,50 @@
 """Saving: a machine's memory and state as files, from which others can be started.
 
 A machine whose memory is a file already (a template's) only writes its state. Any other is migrated into a
-mirror, a second QEMU behind the same walls that never runs: it receives the memory into a file while the
-guest runs on, and then writes its own state. The guest stands still only while the last pages, the devices
-and the disk are taken over.
+mirror, which receives the memory into a file while the guest runs on, and then writes its own state. The
+guest stands still only while the last pages, the devices and the disk are taken over.
+
+The rule: whatever fails, or is cancelled, the guest goes on as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
-from qemu.qmp import EventListener, QMPClient
+from qemu.qmp import EventListener
 
-from firkin.errors import AgentError
-from firkin.machine.launch import Vmm, launch
-from firkin.machine.origin import Mirror
+from firkin.aio.finish import finish
+from firkin.errors import FirkinError, MachineError, StorageFull
+from firkin.machine.mirror import mirror
 from firkin.machine.qemu.machine import Machine
-from firkin.machine.qemu.migration import migration
-from firkin.machine.qemu.monitor import execute
-from firkin.machine.saved import MEMORY, STATE
-from firkin.machine.spec import Disk, MachineSpec
-from firkin.machine.stub import stub_path
+from firkin.machine.qemu.migration import (
+    IGNORE_SHARED,
+    PAUSE_BEFORE_SWITCHOVER,
+    Migration,
+    give_up,
+    go_on,
+    migration,
+    runs,
+)
+from firkin.machine.saved import MAX_STATE_BYTES, STATE
+from firkin.machine.spec import MachineSpec
 from firkin.settings import Settings
 
 _STATE_DEADLINE_S = 30.0
+_SWITCH_DEADLINE_S = 60.0
 _MEMORY_DEADLINE_S = 600.0
-_SWITCH = "pause-before-switchover"
-_UNFINISHED = "not finalized"
-_FINISH_S, _RETRY_S = 10.0, 0.001
+_PATIENCE_S, _PATIENCE_BYTES_S = 1.0, 256 << 20
+"""How long a guest may write faster than it is copied, and that much more for its memory; then it stands
+still for the rest."""
+
+StandingStill = Callable[[], Awaitable[None]]
 
 
 class Saving(msgspec.Struct, frozen=True):
@@ -47,18 +54,23 @@ class Saving(msgspec.Struct, frozen=True):
     paused_s: float
 
 
-async def write_state(client: QMPClient, machine: str, dir: Path) -> None:
+async def write_state(machine: Machine, dir: Path) -> None:
     """Write the state of a machine whose memory is a file. It stands still then, and must not run again.
 
-    Raises MachineError, Timeout, OSError.
+    Raises MachineError, MachineDied, StorageFull, Timeout, OSError.
     """
     fd = os.open(dir / STATE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        async with migration(
-            client, machine, capabilities=("x-ignore-shared",), deadline_s=_STATE_DEADLINE_S
-        ) as moving:
-            await moving.send(fd)
-            await moving.reaches("completed")
+        async with migration(machine, (IGNORE_SHARED,)) as leaving:
+            await leaving.send(fd)
+            await leaving.reaches("completed", _STATE_DEADLINE_S)
+    except MachineError as error:
+        if _room(dir) < MAX_STATE_BYTES:
+            raise StorageFull(
+                f"no space left on the disk of {dir} for the state of machine {machine.name!r}",
+                hint="free some space: firkin snapshot rm, firkin rmi, firkin prune",
+            ) from error
+        raise
     finally:
         os.close(fd)
 
@@ -69,109 +81,101 @@ async def save(
     settings: Settings,
     dir: Path,
     *,
-    standing_still: Callable[[], Awaitable[None]] | None = None,
+    standing_still: StandingStill | None = None,
     stop: bool = False,
 ) -> Saving:
     """Write memory and state of `machine`, which is of `spec`, to `dir`. It goes on as it was, unless `stop`.
 
-    `standing_still` is awaited while the guest stands still: the moment to take its disk. Raises
-    MachineError, Timeout, HostUnsupported, OSError; then `machine` goes on, and `dir` holds nothing whole.
+    `standing_still` is awaited while the guest stands still: the moment to take its disk. A guest that was
+    paused before stays so. Raises MachineError, MachineDied, StorageFull, Timeout, HostUnsupported, OSError,
+    and whatever `standing_still` raises; then, and when this is cancelled, `machine` goes on, and `dir` holds
+    nothing whole.
     """
     begin = time.monotonic()
-    client = await machine.monitor()
-    runs = await _runs(client, machine.name)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        async with _mirror(machine, spec, settings, dir) as mirror:
-            with client.listener(names=("STOP", "RESUME")) as listener:
-                try:
-                    await _copy(client, machine.name, ours, mirror, theirs, standing_still)
-                finally:
-                    if runs and not stop:
-                        await _go_on(client, machine.name)
-                paused_s = await _stood_still_s(listener) if runs and not stop else 0.0
-            await write_state(await mirror.monitor(), mirror.name, dir)
+    async with mirror(machine, spec, settings, dir) as twin:
+        client = await machine.monitor()
+        ran = await runs(machine)
+        with client.listener(names=("STOP", "RESUME")) as stops:
+            try:
+                await _copy(machine, spec, twin, standing_still)
+                if not ran or stop:
+                    paused_s = 0.0
+                else:
+                    await go_on(machine)
+                    paused_s = await _stood_still_s(stops)
+                await write_state(twin, dir)
+            except BaseException as error:
+                await finish(_recover(machine, ran, error))
+                raise
     return Saving(time.monotonic() - begin, paused_s)
 
 
+async def recover(machine: Machine) -> None:
+    """Let a machine go on whose owner died while it was saved: it may stand still. Raises MachineDied,
+    AgentError, Timeout.
+    """
+    await give_up(machine)
+    await go_on(machine)
+
+
 async def _copy(
-    client: QMPClient,
-    name: str,
-    ours: socket.socket,
-    mirror: Machine,
-    theirs: socket.socket,
-    standing_still: Callable[[], Awaitable[None]] | None,
+    machine: Machine, spec: MachineSpec, twin: Machine, standing_still: StandingStill | None
 ) -> None:
-    """Migrate the machine into the mirror. When this raises, the machine is as it was, maybe stopped."""
-    receiver = await mirror.monitor()
-    async with (
-        migration(receiver, mirror.name, capabilities=(), deadline_s=_MEMORY_DEADLINE_S) as arriving,
-        migration(client, name, capabilities=(_SWITCH,), deadline_s=_MEMORY_DEADLINE_S) as leaving,
-    ):
-        await arriving.receive(theirs.fileno())
-        await leaving.send(ours.fileno())
-        for end in (ours, theirs):
-            end.close()  # who reads must hear of it when who writes ends, and the other way round
-        try:
-            await leaving.reaches("pre-switchover")
+    """Migrate the machine into its mirror; both stand still then."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        async with (
+            migration(machine, (PAUSE_BEFORE_SWITCHOVER,)) as leaving,
+            migration(twin, ()) as arriving,
+        ):
+            await arriving.receive(theirs.fileno())
+            await leaving.send(ours.fileno())
+            for end in (ours, theirs):
+                end.close()  # who reads must hear of it when who writes ends, and the other way round
+            await _nearly_all(machine, spec, leaving)
             if standing_still is not None:
                 await standing_still()
             await leaving.proceed()
-            await leaving.reaches("completed")
-        except BaseException:
-            await leaving.cancel()
-            raise
-        await arriving.reaches("completed")
+            await leaving.reaches("completed", _SWITCH_DEADLINE_S)
+            await arriving.reaches("completed", _SWITCH_DEADLINE_S)
 
 
-@asynccontextmanager
-async def _mirror(
-    machine: Machine, spec: MachineSpec, settings: Settings, dir: Path
-) -> AsyncIterator[Machine]:
-    """A second VMM that can receive `machine` into files in `dir`; gone at the end of the block."""
-    vmm = Vmm(shutil.which(settings.qemu) or settings.qemu, machine.accelerator)
-    nothing = Disk(path=Path(os.devnull), format="null", size_bytes=1 << 30)
-    twin = msgspec.structs.replace(
-        spec, name=f"{spec.name}-mirror", disks=(nothing,) * len(spec.disks), ports=()
-    )
-    memory_path = dir / MEMORY
-    with open(memory_path, "xb") as file:
-        file.truncate(spec.memory_bytes)
-    origin = Mirror(stub_path(settings.paths.cache_dir), memory_path)
-    with TemporaryDirectory(prefix="m-", dir=settings.run_dir) as name:
-        run_dir = Path(name)
-        mirror = Machine(launch(twin, vmm, origin, settings, run_dir, run_dir, "owner", None))
-        try:
-            yield mirror
-        finally:
-            await mirror.stop()
+async def _nearly_all(machine: Machine, spec: MachineSpec, leaving: Migration) -> None:
+    """Wait until the guest stands still because hardly anything is left to copy, or make it."""
+    standing = asyncio.ensure_future(leaving.reaches("pre-switchover", _MEMORY_DEADLINE_S))
+    try:
+        await asyncio.wait((standing,), timeout=_PATIENCE_S + spec.memory_bytes / _PATIENCE_BYTES_S)
+        if not standing.done():
+            await machine.pause()
+        await standing
+    finally:
+        standing.cancel()
 
 
-async def _go_on(client: QMPClient, name: str) -> None:
-    """Let the guest run again. QEMU tells the end of a migration a moment before it can."""
-    end = time.monotonic() + _FINISH_S
-    while True:
-        try:
-            await execute(client, "cont", name)
-            return
-        except AgentError as error:
-            if _UNFINISHED not in str(error) or time.monotonic() > end:
-                raise
-            await asyncio.sleep(_RETRY_S)
+async def _recover(machine: Machine, ran: bool, error: BaseException) -> None:
+    """Let the machine be as it was before `error`, which is told where it cannot."""
+    try:
+        await give_up(machine)
+        if ran:
+            await go_on(machine)
+    except FirkinError as failure:
+        error.add_note(f"and it does not go on: {failure}")
 
 
-async def _runs(client: QMPClient, name: str) -> bool:
-    status: Any = await execute(client, "query-status", name)
-    return bool(status["running"])
-
-
-async def _stood_still_s(listener: EventListener) -> float:
-    """How long the guest stood still, by QEMU's own clock, once it runs again."""
-    times = {}
-    async for event in listener:
-        message: Any = event
+async def _stood_still_s(stops: EventListener) -> float:
+    """How long the guest stood still, by QEMU's own clock; it runs again."""
+    stopped = resumed = 0.0
+    while not stops.empty():
+        message: Any = await stops.get()
         stamp = message["timestamp"]
-        times[message["event"]] = stamp["seconds"] + stamp["microseconds"] / 1e6
-        if message["event"] == "RESUME":
-            break
-    return float(times["RESUME"] - times["STOP"])
+        at = stamp["seconds"] + stamp["microseconds"] / 1e6
+        if message["event"] == "STOP":
+            stopped = stopped or at
+        else:
+            resumed = at
+    return max(resumed - stopped, 0.0)
+
+
+def _room(dir: Path) -> int:
+    stat = os.statvfs(dir)
+    return stat.f_bavail * stat.f_frsize

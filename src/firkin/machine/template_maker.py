@@ -76,7 +76,7 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
         machine = Machine(launch(generic, prepared.vmm, origin, settings, run_dir, run_dir, "owner", None))
         try:
             with await machine.booted(machine.first_answer()):
-                await write_state(await machine.monitor(), generic.name, dir)
+                await write_state(machine, dir)
         finally:
             await machine.stop()
     return keep(dir, described)

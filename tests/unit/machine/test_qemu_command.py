@@ -161,7 +161,7 @@ WAITING = msgspec.structs.replace(INHERITED, initramfs_fd=None, memory_fd=17)
 
 def test_a_fork_maps_its_standard_input_privately_and_waits_to_be_told() -> None:
     words = argv(inherited=msgspec.structs.replace(WAITING, state_fd=16), origin=RESTORED)
-    assert memory_of(words) == "memory-backend-file,mem-path=/dev/stdin/.,share=off,id=ram,size=256M"
+    assert memory_of(words) == "memory-backend-file,mem-path=/dev/stdin/.,share=off,align=2M,id=ram,size=256M"
     assert values("-incoming", words) == ["defer"]
     assert values("-kernel", words) == ["/proc/self/fd/10"]
     assert not {"-append", "-initrd", "-S"} & set(words)

@@ -7,7 +7,6 @@ look. Wherever a file name is unavoidable it is /dev/fdset/N (QEMU duplicates ou
 
 from __future__ import annotations
 
-import json
 from typing import Literal, Protocol
 
 import msgspec
@@ -58,7 +57,8 @@ class Memory(msgspec.Struct, frozen=True):
     def args(self) -> tuple[str, ...]:
         sharing = f"share={'on' if self.shared else 'off'}"
         if self.path:
-            backend = f"memory-backend-file,mem-path={self.path},{sharing}"
+            # Where addresses and offsets agree, the kernel maps large pages of the file at one fault.
+            backend = f"memory-backend-file,mem-path={self.path},{sharing},align=2M"
         else:
             backend = f"memory-backend-{'memfd' if self.shared else 'ram'},{sharing}"
         return "-object", f"{backend},id={RAM},size={self.mib}M"
@@ -193,7 +193,7 @@ class BlockDevice(msgspec.Struct, frozen=True):
         else:
             raw = {"driver": "raw", "file": _file(self.fdset, self.readonly), "read-only": self.readonly}
             nodes.append({"node-name": top, **raw, "discard": "unmap"})
-        told = tuple(arg for node in nodes for arg in ("-blockdev", json.dumps(node, separators=(",", ":"))))
+        told = tuple(arg for node in nodes for arg in ("-blockdev", msgspec.json.encode(node).decode()))
         return (*told, "-device", f"virtio-blk-device,drive={top}")
 
 

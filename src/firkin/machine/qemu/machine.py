@@ -46,7 +46,7 @@ class Machine:
         self.confinement = started.confinement
         self.forked = started.forked
         self._vmm = Child(started.pid, started.pidfd, ours=started.ours)
-        self._run_dir = started.run_dir
+        self.run_dir = started.run_dir
         self._console = started.console
         self._complaints = started.complaints
         self._daemons = started.daemons
@@ -64,7 +64,7 @@ class Machine:
         The VMM talks to one client at a time: a second one waits for the first to leave. Raises MachineDied.
         """
         try:
-            sock = unix_socket.connect(self._run_dir / AGENT_SOCKET)
+            sock = unix_socket.connect(self.run_dir / AGENT_SOCKET)
         except OSError as error:
             raise MachineDied(
                 f"cannot reach machine {self.name!r}: {error.strerror}", hint="it is gone"
@@ -190,7 +190,7 @@ class Machine:
         from firkin.machine.qemu.monitor import connect
 
         if self._qmp is None:
-            self._qmp = await connect(self._run_dir / QMP_SOCKET, self.name)
+            self._qmp = await connect(self.run_dir / QMP_SOCKET, self.name)
         return self._qmp
 
     async def _execute(self, command: str) -> None:

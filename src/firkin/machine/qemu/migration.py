@@ -1,6 +1,7 @@
 """QEMU's migration over QMP: a machine's state into a descriptor, and a machine out of one.
 
-The rule: whoever starts a migration waits for its end; a migration that fails leaves the machine as it was.
+The rule: whoever starts a migration waits for its end, or gives it up and has the guest go on; no event is
+waited for longer than its VMM lives.
 """
 
 from __future__ import annotations
@@ -12,24 +13,30 @@ from typing import Any
 
 from qemu.qmp import EventListener, QMPClient
 
-from firkin.errors import MachineError, Timeout
+from firkin.errors import AgentError, MachineError, Timeout
+from firkin.machine.qemu import exit as exits
+from firkin.machine.qemu.machine import Machine
 from firkin.machine.qemu.monitor import execute
 
+IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER = "x-ignore-shared", "pause-before-switchover"
+_CAPABILITIES = (IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER, "events")
 _FULL_SPEED = 1 << 40
 _DOWNTIME_MS = 20
 """What of the memory may be left to copy when the guest is stopped: as much as takes this long."""
+_PARAMETERS = {"max-bandwidth": _FULL_SPEED, "downtime-limit": _DOWNTIME_MS}
 _NAME = "stream"
-_CAPABILITIES = ("x-ignore-shared", "pause-before-switchover", "events")
+_ENDED = ("none", "completed", "failed", "cancelled")
+_SETTLE_S = 10.0
+_POLL_S = 0.001
 
 
 class Migration:
-    """One migration of the machine behind `client`, outgoing or incoming; see migration()."""
+    """One migration of `machine`, outgoing or incoming; see migration()."""
 
-    def __init__(self, client: QMPClient, machine: str, listener: EventListener, deadline_s: float) -> None:
-        self._client = client
+    def __init__(self, machine: Machine, client: QMPClient, listener: EventListener) -> None:
         self._machine = machine
+        self._client = client
         self._listener = listener
-        self._deadline_s = deadline_s
 
     async def send(self, fd: int) -> None:
         """Begin to write the machine to `fd`, which stays the caller's."""
@@ -42,23 +49,20 @@ class Migration:
         await self._give(fd)
         await self._execute("migrate-incoming", uri=f"fd:{_NAME}")
 
-    async def reaches(self, status: str) -> None:
-        """Wait until it stands at `status`. Raises MachineError where it failed, Timeout."""
+    async def reaches(self, status: str, deadline_s: float) -> None:
+        """Wait until it stands at `status`. Raises MachineError where it failed, MachineDied, Timeout."""
         try:
-            async with asyncio.timeout(self._deadline_s):
-                async for message in self._listener:
-                    event: Any = message
-                    now = event["data"]["status"]
-                    if now == status:
-                        return
-                    if now in ("failed", "cancelled", "completed"):
+            async with asyncio.timeout(deadline_s):
+                while (now := await self._next()) != status:
+                    if now in _ENDED:
                         raise MachineError(
-                            f"the state of machine {self._machine!r} could not be moved: {await self._why()}",
-                            hint="is there room on the disk? see its console.log",
+                            f"the state of machine {self._machine.name!r} could not be moved: "
+                            f"{await self._why()}",
+                            hint="try again; see its console.log",
                         )
         except TimeoutError as error:
             raise Timeout(
-                f"the state of machine {self._machine!r} was not moved within {self._deadline_s:g} s",
+                f"the state of machine {self._machine.name!r} was not moved within {deadline_s:g} s",
                 hint="the host may be overloaded, or its disk slow",
             ) from error
 
@@ -66,9 +70,19 @@ class Migration:
         """Go on from `pre-switchover`."""
         await self._execute("migrate-continue", state="pre-switchover")
 
-    async def cancel(self) -> None:
-        """Give up; the machine stays as it was."""
-        await self._execute("migrate_cancel")
+    async def _next(self) -> str:
+        """The next status. Raises MachineDied where the VMM ends instead."""
+        told = asyncio.ensure_future(self._listener.get())
+        ended = asyncio.ensure_future(self._machine.wait())
+        try:
+            await asyncio.wait((told, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not told.done():
+                raise exits.death(self._machine.name, ended.result())
+            message: Any = told.result()
+            return str(message["data"]["status"])
+        finally:
+            told.cancel()
+            ended.cancel()
 
     async def _give(self, fd: int) -> None:
         self._client.send_fd_scm(fd)
@@ -79,19 +93,65 @@ class Migration:
         return str(answer.get("error-desc", answer.get("status")))[:300]
 
     async def _execute(self, command: str, **arguments: object) -> object:
-        return await execute(self._client, command, self._machine, arguments)
-
-
-_PARAMETERS = {"max-bandwidth": _FULL_SPEED, "downtime-limit": _DOWNTIME_MS}
+        return await execute(self._client, command, self._machine.name, arguments)
 
 
 @asynccontextmanager
-async def migration(
-    client: QMPClient, machine: str, *, capabilities: Sequence[str], deadline_s: float
-) -> AsyncIterator[Migration]:
+async def migration(machine: Machine, capabilities: Sequence[str]) -> AsyncIterator[Migration]:
     """A migration with exactly these of x-ignore-shared and pause-before-switchover."""
+    client = await machine.monitor()
     chosen = {*capabilities, "events"}
     states = [{"capability": name, "state": name in chosen} for name in _CAPABILITIES]
-    await execute(client, "migrate-set-capabilities", machine, {"capabilities": states})
+    await execute(client, "migrate-set-capabilities", machine.name, {"capabilities": states})
     with client.listener(names=("MIGRATION",)) as listener:
-        yield Migration(client, machine, listener, deadline_s)
+        yield Migration(machine, client, listener)
+
+
+async def give_up(machine: Machine) -> None:
+    """End the migration that `machine` may be in; none goes on when this returns. Raises MachineDied,
+    Timeout.
+    """
+    client = await machine.monitor()
+    await execute(client, "migrate_cancel", machine.name)
+    async with _settling(machine, "give up being saved"):
+        while True:
+            answer: Any = await execute(client, "query-migrate", machine.name)
+            if answer.get("status", "none") in _ENDED:
+                return
+            await asyncio.sleep(_POLL_S)
+
+
+async def go_on(machine: Machine) -> None:
+    """Let the guest run, however its migration has ended. Raises AgentError, MachineDied, Timeout.
+
+    A migration tells its end before it lets go of the machine, and no event tells when it does.
+    """
+    client = await machine.monitor()
+    async with _settling(machine, "go on"):
+        while True:
+            try:
+                await execute(client, "cont", machine.name)
+                return
+            except AgentError:
+                status: Any = await execute(client, "query-status", machine.name)
+                if status["status"] != "finish-migrate":
+                    raise
+            await asyncio.sleep(_POLL_S)
+
+
+async def runs(machine: Machine) -> bool:
+    """Whether the guest runs now. Raises MachineDied, Timeout."""
+    status: Any = await execute(await machine.monitor(), "query-status", machine.name)
+    return bool(status["running"])
+
+
+@asynccontextmanager
+async def _settling(machine: Machine, what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_SETTLE_S):
+            yield
+    except TimeoutError as error:
+        raise Timeout(
+            f"machine {machine.name!r} did not {what} within {_SETTLE_S:g} s",
+            hint="the host may be overloaded",
+        ) from error
