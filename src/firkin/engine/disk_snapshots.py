@@ -43,7 +43,7 @@ async def take(record: Record, launched: Launched, name: str = "") -> Snapshot:
     MachineDied, Timeout, AgentError, StorageFull.
     """
     check_name(record, name)
-    await _synced(record)
+    await synced(record)
     with stage("snapshot.disk", container=record.id), Store(record.paths).adding():
         disk = layers.freeze(record)
         await _switch(record, launched)
@@ -54,7 +54,7 @@ async def take_of_ended(record: Record, name: str = "") -> Snapshot:
     """A snapshot of the disk of a container that has ended. Raises WrongState where it has not, as take()."""
     check_name(record, name)
     await settled(record)
-    await _synced(record)
+    await synced(record)
     with record.own(), Store(record.paths).adding():
         require_ended(record)
         with stage("snapshot.disk", container=record.id):
@@ -139,7 +139,7 @@ def require_ended(record: Record) -> None:
         )
 
 
-async def _synced(record: Record) -> None:
+async def synced(record: Record) -> None:
     """Put on the disk what the container wrote so far, so that freezing it later takes no time."""
     if record.disk_path.exists():
         await in_thread(partial(sync_file, record.disk_path))
@@ -147,6 +147,7 @@ async def _synced(record: Record) -> None:
 
 async def _switch(record: Record, launched: Launched) -> None:
     """Let the machine write to the new top, with nothing of the guest's half written below it."""
+    await launched.machine.monitor()  # to be connected takes longer than all that the guest waits for
     async with frozen(record, launched):
         await launched.machine.switch_overlay(record.disk_path)
 

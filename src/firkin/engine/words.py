@@ -120,7 +120,7 @@ def run_options(
         ),
         tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
         network=_choice("network", network, NetworkMode),
-        ports=_ports(publish),
+        ports=parse_ports(publish),
         pull=_choice("pull", pull, PullPolicy),
         platform=platform,
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
@@ -219,7 +219,8 @@ def _labels(value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
     return labels
 
 
-def _ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPort, ...]:
+def parse_ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPort, ...]:
+    """The ports to publish, of any mixture of words and values. Raises UsageError."""
     found: list[PublishedPort] = []
     for each in listed("publish", value):
         found += (each,) if isinstance(each, PublishedPort) else PublishedPort.parse(str(each))

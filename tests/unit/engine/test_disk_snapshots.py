@@ -97,6 +97,9 @@ class Guest:
     async def request(self, op):
         self.note(type(op).__name__)
 
+    async def monitor(self):
+        self.note("monitor")
+
     async def switch_overlay(self, path):
         assert path == self.box.disk_path
         assert snapshots.snapshots(self.box.paths) == []
@@ -113,7 +116,7 @@ async def test_the_guest_holds_its_writes_while_it_is_switched(paths):
     with box.hold_alive():
         guest = Guest(box)
         snapshot = await disk_snapshots.take(box, guest, "one")
-    assert guest.asked == ["Freeze", "switch", "Thaw"]
+    assert guest.asked == ["monitor", "Freeze", "switch", "Thaw"]
     assert snapshots.find(paths, "one") == snapshot
     assert snapshot.layers == box.disk().layers
     assert (snapshot.container, snapshot.container_name, snapshot.machine) == (box.id, "box", None)
