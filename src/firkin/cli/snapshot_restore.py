@@ -21,10 +21,11 @@ def command(name: str, snapshot: str) -> int:
     """
     from firkin.cli.notices import notices
     from firkin.cli.session import with_engine
+    from firkin.engine.heir import Wishes
 
     async def restore(engine: Engine) -> int:
         with notices(quiet=False):
-            container = await engine.restore(snapshot, name=name)
+            container = await engine.restore(snapshot, Wishes(name=name))
         print(container.id, flush=True)
         return 0
 

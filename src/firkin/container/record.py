@@ -23,9 +23,7 @@ locks, and goes by rename; files in it change by replacement. Readers take no lo
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,7 @@ from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageErro
 from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus
-from firkin.store.files import disk_errors, replace_file, sync_dir
+from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
 
 _MAX_FILE_BYTES = 4 << 20
 
@@ -53,6 +51,14 @@ class Streams(msgspec.Struct, frozen=True):
 
     stdout: int = 0
     stderr: int = 0
+
+    def plus(self, other: Streams) -> Streams:
+        """As far from here as `other` is from the beginning."""
+        return Streams(self.stdout + other.stdout, self.stderr + other.stderr)
+
+    def minus(self, other: Streams) -> Streams:
+        """How far this is from `other`."""
+        return Streams(self.stdout - other.stdout, self.stderr - other.stderr)
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_field="is"):
@@ -85,8 +91,7 @@ LOST = ExitStatus(code=255)
 """The status of a process whose machine ended before anybody heard of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One container's directory, which was there when this was made."""
 
     paths: Paths
@@ -197,7 +202,7 @@ class Record:
             self.dir.rename(gone)
         if name:
             names.of(self.paths).release(name, self.id)
-        shutil.rmtree(gone, ignore_errors=True)
+        remove_tree(gone)
 
     def _name(self) -> str:
         try:
@@ -261,7 +266,7 @@ def create(paths: Paths, spec: ContainerSpec, disk: DiskRecord | None = None) ->
             making.rename(record.dir)
         sync_dir(paths.containers_dir)
     except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
+        remove_tree(making)
         lock.close()
         raise
     return record, lock

@@ -56,3 +56,5 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Literal["vm"] = "vm"
     snapshot: str = ""
     """The id of the snapshot that it was started from, which may be gone."""
+    cold: bool = False
+    """Whether it begins anew on that snapshot's disk, though there is memory."""

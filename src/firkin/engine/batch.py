@@ -8,10 +8,12 @@ siblings' random state), the network before who uses it, the container's root be
 from __future__ import annotations
 
 import posixpath
-from pathlib import Path
+import uuid
+
+import msgspec
 
 from firkin.container.spec import Bind, ContainerSpec
-from firkin.machine.spec import Share
+from firkin.engine.shape import share_tag
 from firkin.network.guest import GuestNetwork
 from firkin.process import capabilities
 from firkin.process.spec import ProcessSpec
@@ -55,6 +57,24 @@ def prologue(now_ns: int, seed: bytes) -> tuple[wire.Op, ...]:
     return (wire.Clock(sec=now_ns // 10**9, nsec=now_ns % 10**9), wire.Entropy(seed=seed))
 
 
+def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wire.Op, ...]:
+    """What makes the container that the agent knows as `was` the one of `spec`, which nobody else is."""
+    identity = wire.Identity(
+        container=was,
+        rename=spec.id if spec.id != was else "",
+        hostname=spec.hostname,
+        machine_id=uuid.uuid4().hex,
+        files=_own_files(spec, guest),
+    )
+    card = hardware_address(spec.id)
+    return (identity, *(msgspec.structs.replace(op, hwaddr=card) for op in guest.ops))
+
+
+def hardware_address(container_id: str) -> bytes:
+    """The Ethernet address of a container that was not booted: of its own, locally administered, unicast."""
+    return bytes([0x02, *bytes.fromhex(container_id[:10])])
+
+
 def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:
     """The container's root, mounts and files. `single_files` are the bind sources that are no directory."""
     binds = [_bind_mount(index, bind, bind.source in single_files) for index, bind in enumerate(spec.binds)]
@@ -63,13 +83,12 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         for each in spec.tmpfs
     ]
     mounts = sorted(binds + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
-    covered = {mount.target for mount in mounts}
     return wire.Container(
         container=spec.id,
         root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only),
         hostname=spec.hostname,
         mounts=tuple(mounts),
-        files=tuple(file for file in _files(spec, guest) if file.path not in covered),
+        files=_own_files(spec, guest),
         masked=MASKED,
         readonly_paths=READ_ONLY,
         sysctls=SYSCTLS,
@@ -94,33 +113,27 @@ def spawn_op(container_id: str, process: ProcessSpec) -> wire.Spawn:
     )
 
 
-def shares(spec: ContainerSpec) -> tuple[Share, ...]:
-    """One share of the machine for each -v."""
-    return tuple(
-        Share(tag=_tag(index), source=Path(bind.source), readonly=bind.readonly)
-        for index, bind in enumerate(spec.binds)
-    )
-
-
 def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:
     options = [
         *(["ro"] if bind.readonly else []),
         *([f"file={posixpath.basename(bind.source)}"] if single_file else []),
     ]
-    return wire.Mount(type="virtiofs", source=_tag(index), target=bind.target, options=tuple(options))
+    return wire.Mount(type="virtiofs", source=share_tag(index), target=bind.target, options=tuple(options))
 
 
-def _tag(index: int) -> str:
-    return f"bind{index}"
-
-
-def _files(spec: ContainerSpec, guest: GuestNetwork) -> list[wire.File]:
+def _own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...]:
+    """The files that are the agent's, but for those that the container mounts something else over."""
+    covered = {each.target for each in spec.binds} | {each.target for each in spec.tmpfs}
     contents = {
         "/etc/hostname": f"{spec.hostname}\n".encode(),
         "/etc/hosts": _hosts(spec.hostname, guest.address).encode(),
         "/etc/resolv.conf": guest.resolv_conf,
     }
-    return [wire.File(path=path, mode=0o644, data=content) for path, content in contents.items()]
+    return tuple(
+        wire.File(path=path, mode=0o644, data=content)
+        for path, content in contents.items()
+        if path not in covered
+    )
 
 
 def _hosts(hostname: str, address: str) -> str:

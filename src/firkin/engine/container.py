@@ -66,6 +66,11 @@ class Container(Protocol):
         It goes on. Of one that has ended there is only the disk. Raises NameInUse, StorageFull.
         """
 
+    def lend(self) -> AbstractAsyncContextManager[Snapshot]:
+        """A snapshot of it that nobody sees, for others to start from while the block runs. Raises as
+        snapshot(), WrongState where it does not run.
+        """
+
     def still(self) -> AbstractAsyncContextManager[None]:
         """What it wrote is on its disk, and nothing writes there, while the block runs.
 

@@ -21,6 +21,7 @@ from firkin.agent.channel import Channel, Message
 from firkin.agent.streams import StreamSender
 from firkin.engine import control_ops as ops
 from firkin.engine.container import Container
+from firkin.engine.lending import Lending
 from firkin.engine.relay import carry_in, carry_out
 from firkin.engine.stillness import Stillness
 from firkin.errors import FirkinError, HostUnsupported, OutcomeUnknown, ProtocolError, WrongState
@@ -95,6 +96,7 @@ class _Session:
         self._process: Process | None = None
         self._relays: set[asyncio.Task[None]] = set()
         self._stillness = Stillness(container)
+        self._lending = Lending(container)
         self._unsettled = 0
         self._changed = asyncio.Event()
         self.channel = Channel(
@@ -145,6 +147,8 @@ class _Session:
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
             case ops.Snapshot():
                 return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
+            case ops.Lend():
+                return {"snapshot": (await self._lending.begin()).id}
             case ops.Still():
                 await self._stillness.begin()
             case ops.GoOn():
@@ -190,4 +194,5 @@ class _Session:
         for task in self._relays:
             task.cancel()
         self._stillness.abandon()
+        self._lending.abandon()
         self._on_end(self)

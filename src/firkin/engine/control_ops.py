@@ -86,6 +86,10 @@ class Snapshot(_Op, frozen=True, kw_only=True):
     disk_only: bool
 
 
+class Lend(_Op, frozen=True, kw_only=True):
+    """Make a snapshot that goes when this connection ends. Answer: {"snapshot": id}."""
+
+
 class Still(_Op, frozen=True, kw_only=True):
     """Let the container's disk stand still until GoOn, or until this connection ends."""
 
@@ -94,7 +98,22 @@ class GoOn(_Op, frozen=True, kw_only=True):
     """The disk was read. Refused where it did not stand still for so long."""
 
 
-Op = Attach | Exec | Ended | Signal | Resize | Stop | Kill | Wait | Remove | Top | Snapshot | Still | GoOn
+Op = (
+    Attach
+    | Exec
+    | Ended
+    | Signal
+    | Resize
+    | Stop
+    | Kill
+    | Wait
+    | Remove
+    | Top
+    | Snapshot
+    | Lend
+    | Still
+    | GoOn
+)
 
 
 class Joined(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,24 +14,28 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
 from firkin.aio.thread import in_thread
-from firkin.container import names
 from firkin.container.locks import Lock
-from firkin.container.naming import new_id
-from firkin.container.record import Exited, Record, Running, create
+from firkin.container.record import Exited, Record, Running
 from firkin.engine import rules
+from firkin.engine.begin import Begun, begin, check_name, put_on_record
 from firkin.engine.container import Container
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
-from firkin.engine.resolve import container_spec, disk_bytes
+from firkin.engine.resolve import disk_bytes
 from firkin.engine.tidy import tidy_all, tidy_running
-from firkin.errors import ContainerNotFound, NameInUse, WrongState
-from firkin.events import span
+from firkin.errors import ContainerNotFound, Misfit, WrongState
+from firkin.events import event, span
+from firkin.machine.started import Started
 from firkin.oci.image import Image
 from firkin.rootfs.cache import Rootfs, build, find, key_of
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.container.spec import ContainerSpec
+    from firkin.engine.heir import Wishes
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
@@ -110,24 +114,16 @@ class Engine:
 
     # Containers
 
-    async def run(self, options: RunOptions) -> OwnedContainer:
+    async def run(self, options: RunOptions, *, begun: Begun | None = None) -> OwnedContainer:
         """Start a container that this process owns: it ends with this engine.
 
+        `begun` is what begin() made of the same options, taken over from the first line.
         Its process runs when this returns; when it raises, nothing is left of it. Raises UsageError and
         HostUnsupported before anything is made, and what pulling, building and booting raise.
         """
-        if not self._entered:
-            raise WrongState("the engine is not open", hint="use it as an async context manager")
-        container = self._own(*await self._create(options, detached=False))
-        tidying = asyncio.create_task(self._tidy_meanwhile(container))
-        try:
-            await container.start()
-        except BaseException:
-            del self._owned[container.id]
-            raise
-        finally:
-            tidying.cancel()
-        return container
+        self._require_open()
+        begun = begun or begin(options, self.settings) or Begun(*await self._create(options, detached=False))
+        return await self._begun_here(begun.record, begun.lock, begun.started)
 
     async def run_detached(self, options: RunOptions) -> Container:
         """Start a container that the supervisor owns: it lives until somebody stops it. Raises as run()."""
@@ -156,18 +152,52 @@ class Engine:
         await supervised.run(self.settings, container.id, again=again)
         return await self.container(container.id)
 
-    async def restore(self, snapshot: str, *, name: str = "") -> Container:
-        """A new container that goes on from `snapshot`, a name or an id; the supervisor owns it.
+    async def restore(self, snapshot: str, wishes: Wishes | None = None) -> Container:
+        """A new container that goes on from `snapshot`, a name or an id: the supervisor's, or with
+        `wishes.detached` false this engine's.
 
-        With a disk only, its process begins anew on that disk. Raises SnapshotNotFound, NameInUse, and what
-        booting raises; then nothing is left of it.
+        With a disk only, its process begins anew on that disk. Raises SnapshotNotFound, NameInUse, Misfit
+        where its memory cannot go on here, and what booting raises; then nothing is left of it.
         """
-        from firkin.engine.heir import record_heir
+        from firkin.engine.heir import Wishes
+        from firkin.snapshot.record import find
 
-        self._check_name(name)
+        wishes = wishes or Wishes()
+        check_name(wishes.name, self.paths)
         with self._images.store.adding():
-            record = record_heir(self.paths, snapshot, name)
-        return await self._handed_over(record)
+            begun = self._heir(find(self.paths, snapshot), wishes)
+        return await self._begun(*begun, detached=wishes.detached)
+
+    async def restore_or_boot(self, snapshot: str, wishes: Wishes) -> tuple[Container, str]:
+        """restore(), or where its memory cannot go on here, a new start on its disk; and why that was, or "".
+
+        Raises as restore(), but for Misfit.
+        """
+        try:
+            return await self.restore(snapshot, wishes), ""
+        except Misfit as error:
+            reason = str(error)
+        event("snapshot.cold", snapshot=snapshot, reason=reason)
+        return await self.restore(snapshot, msgspec.structs.replace(wishes, cold=True)), reason
+
+    async def fork(self, name_or_id: str, n: int, wishes: Wishes) -> list[Container]:
+        """`n` containers that go on from where a running one is now, which goes on itself.
+
+        What they start from is gone once they run. Raises MemoryFull, StorageFull where this host does not
+        carry so many, and what Container.snapshot() and restore() raise; then none is left.
+        """
+        container = await self.container(name_or_id)
+        each = self._admitted(n, container.spec, wishes)
+        async with container.lend() as snapshot:
+            return await self._forked(snapshot, each)
+
+    async def fork_snapshot(self, snapshot: str, n: int, wishes: Wishes) -> list[Container]:
+        """`n` containers that go on from `snapshot`, on ports of their own. Raises as fork()."""
+        from firkin.snapshot.record import find
+
+        each = self._admitted(n, find(self.paths, snapshot).spec, wishes)
+        with self._images.store.adding():
+            return await self._forked(find(self.paths, snapshot), each)
 
     async def roll_back(
         self, container: str, snapshot: str, *, discard: bool = False, force: bool = False
@@ -218,17 +248,15 @@ class Engine:
     async def _create(self, options: RunOptions, *, detached: bool) -> tuple[Record, Lock]:
         """The record of a new container, owned by us."""
         rules.check(options)
-        self._check_name(options.name)
+        check_name(options.name, self.paths)
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)
             rootfs = await self._rootfs(image, disk_bytes(options, self.settings))
-            return self._recorded(options, image, rootfs, detached=detached)
+            return put_on_record(options, image, rootfs, self.settings, detached=detached)
 
-    def _check_name(self, name: str) -> None:
-        """Refuse a bad or taken name before anything is pulled for it."""
-        if name:
-            naming = names.of(self.paths)
-            naming.check_free(naming.validate(name))
+    def _require_open(self) -> None:
+        if not self._entered:
+            raise WrongState("the engine is not open", hint="use it as an async context manager")
 
     async def _rootfs(self, image: Image, size_bytes: int) -> Rootfs:
         begin_ns = time.monotonic_ns()
@@ -244,26 +272,50 @@ class Engine:
             )
         )
 
-    def _recorded(
-        self, options: RunOptions, image: Image, rootfs: Rootfs, *, detached: bool
-    ) -> tuple[Record, Lock]:
-        """Put it on record under its name, or one that is made up."""
-        while True:
-            spec = container_spec(
-                options,
-                image,
-                rootfs_key=rootfs.key,
-                container_id=new_id(),
-                name=options.name or names.make_up(self.paths),
-                created_ns=time.time_ns(),
-                settings=self.settings,
-                detached=detached,
-            )
-            try:
-                return create(self.paths, spec)
-            except NameInUse:
-                if options.name:
-                    raise  # a made-up name was just taken: make up another
+    def _admitted(self, n: int, spec: ContainerSpec, wishes: Wishes) -> list[Wishes]:
+        """The wishes for each of `n` heirs of `spec`, where this host carries them."""
+        from firkin.engine.admission import admit, host_facts
+        from firkin.engine.forks import each_of
+
+        each = each_of(n, wishes, spec.ports)
+        for wished in each:
+            check_name(wished.name, self.paths)
+        admit(n, spec, host_facts(self.paths))
+        return each
+
+    async def _forked(self, snapshot: Snapshot, each: list[Wishes]) -> list[Container]:
+        from firkin.engine.forks import begin_all
+
+        async def begin(wishes: Wishes) -> Container:
+            return await self._begun(*self._heir(snapshot, wishes), detached=wishes.detached)
+
+        return await begin_all(begin, each)
+
+    def _heir(self, snapshot: Snapshot, wishes: Wishes) -> tuple[Record, Lock]:
+        from firkin.engine.heir import record_heir
+
+        if not wishes.detached:
+            self._require_open()
+        return record_heir(self.paths, snapshot, wishes)
+
+    async def _begun(self, found: Record, lock: Lock, *, detached: bool) -> Container:
+        """The new container of `found`, once it was started by whoever is to own it."""
+        if not detached:
+            return await self._begun_here(found, lock)
+        lock.close()
+        return await self._handed_over(found)
+
+    async def _begun_here(self, found: Record, lock: Lock, started: Started | None = None) -> OwnedContainer:
+        container = self._own(found, lock, started)
+        tidying = asyncio.create_task(self._tidy_meanwhile(container))
+        try:
+            await container.start()
+        except BaseException:
+            del self._owned[container.id]
+            raise
+        finally:
+            tidying.cancel()
+        return container
 
     async def _handed_over(self, found: Record) -> Container:
         """The new container of `found`, which nobody owns, once the supervisor has started it."""
@@ -291,12 +343,13 @@ class Engine:
 
         await supervised.wake(self.settings)
 
-    def _own(self, record: Record, lock: Lock) -> OwnedContainer:
+    def _own(self, record: Record, lock: Lock, started: Started | None) -> OwnedContainer:
         try:
-            container = OwnedContainer.create(record, lock, settings=self.settings, lifetime="owner")
+            container = OwnedContainer.create(
+                record, lock, settings=self.settings, lifetime="owner", started=started
+            )
         except BaseException:
-            record.remove()
-            lock.close()
+            Begun(record, lock, started).abort()
             raise
         self._owned = {each.id: each for each in (*self._owned.values(), container) if not each.done}
         return container

@@ -8,24 +8,42 @@ import msgspec
 
 from firkin.container import names
 from firkin.container.disk import DiskRecord
+from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.record import Record, create
 from firkin.container.spec import ContainerSpec
 from firkin.errors import NameInUse
+from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
-from firkin.snapshot.record import Snapshot, find
+from firkin.snapshot.record import Snapshot
 
 
-def heir(snapshot: Snapshot, *, name: str, container_id: str, detached: bool) -> ContainerSpec:
-    """The spec of a container of its own that starts from `snapshot`.
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container that starts from a snapshot has of its own. What is not said is as it was kept."""
 
-    A host name that was the id's beginning is that of its own id, in its environment too. It stays when it
-    has ended, even if the one that was kept would not have.
-    """
+    name: str = ""
+    """"": one that is made up."""
+    hostname: str = ""
+    """"": the beginning of its id, where that is what was kept."""
+    ports: tuple[PublishedPort, ...] | None = None
+    auto_remove: bool = False
+    detached: bool = True
+    cold: bool = False
+    """It begins anew on the disk, whatever there is of memory."""
+
+
+def own_ports(ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
+    """`ports` for one more container: the same of the guest; those of the host are yet to be chosen."""
+    return tuple(msgspec.structs.replace(port, host_port=0) for port in ports)
+
+
+def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) -> ContainerSpec:
+    """The spec of a container of its own that starts from `snapshot`. Its environment has its host name."""
     parent = snapshot.spec
-    was, now = parent.id[:12], container_id[:12]
-    hostname = now if parent.hostname == was else parent.hostname
-    env = tuple(f"HOSTNAME={now}" if each == f"HOSTNAME={was}" else each for each in parent.process.env)
+    kept = container_id[:12] if parent.hostname == parent.id[:12] else parent.hostname
+    hostname = wishes.hostname or kept
+    was, now = f"HOSTNAME={parent.hostname}", f"HOSTNAME={hostname}"
+    env = tuple(now if each == was else each for each in parent.process.env)
     return msgspec.structs.replace(
         parent,
         id=container_id,
@@ -33,27 +51,24 @@ def heir(snapshot: Snapshot, *, name: str, container_id: str, detached: bool) ->
         created_ns=time.time_ns(),
         hostname=hostname,
         process=msgspec.structs.replace(parent.process, env=env),
-        auto_remove=False,
-        detached=detached,
+        ports=parent.ports if wishes.ports is None else wishes.ports,
+        auto_remove=wishes.auto_remove,
+        detached=wishes.detached,
         snapshot=snapshot.id,
+        cold=wishes.cold,
     )
 
 
-def record_heir(paths: Paths, snapshot: str, name: str) -> Record:
-    """Put a container that starts from `snapshot` on record, under `name` or one that is made up.
+def record_heir(paths: Paths, snapshot: Snapshot, wishes: Wishes) -> tuple[Record, Lock]:
+    """Put a container that starts from `snapshot` on record; it is the caller's until the Lock is closed.
 
-    It is the supervisor's, which is to be asked to start it. The caller holds Store.adding(). Raises
-    SnapshotNotFound, NameInUse, StorageFull.
+    The caller holds Store.adding() since it read the snapshot. Raises NameInUse, StorageFull.
     """
-    found = find(paths, snapshot)
-    disk = DiskRecord(layers=found.layers, parent=found.id)
+    disk = DiskRecord(layers=snapshot.layers, parent=snapshot.id)
     while True:
-        chosen = name or names.make_up(paths)
+        name = wishes.name or names.make_up(paths)
         try:
-            record, lock = create(paths, heir(found, name=chosen, container_id=new_id(), detached=True), disk)
+            return create(paths, heir(snapshot, wishes, name=name, container_id=new_id()), disk)
         except NameInUse:
-            if name:
+            if wishes.name:
                 raise  # a made-up name was just taken: make up another
-            continue
-        lock.close()
-        return record

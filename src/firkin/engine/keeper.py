@@ -106,6 +106,11 @@ class Keeper:
             )
         return self.launched
 
+    def recorded(self) -> Streams:
+        """How much of its process's output is written down now, by the agent's count."""
+        written = Streams(self._transcript.offset("stdout"), self._transcript.offset("stderr"))
+        return written.plus(self.state.ahead) if isinstance(self.state, Running) else written
+
     def discard(self) -> None:
         """Delete the record of a container that has ended."""
         if not self._removing:
@@ -192,7 +197,7 @@ class Keeper:
                 ports=machine.ports,
                 proc=launched.process.proc,
                 detached=self._detached,
-                ahead=Streams(-self._transcript.begin.stdout, -self._transcript.begin.stderr),
+                ahead=launched.counted.minus(self._transcript.begin),
             )
             self.record.set_running(self.state)
         self.launched = launched

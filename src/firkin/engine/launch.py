@@ -19,21 +19,23 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from firkin.container.layers import ready
-from firkin.container.record import Record, Running
+from firkin.container.record import Record, Running, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
+from firkin.engine.shape import machine_spec as machine_spec
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, MachineDied
 from firkin.events import span
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
-from firkin.machine.spec import Disk, MachineSpec
 from firkin.machine.start import Lifetime, adopt, boot
+from firkin.machine.started import Started
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
     from firkin.agent.client import AgentClient
     from firkin.agent.process import RemoteProcess
+    from firkin.machine.saved import Saved
 
 RESUME_PATIENCE_S = 20.0
 
@@ -44,6 +46,8 @@ class Launched(msgspec.Struct, frozen=True):
     machine: Machine
     client: AgentClient
     process: RemoteProcess
+    counted: Streams = Streams()
+    """How much of its output came before the transcript's begin, by the agent's count."""
 
     async def death(self) -> MachineDied:
         """Why the machine is gone, once it is."""
@@ -58,15 +62,18 @@ async def launch(
     *,
     settings: Settings,
     lifetime: Lifetime,
+    started: Started | None = None,
 ) -> AsyncIterator[Launched]:
     """The container of `record` with its process started, for the first time or again.
+
+    `started` is its VMM, where that runs already.
 
     `booting` is called when everything is sent and nothing is left to do but wait for the guest. The machine
     ends with the block, whatever its lifetime, unless this process dies in it. Raises what
     machine.boot and AgentClient.start raise; then no process is left.
     """
     async with AsyncExitStack() as stack:
-        machine = await _booted(stack, record, spec, settings, lifetime)
+        machine = await booted(stack, record, spec, settings, lifetime, started=started)
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
@@ -103,22 +110,43 @@ async def resume(
         booting()
         async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
             await client.start(resume=True)
-        process = client.processes.get(state.proc)
-        if process is None:
-            raise AgentError(f"machine {spec.name!r} does not know its container's process")
-        process.resume(
-            stdout_offset=transcript.offset("stdout") + state.ahead.stdout,
-            stderr_offset=transcript.offset("stderr") + state.ahead.stderr,
-        )
-        for other in tuple(client.processes.values()):
-            if other is not process:
-                other.abandon()  # whoever started it went with the dead owner
-        yield Launched(machine, client, process)
+        counted = transcript.begin.plus(state.ahead)
+        yield Launched(machine, client, take_over(client, state.proc, transcript, counted), counted)
 
 
-async def _booted(
-    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings, lifetime: Lifetime
+def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: Streams) -> RemoteProcess:
+    """Process `proc` of a machine that was resumed: its output goes on where `transcript` ends.
+
+    Its agent had counted `counted` bytes where the transcript begins. Whoever started the other processes is
+    not there any more. Raises AgentError where there is no such process.
+    """
+    process = client.processes.get(proc)
+    if process is None:
+        raise AgentError(f"machine {client.machine!r} does not know its container's process")
+    process.resume(
+        stdout_offset=transcript.offset("stdout") - transcript.begin.stdout + counted.stdout,
+        stderr_offset=transcript.offset("stderr") - transcript.begin.stderr + counted.stderr,
+    )
+    for other in tuple(client.processes.values()):
+        if other is not process:
+            other.abandon()
+    return process
+
+
+async def booted(
+    stack: AsyncExitStack,
+    record: Record,
+    spec: ContainerSpec,
+    settings: Settings,
+    lifetime: Lifetime,
+    saved: Saved | None = None,
+    started: Started | None = None,
 ) -> Machine:
+    """The container's machine, whose VMM has started; it ends with `stack`. Raises what boot() raises."""
+    if started is not None:
+        machine = Machine(started)
+        stack.push_async_callback(machine.stop)
+        return machine
     disk = ready(record)
     with record.hold_alive() as alive:
         machine = await stack.enter_async_context(
@@ -129,6 +157,7 @@ async def _booted(
                 run_dir=record.paths.container_run_dir(record.id),
                 lifetime=lifetime,
                 alive_fd=alive.fd,
+                saved=saved,
             )
         )
     stack.push_async_callback(machine.stop)
@@ -168,19 +197,3 @@ def _tell_boot(spec: ContainerSpec, begin_ns: int, greeted_ns: int, *, agent_ns:
     agent_at_ns = min(max(greeted_ns - agent_ns, begin_ns), greeted_ns)
     span("machine.kernel", begin_ns, agent_at_ns, machine=spec.name)
     span("machine.agent", agent_at_ns, greeted_ns, machine=spec.name)
-
-
-def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> MachineSpec:
-    """The machine that `spec` needs."""
-    from firkin.engine.batch import shares
-
-    return MachineSpec(
-        name=spec.name,
-        cpus=spec.cpus,
-        memory_bytes=spec.memory_bytes,
-        disks=(disk,),
-        shares=shares(spec),
-        network=spec.network,
-        ports=spec.ports,
-        boot_timeout_s=settings.boot_timeout_s,
-    )

@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
-from firkin.container.record import Exited, Record, Running, State, Streams
+from firkin.container.record import Created, Exited, Record, Running, State, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
 from firkin.engine.keeper import Keeper, Opening
-from firkin.engine.launch import launch, resume
+from firkin.engine.launch import Launched, launch, resume
 from firkin.engine.options import ExecOptions
 from firkin.engine.transcript import Transcript
-from firkin.errors import FirkinError, MachineDied, UsageError, WrongState
+from firkin.errors import FirkinError, MachineDied, WrongState
 from firkin.machine.start import Lifetime
+from firkin.machine.started import Started
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.saving import Source
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
 
@@ -41,10 +43,12 @@ class OwnedContainer:
         lock: Lock,
         opening: Callable[[ContainerSpec, Transcript], Opening],
         state: State,
+        settings: Settings,
         *,
         detached: bool,
     ) -> None:
         self.spec = record.spec()
+        self._settings = settings
         transcript = Transcript(record.log_path, _began(state))
         launched = opening(self.spec, transcript)
         self._snapshotting = asyncio.Lock()
@@ -53,29 +57,45 @@ class OwnedContainer:
         )
 
     @classmethod
-    def create(cls, record: Record, lock: Lock, *, settings: Settings, lifetime: Lifetime) -> OwnedContainer:
+    def create(
+        cls,
+        record: Record,
+        lock: Lock,
+        *,
+        settings: Settings,
+        lifetime: Lifetime,
+        started: Started | None = None,
+    ) -> OwnedContainer:
         """A container that start() will start: that of `record`, which this process owns by `lock`.
 
-        It is new, or has ended and is started again. From here on the lock is the container's. Raises
-        StorageFull, Corrupt.
+        It is new, or has ended and is started again. `started` is its VMM, where that runs already: start()
+        takes it over. From here on the lock is the container's. Raises StorageFull, Corrupt, and
+        SnapshotNotFound where it is to go on from one that is gone.
         """
 
-        def opening(spec: ContainerSpec, _: Transcript) -> Opening:
-            return partial(launch, record, spec, settings=settings, lifetime=lifetime)
+        def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
+            if isinstance(state, Created) and spec.snapshot:
+                from firkin.engine.restore import of_snapshot, restore
+
+                if (origin := of_snapshot(record.paths, spec)) is not None:
+                    return partial(
+                        restore, record, spec, origin, transcript, settings=settings, lifetime=lifetime
+                    )
+            return partial(launch, record, spec, settings=settings, lifetime=lifetime, started=started)
 
         state = record.state()
         if isinstance(state, Exited):
             record.begin_again(state)
-        return cls(record, lock, opening, state, detached=lifetime == "detached")
+        return cls(record, lock, opening, state, settings, detached=lifetime == "detached")
 
     @classmethod
-    def adopt(cls, record: Record, lock: Lock, state: Running) -> OwnedContainer:
+    def adopt(cls, record: Record, lock: Lock, state: Running, *, settings: Settings) -> OwnedContainer:
         """A running container that start() will take over from a dead owner, with all of its output."""
 
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
             return partial(resume, record, spec, state, transcript)
 
-        return cls(record, lock, opening, state, detached=state.detached)
+        return cls(record, lock, opening, state, settings, detached=state.detached)
 
     @property
     def id(self) -> str:
@@ -175,10 +195,23 @@ class OwnedContainer:
         if self._keeper.over:
             return await disk_snapshots.take_of_ended(record, name)
         launched = self._keeper.running()
-        if not disk_only:
-            raise UsageError("the memory of a container cannot be kept yet", hint="--disk-only")
         async with self._snapshotting:
-            return await disk_snapshots.take(record, launched, name)
+            if disk_only:
+                return await disk_snapshots.take(record, launched, name)
+            from firkin.engine import snapshots
+
+            return await snapshots.take(self._source(launched), name)
+
+    @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Snapshot]:
+        """A snapshot for others to start from; see Container.lend()."""
+        from firkin.engine import snapshots
+
+        async with AsyncExitStack() as stack:
+            async with self._snapshotting:
+                lending = snapshots.lend(self._source(self._keeper.running()))
+                snapshot = await stack.enter_async_context(lending)
+            yield snapshot
 
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
@@ -222,6 +255,11 @@ class OwnedContainer:
         from firkin.engine.facts import container_facts
 
         return container_facts(self.spec, self._keeper.state, self._keeper.record)
+
+    def _source(self, launched: Launched) -> Source:
+        from firkin.engine.saving import Source
+
+        return Source(self._keeper.record, launched, self._settings, self._keeper.recorded)
 
     def _serving(self) -> AbstractAsyncContextManager[None]:
         from firkin.engine.control import serve

@@ -109,6 +109,15 @@ class RemoteContainer:
         return await take_of_ended(self._record, name)
 
     @asynccontextmanager
+    async def lend(self) -> AsyncIterator[Snapshot]:
+        """A snapshot for others to start from; see Container.lend()."""
+        from firkin.snapshot.record import load
+
+        async with await self._connect() as channel:
+            answer = await channel.request(ops.to_message(ops.Lend()))
+            yield load(self._record.paths, convert(answer.get("snapshot"), str))
+
+    @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
         """Its disk stands still in the block; see Container.still()."""
         from firkin.engine.stillness import of_ended

@@ -75,6 +75,12 @@ class Making:
     id: str
     dir: Path
 
+    def lend(self, snapshot: Snapshot) -> Snapshot:
+        """Let containers start from it while it is being made, though nobody sees it; as load() gives it."""
+        lent = msgspec.structs.replace(snapshot, id=self.id)
+        replace_file(self.dir / _FILE, msgspec.json.encode(lent))
+        return lent
+
     def commit(self, snapshot: Snapshot, *, name: str = "") -> Snapshot:
         """Put it on record under `name`, else under one that is made up; as it is on record then.
 
@@ -107,7 +113,7 @@ class Making:
 def making(paths: Paths) -> Iterator[Making]:
     """A new snapshot's directory, which its commit() puts on record; without that nothing is left of it."""
     snapshot_id = new_id()
-    directory = paths.snapshots_dir / f".{snapshot_id}.new"
+    directory = _making_dir(paths, snapshot_id)
     with disk_errors(directory):
         paths.snapshots_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o700)
@@ -118,9 +124,18 @@ def making(paths: Paths) -> Iterator[Making]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def home(paths: Paths, snapshot_id: str) -> Path:
+    """The directory of a snapshot, which may be one that is lent, or gone."""
+    lent = _making_dir(paths, snapshot_id)
+    return lent if (lent / _FILE).exists() else paths.snapshot_dir(snapshot_id)
+
+
 def load(paths: Paths, snapshot_id: str) -> Snapshot:
-    """The snapshot of that id. Raises SnapshotNotFound, Corrupt, HostUnsupported for a newer firkin's."""
-    path = paths.snapshot_dir(snapshot_id) / _FILE
+    """The snapshot of that id, on record or lent.
+
+    Raises SnapshotNotFound, Corrupt, HostUnsupported for a newer firkin's.
+    """
+    path = home(paths, snapshot_id) / _FILE
     try:
         with open(path, "rb") as file:
             raw = file.read(_MAX_FILE_BYTES)
@@ -191,6 +206,10 @@ def remove(paths: Paths, snapshot_id: str, name: str = "") -> None:
     if name:
         names.of(paths).release(name, snapshot_id)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _making_dir(paths: Paths, snapshot_id: str) -> Path:
+    return paths.snapshots_dir / f".{snapshot_id}.new"
 
 
 def _hint(snapshot_id: str) -> str:

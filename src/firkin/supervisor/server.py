@@ -50,6 +50,7 @@ class Supervisor:
     """Serves the directories of `settings`, whose supervisor.lock is held."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._paths = settings.paths
         self._owned: dict[str, OwnedContainer] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -151,7 +152,7 @@ class Supervisor:
                     record, lock, settings=request.settings, lifetime="detached"
                 )
             elif isinstance(state, Running):
-                container = OwnedContainer.adopt(record, lock, state)
+                container = OwnedContainer.adopt(record, lock, state, settings=self._settings)
             else:
                 lock.close()  # it has ended, or its client is about to ask again
                 return

@@ -1,0 +1,93 @@
+"""Restore: from what was saved to a container whose processes go on.
+
+    boot      the saved machine, on the container's own disk
+    rebirth   SYNC and one batch: clock, entropy, identity, network; then the first process is taken over
+
+The rule: what the log of another container holds is never written down again, and what its agent has not been
+told to be written down always is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from firkin.container.record import Record, Streams
+from firkin.container.spec import ContainerSpec
+from firkin.engine import batch
+from firkin.engine.launch import Launched, booted, take_over
+from firkin.engine.transcript import Transcript
+from firkin.machine.saved import Saved, load
+from firkin.machine.start import Lifetime
+from firkin.network.guest import guest_ops
+from firkin.paths import Paths
+from firkin.settings import Settings
+from firkin.snapshot import record as snapshots
+from firkin.wire.messages import Op
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a container goes on from."""
+
+    saved: Saved
+    container: str
+    """The id by which the agent knows it."""
+    proc: int
+    counted: Streams
+    """How much of its output was written down, by the agent's count, where the log of this one begins."""
+
+
+def of_snapshot(paths: Paths, spec: ContainerSpec) -> Origin | None:
+    """What a new container of `spec` goes on from; None where it begins anew.
+
+    Raises SnapshotNotFound, Corrupt.
+    """
+    if not spec.snapshot or spec.cold:
+        return None
+    snapshot = snapshots.load(paths, spec.snapshot)
+    if snapshot.machine is None:
+        return None
+    saved = load(snapshots.home(paths, snapshot.id))
+    return Origin(saved, snapshot.container, snapshot.proc, snapshot.streams)
+
+
+@asynccontextmanager
+async def restore(
+    record: Record,
+    spec: ContainerSpec,
+    origin: Origin,
+    transcript: Transcript,
+    booting: Callable[[], object],
+    *,
+    settings: Settings,
+    lifetime: Lifetime,
+) -> AsyncIterator[Launched]:
+    """The container of `record`, whose processes go on from `origin`.
+
+    As launch(); raises Misfit, too, where what was saved cannot run here.
+    """
+    from firkin.agent.client import AgentClient
+
+    async with AsyncExitStack() as stack:
+        machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
+        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        answer = asyncio.create_task(client.start(_rebirth(spec, origin), resume=True, whole=True))
+        await asyncio.sleep(0)  # it is sent; now the machine has to wake
+        booting()
+        await machine.booted(answer)
+        process = take_over(client, origin.proc, transcript, origin.counted)
+        yield Launched(machine, client, process, origin.counted)
+
+
+def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
+    """What the agent is told first. The container that was saved needs no other identity than it has."""
+    prologue = batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES))
+    if spec.id == origin.container:
+        return prologue
+    guest = guest_ops(spec.network, published=bool(spec.ports))
+    return (*prologue, *batch.identity_ops(spec, guest, origin.container))

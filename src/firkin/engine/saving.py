@@ -1,0 +1,70 @@
+"""Saving: a running container's machine becomes files, from which its processes go on.
+
+The rule: its host is silent from before the machine stands still until it is saved, so whoever goes on from
+it finds a wire without half frames; what the container writes meanwhile waits for the host or its own window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from firkin.aio.thread import in_thread
+from firkin.container.layers import ready
+from firkin.container.record import Record, Streams
+from firkin.container.spec import ContainerSpec
+from firkin.engine.launch import Launched, machine_spec
+from firkin.errors import UsageError
+from firkin.events import event
+from firkin.machine.save import save
+from firkin.machine.saved import Saved, keep
+from firkin.machine.start import prepare
+from firkin.settings import Settings
+from firkin.store.files import disk_errors, require_space
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A running container as its owner has it. `recorded` tells how much of its output is written down now,
+    by the agent's count.
+    """
+
+    record: Record
+    launched: Launched
+    settings: Settings
+    recorded: Callable[[], Streams]
+
+
+def check_saveable(spec: ContainerSpec) -> None:
+    """Raise UsageError for a container whose memory cannot be kept."""
+    if spec.binds:
+        shared = ", ".join(bind.source for bind in spec.binds)
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept: it shares {shared} with this host, and "
+            "what serves that has a state of its own",
+            hint="keep its disk alone: firkin snapshot create --disk-only",
+        )
+
+
+async def write(
+    source: Source, dir: Path, standing_still: Callable[[], Awaitable[None]], *, stop: bool = False
+) -> Saved:
+    """Write memory, state and saved.json of its machine to `dir`; it goes on afterwards, unless `stop`.
+
+    `standing_still` is awaited while nothing in the guest runs. Raises UsageError, StorageFull, MachineError,
+    MachineDied, Timeout, HostUnsupported; then the machine goes on.
+    """
+    record, machine, settings = source.record, source.launched.machine, source.settings
+    spec = record.spec()
+    check_saveable(spec)
+    require_space(dir, spec.memory_bytes)
+    wanted = machine_spec(spec, ready(record), settings)
+    prepared = await prepare(wanted, settings)
+    described = await in_thread(partial(prepared.describe, wanted))
+    with disk_errors(dir):
+        async with source.launched.client.quiet():
+            cost = await save(machine, wanted, settings, dir, standing_still=standing_still, stop=stop)
+        event("machine.saved", machine=spec.name, took_s=cost.took_s, paused_s=cost.paused_s)
+        return keep(dir, described)
