@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from firkin.engine.snapshot_moves import export
+from firkin.settings import Settings
 from tests.support.bad_registry import LAYER, Exchange, bad_registry
 from tests.support.home import Home
+from tests.support.snapshots import MIB, PAGE, make_snapshot
 
 SMALL_BYTES = 3 << 20
 
@@ -21,14 +24,19 @@ PROGRAM = """
 import asyncio, os, sys
 from pathlib import Path
 from firkin.engine.images import Images
+from firkin.engine.snapshot_moves import import_archive
 from firkin.errors import StorageFull
 from firkin.settings import Settings
 
 async def main():
-    images = Images(Settings.load())
+    settings = Settings.load()
+    images = Images(settings)
     what, argument = sys.argv[1:]
     try:
-        await (images.pull(argument) if what == "pull" else images.import_archive(argument, "it"))
+        if what == "snapshot":
+            await import_archive(settings, argument)
+        else:
+            await (images.pull(argument) if what == "pull" else images.import_archive(argument, "it"))
     except StorageFull as error:
         print(error)
         print(error.hint)
@@ -116,3 +124,17 @@ def test_an_import_that_cannot_fit_keeps_nothing(small_disk: dict[str, str], tmp
     message, _, files = run(small_disk, "import", str(archive))
     assert f"no space left on the disk of {small_disk['SMALL']}/ingest/" in message
     assert files.count(",") == 1, "lock and version"
+
+
+async def test_a_disk_that_fills_while_a_snapshot_is_unpacked_keeps_nothing_of_it(
+    small_disk: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    pages = (f"page {number} ".encode() * PAGE for number in range(16 * MIB // PAGE))
+    await make_snapshot(settings, memory=b"".join(page[:PAGE] for page in pages))
+    archive = tmp_path / "frozen.tar"
+    await export(settings, "frozen", archive)
+    assert archive.stat().st_size < SMALL_BYTES - MIB  # its blobs fit, what is in them does not
+    message, hint, files = run(small_disk, "snapshot", str(archive))
+    assert "no space left on the disk of" in message
+    assert "free some space" in hint
+    assert files == str(["lock", "version"])

@@ -110,8 +110,9 @@ class RegistryClient:
         the reference names, maybe an index, or what `judge` chose.
 
         Beside images, artifacts are brought whose configs are of the media types `artifacts`, all of their
-        blobs, unexamined. What is there already is not fetched, and what an earlier pull was killed over goes on where it ended.
-        Raises PlatformNotFound, StorageFull, and what `resolve` raises; then `store` holds whole blobs only.
+        blobs, unexamined. What is there already is not fetched, and what an earlier pull was killed over goes
+        on where it ended. Raises PlatformNotFound, StorageFull, and what `resolve` raises; then
+        `store` holds whole blobs only.
         """
         with stage("pull", reference=str(reference)):
             repository = await self._repository(reference)

@@ -69,8 +69,11 @@ async def push_blob(
 async def _is_there(repository: Repository, blob: Descriptor) -> bool:
     url = repository.url(f"blobs/{blob.digest}")
     question = Question("HEAD", url, f"blob {blob.digest}", accepted=frozenset({200, 404}))
-    async with repository.ask(question) as response:
-        return response.status == 200
+    try:
+        async with repository.ask(question) as response:
+            return response.status == 200
+    except AuthenticationFailed:  # the push itself says it better
+        return False
 
 
 async def _mounted(repository: Repository, blob: Descriptor, source: str) -> bool:

@@ -42,6 +42,24 @@ def test_a_log_gets_a_line_for_what_begins_and_for_each_whole_layer() -> None:
     )
 
 
+def test_a_push_says_of_each_layer_how_it_came_there() -> None:
+    out = io.StringIO()
+    with progress(to=out), stage("push", reference="registry.example/x:1"):
+        event("layer.present", digest="sha256:" + "a" * 64, total=5)
+        event("layer.mounted", digest="sha256:" + "b" * 64, total=5, source="other")
+        event("layer.sending", digest=DIGEST, done=1_000_000, total=3_600_000)
+        event("layer.resumed", digest=DIGEST, done=500_000, total=3_600_000)
+        event("layer.sending", digest=DIGEST, done=3_600_000, total=3_600_000)
+        event("layer.sent", digest=DIGEST, total=3_600_000)
+    assert out.getvalue() == (
+        "firkin: pushing registry.example/x:1\n"
+        "  layer aaaaaaaaaaaa: already there\n"
+        "  layer bbbbbbbbbbbb: already there, in another repository\n"
+        "  layer 3f1c2b4a5d6e: connection lost, going on\n"
+        "  layer 3f1c2b4a5d6e: 3.6MB\n"
+    )
+
+
 def test_quiet_shows_nothing() -> None:
     out = io.StringIO()
     with progress(quiet=True, to=out):
