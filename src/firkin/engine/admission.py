@@ -9,14 +9,13 @@ number that fits. What is admitted may still run out, when every guest writes to
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
-from pathlib import Path
 
 import msgspec
 
 from firkin.container.spec import ContainerSpec
-from firkin.errors import HostUnsupported, MemoryFull, StorageFull
+from firkin.errors import MemoryFull, StorageFull
+from firkin.linux import pressure
 from firkin.paths import Paths
 from firkin.store.files import free_bytes
 from firkin.units import format_size
@@ -28,15 +27,14 @@ RESERVE = Fraction(1, 16)
 DISK_RESERVE_BYTES = 256 << 20
 DISK_BYTES = 16 << 20
 """What a machine's disk, state and log are expected to take at the least."""
-_MEMINFO = Path("/proc/meminfo")
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What this host has now, in bytes."""
+    """What this host has now, or the control group that we are in, where that has less. In bytes."""
 
     memory_bytes: int
     available_bytes: int
-    """MemAvailable of proc(5): what can be had without swapping."""
+    """What can be had without swapping."""
     disk_free_bytes: int
     """Of the disk that containers are on."""
 
@@ -78,31 +76,12 @@ def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:
 
 def host_facts(paths: Paths) -> HostFacts:
     """What this host has now. Raises HostUnsupported where the kernel does not tell."""
-    try:
-        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
-        memory, available = (int(lines[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
-    except (OSError, KeyError, ValueError) as error:
-        raise HostUnsupported(
-            f"{_MEMINFO} does not tell how much memory is available: {error}", hint="mount /proc"
-        ) from error
-    free = free_bytes(paths.containers_dir)
+    memory, free = pressure.memory(), free_bytes(paths.containers_dir)
     return HostFacts(
-        memory_bytes=memory,
-        available_bytes=min(available, _cgroup_room()),
+        memory_bytes=memory.total_bytes,
+        available_bytes=memory.available_bytes,
         disk_free_bytes=0 if free is None else free,
     )
-
-
-def _cgroup_room() -> int:
-    """What the control group of this process may still take (memory.max); all where it has no limit."""
-    unlimited = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    try:
-        path = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text().split("::", 1)[1].strip()[1:]
-        limit, used = (path / "memory.max").read_text(), int((path / "memory.current").read_text())
-        stat = dict(line.split() for line in (path / "memory.stat").read_text().splitlines())
-        return unlimited if limit == "max\n" else max(0, int(limit) - used + int(stat["inactive_file"]))
-    except (OSError, IndexError, ValueError, KeyError):
-        return unlimited
 
 
 def _machines(n: int) -> str:
