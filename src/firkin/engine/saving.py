@@ -23,7 +23,7 @@ from firkin.machine.save import save
 from firkin.machine.saved import Saved, keep
 from firkin.machine.start import prepare
 from firkin.settings import Settings
-from firkin.store.files import disk_errors, require_space
+from firkin.store.files import disk_errors
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -59,12 +59,18 @@ async def write(
     record, machine, settings = source.record, source.launched.machine, source.settings
     spec = record.spec()
     check_saveable(spec)
-    require_space(dir, spec.memory_bytes)
     wanted = machine_spec(spec, ready(record), settings)
     prepared = await prepare(wanted, settings)
     described = await in_thread(partial(prepared.describe, wanted))
     with disk_errors(dir):
-        async with source.launched.client.quiet():
-            cost = await save(machine, wanted, settings, dir, standing_still=standing_still, stop=stop)
+        cost = await save(
+            machine,
+            wanted,
+            settings,
+            dir,
+            silence=source.launched.client.quiet,
+            standing_still=standing_still,
+            stop=stop,
+        )
         event("machine.saved", machine=spec.name, took_s=cost.took_s, paused_s=cost.paused_s)
         return keep(dir, described)

@@ -4,6 +4,10 @@ A machine whose memory is a file already (a template's) only writes its state. A
 mirror, which receives the memory into a file while the guest runs on, and then writes its own state. The
 guest stands still only while the last pages, the devices and the disk are taken over.
 
+QEMU before 9.0 loses track of what a guest under TCG writes once it has looked for that a second time while
+the guest runs (its commit "physmem: Fix migration dirty bitmap coherency with TCG memory access"). So the
+guest is stopped here before QEMU looks again, and a save that came too late begins anew, the guest stopped.
+
 The rule: whatever fails, or is cancelled, the guest goes on as it was.
 """
 
@@ -14,14 +18,16 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from qemu.qmp import EventListener
 
 from firkin.aio.finish import finish
 from firkin.errors import FirkinError, MachineError, StorageFull
+from firkin.events import event
 from firkin.machine.mirror import mirror
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.qemu.migration import (
@@ -33,17 +39,18 @@ from firkin.machine.qemu.migration import (
     migration,
     runs,
 )
-from firkin.machine.saved import MAX_STATE_BYTES, STATE
+from firkin.machine.saved import MAX_STATE_BYTES, MEMORY, STATE
 from firkin.machine.spec import MachineSpec
 from firkin.settings import Settings
 
 _STATE_DEADLINE_S = 30.0
 _SWITCH_DEADLINE_S = 60.0
 _MEMORY_DEADLINE_S = 600.0
-_PATIENCE_S, _PATIENCE_BYTES_S = 1.0, 256 << 20
-"""How long a guest may write faster than it is copied, and that much more for its memory; then it stands
-still for the rest."""
+_LAST = 0.1
+"""How much of the memory is left to copy when the guest is stopped, beside what it wrote meanwhile."""
+_POLL_S = 0.002
 
+Silence = Callable[[], AbstractAsyncContextManager[object]]
 StandingStill = Callable[[], Awaitable[None]]
 
 
@@ -81,33 +88,65 @@ async def save(
     settings: Settings,
     dir: Path,
     *,
+    silence: Silence = nullcontext,
     standing_still: StandingStill | None = None,
     stop: bool = False,
 ) -> Saving:
     """Write memory and state of `machine`, which is of `spec`, to `dir`. It goes on as it was, unless `stop`.
 
-    `standing_still` is awaited while the guest stands still: the moment to take its disk. A guest that was
-    paused before stays so. Raises MachineError, MachineDied, StorageFull, Timeout, HostUnsupported, OSError,
-    and whatever `standing_still` raises; then, and when this is cancelled, `machine` goes on, and `dir` holds
-    nothing whole.
+    `silence()` is entered before the guest stands still and left once it goes on, or is to be left as it is,
+    maybe twice; `standing_still` is awaited while the guest stands still: the moment to take its disk. A
+    guest that was paused before stays so. Raises MachineError, MachineDied, StorageFull, Timeout,
+    HostUnsupported, OSError, and whatever `silence` and `standing_still` raise; then, and when this is
+    cancelled, `machine` goes on, and `dir` holds nothing whole.
     """
     begin = time.monotonic()
-    async with mirror(machine, spec, settings, dir) as twin:
+    plan = _Plan(machine, spec, settings, dir, silence, standing_still, stop)
+    try:
+        paused_s = await _attempt(plan, early=False)
+    except _Outrun:
+        event("machine.outrun", machine=machine.name)
+        (dir / MEMORY).unlink()
+        paused_s = await _attempt(plan, early=True)
+    return Saving(time.monotonic() - begin, paused_s)
+
+
+class _Plan(NamedTuple):
+    machine: Machine
+    spec: MachineSpec
+    settings: Settings
+    dir: Path
+    silence: Silence
+    standing_still: StandingStill | None
+    stop: bool
+
+
+class _Outrun(Exception):
+    """The memory was copied while the guest ran, before it was stopped for the last of it."""
+
+
+async def _attempt(plan: _Plan, *, early: bool) -> float:
+    """Save the machine, which stands still from the beginning where `early`; for how long it did.
+
+    Raises _Outrun where what was copied is not to be trusted; then it goes on.
+    """
+    machine = plan.machine
+    async with mirror(machine, plan.spec, plan.settings, plan.dir) as twin:
         client = await machine.monitor()
         ran = await runs(machine)
         with client.listener(names=("STOP", "RESUME")) as stops:
             try:
-                await _copy(machine, spec, twin, standing_still)
-                if not ran or stop:
-                    paused_s = 0.0
-                else:
-                    await go_on(machine)
-                    paused_s = await _stood_still_s(stops)
-                await write_state(twin, dir)
+                paused_s = 0.0
+                async with AsyncExitStack() as silent:
+                    await _copy(plan, twin, silent, early=early or not ran)
+                    if ran and not plan.stop:
+                        await go_on(machine)
+                        paused_s = await _stood_still_s(stops)
+                await write_state(twin, plan.dir)
             except BaseException as error:
                 await finish(_recover(machine, ran, error))
                 raise
-    return Saving(time.monotonic() - begin, paused_s)
+    return paused_s
 
 
 async def recover(machine: Machine) -> None:
@@ -118,38 +157,48 @@ async def recover(machine: Machine) -> None:
     await go_on(machine)
 
 
-async def _copy(
-    machine: Machine, spec: MachineSpec, twin: Machine, standing_still: StandingStill | None
-) -> None:
-    """Migrate the machine into its mirror; both stand still then."""
+async def _copy(plan: _Plan, twin: Machine, silent: AsyncExitStack, *, early: bool) -> None:
+    """Migrate the machine into its mirror; both stand still then, and `silent` has the silence."""
+    machine = plan.machine
     ours, theirs = socket.socketpair()
     with ours, theirs:
         async with (
             migration(machine, (PAUSE_BEFORE_SWITCHOVER,)) as leaving,
             migration(twin, ()) as arriving,
         ):
+            if early:
+                await _stand_still(plan, silent)
             await arriving.receive(theirs.fileno())
-            await leaving.send(ours.fileno())
+            await leaving.send(ours.fileno(), wait=True)
             for end in (ours, theirs):
                 end.close()  # who reads must hear of it when who writes ends, and the other way round
-            await _nearly_all(machine, spec, leaving)
-            if standing_still is not None:
-                await standing_still()
+            if not early:
+                await _nearly_all(leaving)
+                await _stand_still(plan, silent)
+                if machine.accelerator == "tcg" and (await leaving.progress()).rounds > 1:
+                    raise _Outrun
+            await leaving.converge()
+            await leaving.reaches("pre-switchover", _MEMORY_DEADLINE_S)
+            if plan.standing_still is not None:
+                await plan.standing_still()
             await leaving.proceed()
             await leaving.reaches("completed", _SWITCH_DEADLINE_S)
             await arriving.reaches("completed", _SWITCH_DEADLINE_S)
 
 
-async def _nearly_all(machine: Machine, spec: MachineSpec, leaving: Migration) -> None:
-    """Wait until the guest stands still because hardly anything is left to copy, or make it."""
-    standing = asyncio.ensure_future(leaving.reaches("pre-switchover", _MEMORY_DEADLINE_S))
-    try:
-        await asyncio.wait((standing,), timeout=_PATIENCE_S + spec.memory_bytes / _PATIENCE_BYTES_S)
-        if not standing.done():
-            await machine.pause()
-        await standing
-    finally:
-        standing.cancel()
+async def _stand_still(plan: _Plan, silent: AsyncExitStack) -> None:
+    await silent.enter_async_context(plan.silence())
+    await plan.machine.pause()
+
+
+async def _nearly_all(leaving: Migration) -> None:
+    """Wait until hardly anything of the memory is left to copy for the first time."""
+    async with asyncio.timeout(_MEMORY_DEADLINE_S):
+        while True:
+            now = await leaving.progress()
+            if now.rounds > 1 or (now.rounds == 1 and now.left <= _LAST):
+                return
+            await asyncio.sleep(_POLL_S)
 
 
 async def _recover(machine: Machine, ran: bool, error: BaseException) -> None:

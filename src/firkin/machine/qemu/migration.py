@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from qemu.qmp import EventListener, QMPClient
 
@@ -21,13 +21,18 @@ from firkin.machine.qemu.monitor import execute
 IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER = "x-ignore-shared", "pause-before-switchover"
 _CAPABILITIES = (IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER, "events")
 _FULL_SPEED = 1 << 40
-_DOWNTIME_MS = 20
-"""What of the memory may be left to copy when the guest is stopped: as much as takes this long."""
-_PARAMETERS = {"max-bandwidth": _FULL_SPEED, "downtime-limit": _DOWNTIME_MS}
+_LIMIT, _LONG_MS = "downtime-limit", 2_000_000
 _NAME = "stream"
 _ENDED = ("none", "completed", "failed", "cancelled")
 _SETTLE_S = 10.0
 _POLL_S = 0.001
+
+
+class Progress(NamedTuple):
+    """How often QEMU has looked for what the guest wrote, and which part of the memory is left."""
+
+    rounds: int
+    left: float
 
 
 class Migration:
@@ -38,11 +43,24 @@ class Migration:
         self._client = client
         self._listener = listener
 
-    async def send(self, fd: int) -> None:
-        """Begin to write the machine to `fd`, which stays the caller's."""
+    async def send(self, fd: int, *, wait: bool = False) -> None:
+        """Begin to write the machine to `fd`, which stays the caller's.
+
+        With `wait` the guest is not stopped before converge(), unless it writes nothing.
+        """
         await self._give(fd)
-        await self._execute("migrate-set-parameters", **_PARAMETERS)
+        await self._execute("migrate-set-parameters", **_speed(0 if wait else _LONG_MS))
         await self._execute("migrate", uri=f"fd:{_NAME}")
+
+    async def converge(self) -> None:
+        """Stop the guest, whatever is left to copy, and come to an end."""
+        await self._execute("migrate-set-parameters", **{_LIMIT: _LONG_MS})
+
+    async def progress(self) -> Progress:
+        """How far the copying of memory is. Raises MachineDied, Timeout."""
+        answer: Any = await self._execute("query-migrate")
+        ram = answer.get("ram", {"total": 1, "remaining": 1, "dirty-sync-count": 0})
+        return Progress(ram["dirty-sync-count"], ram["remaining"] / max(ram["total"], 1))
 
     async def receive(self, fd: int) -> None:
         """Begin to read the machine from `fd`, which stays the caller's."""
@@ -94,6 +112,10 @@ class Migration:
 
     async def _execute(self, command: str, **arguments: object) -> object:
         return await execute(self._client, command, self._machine.name, arguments)
+
+
+def _speed(limit_ms: int) -> dict[str, int]:
+    return {"max-bandwidth": _FULL_SPEED, _LIMIT: limit_ms}
 
 
 @asynccontextmanager
