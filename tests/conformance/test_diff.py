@@ -120,7 +120,12 @@ def test_random_changes_are_all_told_and_nothing_else(image: Line, seed: int) ->
 
 
 @pytest.mark.root
-def test_content_that_changed_under_the_same_size_and_time_is_told(image: Line) -> None:
+@pytest.mark.parametrize("shared", [0, 1, 2])
+def test_content_that_changed_under_the_same_size_and_time_is_told(image: Line, shared: int) -> None:
+    for number in range(shared):
+        image = image.grown(f"below{number}")
+        with image.mounted() as root:
+            (root / f"new{number}").write_bytes(b"new" * 50_000)
     line = image.grown("top")
     with line.mounted() as root:
         for name in ("etc/passwd", "etc/deep/file"):

@@ -10,7 +10,7 @@ import stat
 import struct
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -353,6 +353,39 @@ def test_a_tree_that_leads_to_itself_ends_at_once(image: Path) -> None:
             file.write(hostile)
         with pytest.raises(Corrupt, match="impossible node"):
             everything(image)
+
+
+@pytest.mark.parametrize(
+    ("extents", "words"),
+    [
+        ([(0, 1, 3000), (0, 1, 3001)], "out of order"),
+        ([(4, 2, 3000), (0, 1, 3002)], "out of order"),
+        ([(0, 3, 3000), (2, 1, 3003)], "out of order"),
+        ([(0xFFFFFFFF, 2, 3000)], "out of order"),
+        ([(0, 0, 3000)], "out of order"),
+        ([(0, 1, 4096)], "beyond the end"),
+        ([(0, 2, 4095)], "beyond the end"),
+        ([(0, 1, 0)], "beyond the end"),
+        ([(0, 32769, 4095), (1, 1, 4095)], ""),
+    ],
+)
+def test_extents_lie_on_the_disk_and_follow_each_other(
+    image: Path, extents: list[tuple[int, int, int]], words: str
+) -> None:
+    with Disk.open([], image) as disk:
+        files = FileSystem(disk)
+        inode = files.lookup(b"/d/file")
+        raw = bytearray(files.raw_inode(inode.number))
+        at, seal = image.read_bytes().index(raw), inode_seal(inode, files)
+    struct.pack_into("<HHHH", raw, 40, 0xF30A, len(extents), 4, 0)
+    for place, (logical, length, start) in enumerate(extents):
+        struct.pack_into("<IHHI", raw, 52 + 12 * place, logical, length, 0, start)
+    seal(raw)
+    with image.open("r+b") as file:
+        file.seek(at)
+        file.write(raw)
+    with pytest.raises(Corrupt, match=words) if words else nullcontext():
+        everything(image)
 
 
 @pytest.mark.root
