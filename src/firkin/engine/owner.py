@@ -213,6 +213,19 @@ class OwnedContainer:
                 snapshot = await stack.enter_async_context(lending)
             yield snapshot
 
+    async def pause(self) -> None:
+        """Let it stand still until wake(), as if no time passed; see engine.standing. Raises WrongState."""
+        from firkin.engine.standing import rest
+
+        async with self._snapshotting:
+            await rest(self._keeper.running())
+
+    async def wake(self) -> None:
+        """Let it go on after pause(), with the time as it is now. Raises WrongState, MachineDied, Timeout."""
+        from firkin.engine.standing import wake
+
+        await wake(self._keeper.running())
+
     @asynccontextmanager
     async def still(self) -> AsyncIterator[None]:
         """Its disk stands still in the block; see Container.still()."""

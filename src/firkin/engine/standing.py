@@ -1,0 +1,38 @@
+"""Standing: a machine whose processors stand still, as if no time passed, and that goes on later.
+
+    rest    its VMM stops the virtual processors; it keeps its memory and takes no processor time
+    wake    what the agent is to be told is on its way, then the processors go on
+
+The rule: a container that stood still has the right time, and randomness of its own, when wake() returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from firkin.engine.batch import SEED_BYTES, prologue
+from firkin.engine.launch import Launched
+
+
+async def rest(launched: Launched) -> None:
+    """Let it stand still until wake(); nobody who asks its agent is answered meanwhile.
+
+    Raises MachineDied, Timeout.
+    """
+    await launched.machine.pause()
+
+
+async def wake(launched: Launched) -> None:
+    """Let it go on: its agent has answered when this returns.
+
+    Raises MachineDied, Timeout where its VMM does not answer; how long the agent may take is the caller's.
+    """
+    told = asyncio.ensure_future(launched.client.batch(prologue(time.time_ns(), os.urandom(SEED_BYTES))))
+    going = asyncio.ensure_future(launched.machine.resume())  # begins after the batch was sent
+    try:
+        await asyncio.gather(told, going)
+    finally:
+        told.cancel()
+        going.cancel()
