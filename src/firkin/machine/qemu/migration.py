@@ -149,15 +149,16 @@ async def go_on(machine: Machine) -> None:
     A migration tells its end before it lets go of the machine, and no event tells when it does.
     """
     client = await machine.monitor()
+    status: Any = {"status": "finish-migrate"}
     async with _settling(machine, "go on"):
         while True:
             try:
                 await execute(client, "cont", machine.name)
                 return
             except AgentError:
-                status: Any = await execute(client, "query-status", machine.name)
                 if status["status"] != "finish-migrate":
                     raise
+                status = await execute(client, "query-status", machine.name)
             await asyncio.sleep(_POLL_S)
 
 
