@@ -46,10 +46,7 @@ class Header(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, raw: bytes, file_bytes: int) -> Header:
         """The header in the first HEADER_BYTES of a file of `file_bytes`. Raises Corrupt."""
-        try:
-            fields = HEADER.unpack_from(raw)
-        except struct.error as error:
-            raise Corrupt("is too short for a qcow2 header") from error
+        fields = HEADER.unpack_from(raw)
         magic, version, _, _, cluster_bits, size_bytes, encryption, l1_entries, l1_at, *_ = fields
         features, header_bytes = fields[13], fields[17]
         if magic != MAGIC or version != 3:
@@ -74,7 +71,7 @@ def _compression(features: int, header_bytes: int, raw: bytes) -> bool:
             raise Corrupt(words)
     if unknown := features & ~(_DIRTY | _COMPRESSION):
         raise Corrupt(f"has features that firkin does not know: {unknown:#x}")
-    kind = raw[HEADER.size] if header_bytes > HEADER.size and len(raw) > HEADER.size else 0
+    kind = raw[HEADER.size] if header_bytes > HEADER.size else 0
     if kind > 1 or bool(kind) != bool(features & _COMPRESSION):
         raise Corrupt(f"has an impossible compression type: {kind}")
     return kind == 1
