@@ -133,7 +133,9 @@ def sweep(paths: Paths, listed: Callable[[], Set[str]], *, deadline_s: float = _
 def _replace(record: Record, disk: DiskRecord) -> DiskRecord:
     """Put `disk` on record, with a new empty top; the old one is none any more."""
     disk = msgspec.structs.replace(disk, top=f"disk.{os.urandom(8).hex()}{_SUFFIX}")
-    sync_file(_new_top(record, disk.top, disk.layers, record.spec().disk_bytes))
+    top = _new_top(record, disk.top, disk.layers, record.spec().disk_bytes)
+    with disk_errors(top):
+        sync_file(top)
     record.set_disk(disk)
     with disk_errors(record.dir):
         for path in record.dir.glob(f"disk*{_SUFFIX}"):
