@@ -14,7 +14,7 @@ from firkin.errors import HostUnsupported
 from firkin.events import event, span
 from firkin.machine import template
 from firkin.machine.launch import Lifetime, launch
-from firkin.machine.origin import Origin
+from firkin.machine.origin import Origin, Restored
 from firkin.machine.prepared import Prepared
 from firkin.machine.programs import known
 from firkin.machine.saved import Saved
@@ -33,7 +33,7 @@ def begin(
     alive_fd: int | None = None,
     saved: Saved | None = None,
 ) -> Started | None:
-    """The VMM that boot() would start with the same arguments, for boot(started=...) to take over.
+    """The VMM that boot() starts with the same arguments, for a Machine to take over.
 
     None where something has to be waited for first: KVM was never tried with these programs, or the template
     is yet to be made. Raises what boot() raises.
@@ -44,7 +44,12 @@ def begin(
         origin = None if prepared is None else _origin(spec, prepared, settings, saved)
         if prepared is None or origin is None:
             return None
-        started = launch(spec, prepared.vmm, origin, settings, dir, run_dir, lifetime, alive_fd)
+        try:
+            started = launch(spec, prepared.vmm, origin, settings, dir, run_dir, lifetime, alive_fd)
+        except FileNotFoundError:
+            if saved is None and isinstance(origin, Restored) and not origin.state_path.exists():
+                return None  # somebody removed the template just now
+            raise
     try:
         span("machine.start", begin_ns, time.monotonic_ns(), machine=spec.name)
     except BaseException:

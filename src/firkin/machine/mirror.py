@@ -23,7 +23,7 @@ from firkin.machine.launch import Vmm, launch
 from firkin.machine.origin import Mirror
 from firkin.machine.qemu.exit import VmmExit
 from firkin.machine.qemu.machine import Machine
-from firkin.machine.saved import MEMORY
+from firkin.machine.saved import MEMORY, storage_full
 from firkin.machine.spec import Disk, MachineSpec
 from firkin.machine.stub import stub_path
 from firkin.settings import Settings
@@ -76,10 +76,7 @@ async def _end_of(twin: Machine) -> VmmExit | None:
 
 def _failure(name: str, ended: VmmExit, dir: Path) -> MachineError | StorageFull:
     if ended.status == -signal.SIGBUS:  # what a mapped file does that cannot grow
-        return StorageFull(
-            f"no space left on the disk of {dir} for the memory of machine {name!r}",
-            hint="free some space: firkin snapshot rm, firkin rmi, firkin prune",
-        )
+        return storage_full(dir, f"the memory of machine {name!r}")
     return MachineError(
         f"machine {name!r} cannot be saved: the VMM that was to receive it ended: {ended.reason}",
         hint="try again; see the machine's console.log",

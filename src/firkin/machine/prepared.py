@@ -17,6 +17,8 @@ from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of
 from firkin.machine.spec import MachineSpec
 from firkin.machine.stub import stub_path
 
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
 
 class Prepared(msgspec.Struct, frozen=True):
     """The programs of a machine on this host, and how it would boot."""
@@ -28,11 +30,14 @@ class Prepared(msgspec.Struct, frozen=True):
     cache_dir: Path
 
     def key(self, spec: MachineSpec) -> str:
-        """Names the template that `spec` needs: changes with every input. Reads no file. Raises OSError."""
+        """Names the template that `spec` needs: changes with every input, and with every boot of the host.
+        Reads none of the files. Raises OSError.
+        """
         files = (Path(self.vmm.qemu), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
         stamps = (stamp(file.resolve()) for file in files)
         shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks))
-        inputs = (*stamps, self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
+        boot_id = Path(_BOOT_ID).read_text()
+        inputs = (*stamps, boot_id, self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
         return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()[:32]
 
     def describe(self, spec: MachineSpec) -> SavedMachine:

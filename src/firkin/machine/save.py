@@ -26,7 +26,7 @@ import msgspec
 from qemu.qmp import EventListener
 
 from firkin.aio.finish import finish
-from firkin.errors import FirkinError, MachineError, StorageFull
+from firkin.errors import FirkinError, MachineError
 from firkin.events import event
 from firkin.machine.mirror import mirror
 from firkin.machine.qemu.machine import Machine
@@ -39,10 +39,12 @@ from firkin.machine.qemu.migration import (
     migration,
     runs,
 )
-from firkin.machine.saved import MAX_STATE_BYTES, MEMORY, STATE
+from firkin.machine.saved import MEMORY, STATE, free_bytes, storage_full
 from firkin.machine.spec import MachineSpec
 from firkin.settings import Settings
 
+_STATE_BYTES = 1 << 20
+"""More than the state of a machine without its memory takes."""
 _STATE_DEADLINE_S = 30.0
 _SWITCH_DEADLINE_S = 60.0
 _MEMORY_DEADLINE_S = 600.0
@@ -72,11 +74,8 @@ async def write_state(machine: Machine, dir: Path) -> None:
             await leaving.send(fd)
             await leaving.reaches("completed", _STATE_DEADLINE_S)
     except MachineError as error:
-        if _room(dir) < MAX_STATE_BYTES:
-            raise StorageFull(
-                f"no space left on the disk of {dir} for the state of machine {machine.name!r}",
-                hint="free some space: firkin snapshot rm, firkin rmi, firkin prune",
-            ) from error
+        if free_bytes(dir) < _STATE_BYTES:
+            raise storage_full(dir, f"the state of machine {machine.name!r}") from error
         raise
     finally:
         os.close(fd)
@@ -223,8 +222,3 @@ async def _stood_still_s(stops: EventListener) -> float:
         else:
             resumed = at
     return max(resumed - stopped, 0.0)
-
-
-def _room(dir: Path) -> int:
-    stat = os.statvfs(dir)
-    return stat.f_bavail * stat.f_frsize

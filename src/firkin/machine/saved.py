@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from firkin.errors import Corrupt, Misfit
+from firkin.errors import Corrupt, Misfit, StorageFull
 from firkin.machine.artifacts import artifact, stamp
 from firkin.machine.qemu.command import Accelerator
 from firkin.machine.spec import NetworkMode
@@ -111,6 +111,20 @@ def _bounded(path: Path) -> bytes:
     if len(data) > MAX_STATE_BYTES:
         raise OSError(f"{path} is too large to be a machine's state")
     return data
+
+
+def free_bytes(directory: Path) -> int:
+    """What an ordinary user may still write on its disk. Raises OSError."""
+    stat = os.statvfs(directory)
+    return stat.f_bavail * stat.f_frsize
+
+
+def storage_full(directory: Path, what: str) -> StorageFull:
+    """The error for `what` that should be saved there."""
+    return StorageFull(
+        f"no space left on the disk of {directory} for {what}: {free_bytes(directory) >> 20} MiB are left",
+        hint="free some space: firkin snapshot rm, firkin rmi",
+    )
 
 
 def check_fit(saved: Saved, here: SavedMachine, *, besides: Collection[str] = ()) -> None:

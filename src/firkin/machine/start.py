@@ -42,13 +42,11 @@ async def boot(
     lifetime: Lifetime = "owner",
     alive_fd: int | None = None,
     saved: Saved | None = None,
-    started: Started | None = None,
 ) -> AsyncIterator[Machine]:
     """A machine whose VMM has started; await `machine.booted(client.start(...))` for its agent.
 
-    `started` is what begin() gave for the same arguments: it is the block's from the first line. With `saved`
-    it goes on from there; else it is a fork of a template where one can hold `spec`, and boots a kernel where
-    none can (`machine.cold` says why).
+    With `saved` it goes on from there; else it is a fork of a template where one can hold `spec`, and boots a
+    kernel where none can (`machine.cold` says why).
 
     `dir` takes console.log, `run_dir` (0700, made when missing) the sockets. With lifetime `owner` the
     machine ends with this block, and with the thread that started it however that ends; with `detached` it
@@ -58,16 +56,15 @@ async def boot(
     Raises HostUnsupported (no QEMU, no kernel, no KVM where it was demanded), Misfit or Corrupt for what was
     `saved`, PortInUse, UsageError for a spec that QEMU cannot build, BootFailed.
     """
-    if started is None:
-        started = begin(
-            spec,
-            settings=settings,
-            dir=dir,
-            run_dir=run_dir,
-            lifetime=lifetime,
-            alive_fd=alive_fd,
-            saved=saved,
-        )
+    started = begin(
+        spec,
+        settings=settings,
+        dir=dir,
+        run_dir=run_dir,
+        lifetime=lifetime,
+        alive_fd=alive_fd,
+        saved=saved,
+    )
     if started is None:
         with stage("machine.start", machine=spec.name), host_errors(spec.name):
             started = await _start(spec, settings, dir, run_dir, lifetime, alive_fd, saved)
@@ -147,7 +144,7 @@ async def _template(spec: MachineSpec, prepared: Prepared, settings: Settings) -
     if not reason:
         try:
             return prepared.fork_of(await template_maker.ready(spec, prepared, settings))
-        except FirkinError as error:
+        except (FirkinError, OSError) as error:
             reason = f"there is no template: {error}"
     event("machine.cold", machine=spec.name, reason=reason)
     return None

@@ -1,17 +1,19 @@
 """Templates: machines that booted once and were never used, from which every other one is forked.
 
     templates/<key>/          memory, state, saved.json; the key names all that went into it
-    templates/.<key>.new      being made; flocked by its maker
+    templates/.<key>.new      being made; its `lock` is flocked by its maker
+    templates/.<key>.gone     being removed
 
 A template has an agent that listens, one disk that was never looked at, and a network card that leads
-nowhere; a fork is given its own disk and network. The rule: a template never runs again, and only those that
-may have any guest's secrets in them are a person's: this has none.
+nowhere; a fork is given its own disk and network. The rule: a template never runs again, and nobody's secret
+is in it. It is of one boot of the host, and is not synced to the disk: after a power cut another is made.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from firkin.errors import Corrupt
@@ -21,6 +23,7 @@ from firkin.machine.saved import Saved, load
 from firkin.machine.spec import MachineSpec
 from firkin.settings import Settings
 
+GONE = ".gone"
 _HOUR_S = 3600
 
 
@@ -47,31 +50,50 @@ def find(path: Path) -> Saved | None:
     try:
         saved = load(path)
     except Corrupt as error:
-        event("template.corrupt", template=path.name, error=error)
-        from shutil import rmtree
-
-        rmtree(path, ignore_errors=True)
+        if path.is_dir():  # and was not removed while it was read
+            event("template.corrupt", template=path.name, error=error)
+            remove(path)
         return None
-    if time.time() - path.stat().st_mtime > _HOUR_S:
-        os.utime(path)
+    with suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > _HOUR_S:
+            os.utime(path)
     return saved
+
+
+def remove(path: Path) -> None:
+    """Remove a template; machines that run from it go on. A crash leaves a .gone, which the next maker of any
+    template removes.
+    """
+    from shutil import rmtree
+
+    gone = path.with_name(f".{path.name}{GONE}")
+    rmtree(gone, ignore_errors=True)
+    with suppress(OSError):  # somebody else is at it
+        path.rename(gone)
+    rmtree(gone, ignore_errors=True)
 
 
 def prune(directory: Path, settings: Settings, *, besides: str = "") -> int:
     """Remove the templates that were not used for longest, beyond the number and the bytes that the settings
     allow, but never `besides`; how many. Machines that run from them go on.
     """
-    from shutil import rmtree
-
-    found = sorted(
-        (path for path in directory.iterdir() if not path.name.startswith(".")),
-        key=lambda path: (path.name == besides, path.stat().st_mtime),
-        reverse=True,
-    )
+    kept = {path: _used_at(path) for path in directory.iterdir() if not path.name.startswith(".")}
     total_bytes = removed = 0
-    for number, path in enumerate(found):
-        total_bytes += sum(file.stat().st_blocks * 512 for file in path.iterdir())
+    for number, path in enumerate(sorted(kept, key=lambda path: (path.name != besides, -kept[path]))):
+        total_bytes += _disk_bytes(path)
         if path.name != besides and (number >= settings.templates or total_bytes > settings.templates_bytes):
-            rmtree(path, ignore_errors=True)
+            remove(path)
             removed += 1
     return removed
+
+
+def _used_at(path: Path) -> float:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
+
+
+def _disk_bytes(path: Path) -> int:
+    with suppress(FileNotFoundError):
+        return sum(file.stat().st_blocks * 512 for file in path.iterdir())
+    return 0
