@@ -1,22 +1,18 @@
 #include "container.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "child.h"
 #include "freeze.h"
+#include "init.h"
 #include "proc.h"
-#include "program.h"
 
-#define NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
 #define BUILD_MS 60000
 #define END_MS 10000
 
@@ -97,6 +93,7 @@ void containers_unmount(bool all) {
 }
 
 void container_reaped(pid_t pid) {
+    init_reaped(pid);
     for (size_t i = 0; i < MAX_CONTAINERS; i++) {
         struct container *container = &containers[i];
         if (!container->used || container->ended || container->pid != pid)
@@ -106,67 +103,22 @@ void container_reaped(pid_t pid) {
     }
 }
 
-/* ---- the process that becomes PID 1 ---- */
+/* ---- the ops ---- */
 
-static _Noreturn void await_first_spawn(int channel) {
-    int stdio[3] = {-1, -1, -1};
-    struct spawn spawn;
-    uint8_t *request;
-    arena_reset();
-    ssize_t length = child_receive(channel, &request, stdio, 3);
-    if (length <= 0)
-        _exit(0); /* the container was removed before anything ran in it */
-    if (spawn_decode((struct span){request, (uint32_t)length}, &spawn) < 0)
-        child_fail(channel);
-    /* Only the descriptors of streams travelled: put /dev/null where there is none. */
-    int next = 0, all[3];
-    const uint32_t streams[3] = {spawn.input, spawn.output, spawn.error};
-    for (int i = 0; i < 3; i++)
-        all[i] = streams[i] != 0 && !spawn.has_terminal ? stdio[next++] : -1;
-    program_run(&spawn, all, channel, true);
-}
-
-static _Noreturn void live(const struct container_request *wanted, int channel) {
-    /* Other processes' pipes must not stay open here, nor may a program see what we are. */
-    if (dup3(channel, 3, O_CLOEXEC) < 0 && channel != 3)
-        _exit(127);
-    child_clean(4);
-    int kept[ROOT_KEPT];
-    if (root_build(wanted, kept) < 0)
-        child_fail(3);
-    child_report(3, REPORT_READY, kept, ROOT_KEPT);
-    for (size_t i = 0; i < ROOT_KEPT; i++)
-        close_fd(&kept[i]);
-    await_first_spawn(3);
-}
-
-static pid_t clone_process(struct container *container) {
-    struct clone_args arguments = {
-        .flags = NAMESPACES | CLONE_NEWPID | CLONE_PIDFD,
-        .pidfd = (uint64_t)(uintptr_t)&container->pidfd,
-        .exit_signal = SIGCHLD,
-    };
-    return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-}
-
-static int start(struct container *container, const struct container_request *wanted) {
-    int pair[2];
-    int error = child_channel(pair);
+static int start(struct container *container, struct span request) {
+    struct init init;
+    int error = init_take(&init);
+    if (error < 0)
+        return error;
+    container->pid = init.pid;
+    container->pidfd = init.pidfd;
+    container->channel = init.channel;
+    error = child_send(container->channel, request.bytes, request.length, NULL, 0);
     if (error < 0)
         return fail(-error, "container", "%s", container->id);
-    _cleanup_fd_ int theirs = pair[1];
-    container->channel = pair[0];
-    container->pid = clone_process(container);
-    if (container->pid < 0)
-        return fail(errno, "namespaces", "%s", container->id);
-    if (container->pid == 0)
-        live(wanted, theirs);
-    close_fd(&theirs);
     int report = child_wait(container->channel, now_ms() + BUILD_MS, container->kept, ROOT_KEPT);
     return report == REPORT_READY ? 0 : report < 0 ? report : fail(EIO, "container", "%s", container->id);
 }
-
-/* ---- the ops ---- */
 
 /* Kills everything in the container and waits until its namespaces, and so its mounts, are gone. Its other
  * processes are our children too: PID 1 only ends once they are reaped. */
@@ -207,7 +159,7 @@ int op_container(struct span request, struct mpw *ok) {
         .disk = root_is_disk(&wanted.root),
     };
     strcpy(container->id, wanted.container);
-    error = start(container, &wanted);
+    error = start(container, request);
     if (error == 0)
         return 0;
     struct failure why = *failure_last();
@@ -254,7 +206,7 @@ pid_t container_fork(const struct container *container) {
 }
 
 int container_join(const struct container *container) {
-    return setns(container->pidfd, NAMESPACES) < 0 ? -errno : 0;
+    return setns(container->pidfd, INIT_NAMESPACES) < 0 ? -errno : 0;
 }
 
 /* A pidfd of ours would lead to where we are by then, so the way back is by the namespaces themselves. */

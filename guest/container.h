@@ -1,7 +1,7 @@
 /* The containers of this machine: namespaces held by the process that was, or will be, PID 1 in them.
  *
- * `container` clones that process into its namespaces; it builds the root there and then waits on its channel
- * for the first spawn, which it becomes. So one fork makes a container and its first process. */
+ * `container` takes such a process (init.h), which builds the root and then waits on its channel for the first
+ * spawn, which it becomes. So one fork makes a container and its first process. */
 #pragma once
 
 #include "control.h"

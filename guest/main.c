@@ -17,6 +17,7 @@
 #include "boot.h"
 #include "container.h"
 #include "control.h"
+#include "init.h"
 #include "port.h"
 #include "power.h"
 #include "proc.h"
@@ -84,6 +85,8 @@ static _Noreturn void serve(int fd, bool machine) {
      * short lines then fills its pipe first, and they travel in one frame. Nobody waits longer for its last line. */
     const struct sched_param none = {0};
     sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
+    if (machine)
+        init_prepare();
     bool more = true, ended = false;
     while (!port_gone()) {
         bool heard = watch_wait(more || ended ? 0 : -1);

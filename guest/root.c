@@ -58,21 +58,19 @@ static bool is_directory(int fd) {
 
 /* ---- the root itself ---- */
 
-static int open_stage(struct site *site) {
+int root_prepare(void) {
     const struct mount_options options = {.settings = {{"mode", "0700"}}, .setting_count = 1};
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return fail(errno, "mount", "/ (private)");
-    site->stage_fd = mount_new("tmpfs", NULL, &options);
+    _cleanup_fd_ int stage_fd = mount_new("tmpfs", NULL, &options);
     _cleanup_fd_ int target_fd = open(stage_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int error = site->stage_fd < 0 ? site->stage_fd
-                : target_fd < 0    ? -errno
-                                   : mount_attach(site->stage_fd, target_fd);
+    int error = stage_fd < 0 ? stage_fd : target_fd < 0 ? -errno : mount_attach(stage_fd, target_fd);
     if (error < 0)
         return fail(-error, "stage", "%s", stage_path);
-    if (mkdirat(site->stage_fd, "root", 0755) < 0 || mkdirat(site->stage_fd, "share", 0700) < 0 ||
-        mkdirat(site->stage_fd, "files", 0700) < 0)
+    if (mkdirat(stage_fd, "root", 0755) < 0 || mkdirat(stage_fd, "share", 0700) < 0 ||
+        mkdirat(stage_fd, "files", 0700) < 0)
         return fail(errno, "stage", "%s", stage_path);
-    return 0;
+    return steal_fd(&stage_fd);
 }
 
 /* A directory of the machine for a root: what namespaces use in place of a disk. */
@@ -244,9 +242,7 @@ static int move_in(const struct site *site) {
 
 static int build(struct site *site) {
     const struct container_request *wanted = site->wanted;
-    int error = open_stage(site);
-    if (error == 0)
-        error = open_root(site);
+    int error = open_root(site);
     if (error == 0)
         error = site_mount_defaults(site);
     if (error == 0)
@@ -267,8 +263,8 @@ bool root_is_disk(const struct root *root) {
     return strcmp(root->fstype, "bind") != 0;
 }
 
-int root_build(const struct container_request *wanted, int kept[ROOT_KEPT]) {
-    struct site site = {.wanted = wanted, .stage_fd = -1, .root_fd = -1, .boot_id_fd = -1};
+int root_build(const struct container_request *wanted, int stage_fd, int kept[ROOT_KEPT]) {
+    struct site site = {.wanted = wanted, .stage_fd = stage_fd, .root_fd = -1, .boot_id_fd = -1};
     umask(0);
     if (sethostname(wanted->hostname, strlen(wanted->hostname)) < 0)
         return fail(errno, "hostname", "%s", wanted->hostname);

@@ -34,6 +34,10 @@ enum root_kept {
     ROOT_KEPT,
 };
 
-/* In a process with mount, pid, uts, ipc and cgroup namespaces of its own: builds the root and moves into it.
- * Returns 0 or -errno with the failure recorded; the descriptors in `kept` are the caller's either way. */
-int root_build(const struct container_request *wanted, int kept[ROOT_KEPT]);
+/* In a process with mount, pid, uts, ipc and cgroup namespaces of its own: what can be done before anybody asks for
+ * a container. Returns the stage's descriptor, or -errno with the failure recorded. */
+int root_prepare(void);
+
+/* After that, in the same process: builds the root and moves into it. Takes `stage_fd`. Returns 0 or -errno with
+ * the failure recorded; the descriptors in `kept` are the caller's either way. */
+int root_build(const struct container_request *wanted, int stage_fd, int kept[ROOT_KEPT]);

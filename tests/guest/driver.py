@@ -76,7 +76,7 @@ class Host:
         while view:
             try:
                 view = view[self.sock.send(view) :]
-            except BlockingIOError:
+            except (BlockingIOError, TimeoutError):
                 self.receive(0.01)
             assert time.monotonic() < deadline, "the agent takes no bytes"
 
