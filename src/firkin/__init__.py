@@ -17,10 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from firkin.api.async_container import AsyncContainer
+    from firkin.api.async_container import AsyncContainer, AsyncSnapshot
     from firkin.api.async_engine import AsyncEngine
     from firkin.api.async_process import AsyncProcess
-    from firkin.api.container import Container
+    from firkin.api.container import Container, Snapshot
     from firkin.api.engine import Engine, run
     from firkin.api.process import Process
     from firkin.errors import (
@@ -73,6 +73,7 @@ __all__ = [
     "AsyncContainer",
     "AsyncEngine",
     "AsyncProcess",
+    "AsyncSnapshot",
     "AuthenticationFailed",
     "BootFailed",
     "CommandFailed",
@@ -108,6 +109,7 @@ __all__ = [
     "RegistryError",
     "RegistryUnreachable",
     "Settings",
+    "Snapshot",
     "SnapshotNotFound",
     "StorageFull",
     "TerminalSize",
@@ -124,10 +126,12 @@ _HOMES = {
     "AsyncContainer": "api.async_container",
     "AsyncEngine": "api.async_engine",
     "AsyncProcess": "api.async_process",
+    "AsyncSnapshot": "api.async_container",
     "Container": "api.container",
     "Engine": "api.engine",
     "run": "api.engine",
     "Process": "api.process",
+    "Snapshot": "api.container",
     "Image": "oci.image",
     "Output": "process.output",
     "ExitStatus": "process.spec",

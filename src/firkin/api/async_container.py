@@ -1,14 +1,19 @@
-"""AsyncContainer: a container, wherever it lives: in this process, under the supervisor, or ended."""
+"""AsyncContainer: a container, wherever it lives: in this process, under the supervisor, or ended.
+
+And AsyncSnapshot, a container as it was, since each comes from the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Unpack, overload
+from typing import Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_process import AsyncProcess
+from firkin.api.heir_words import HeirWords, wishes
 from firkin.api.outcome import finished
 from firkin.api.starting import Starting
 from firkin.container.log import LogRecord
@@ -21,6 +26,7 @@ from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
+from firkin.snapshot.record import Snapshot as Kept
 
 
 class AsyncContainer:
@@ -124,6 +130,36 @@ class AsyncContainer:
         """
         self._container = await self._engine.start(self.id)
 
+    async def snapshot(self, name: str = "", *, disk_only: bool = False) -> AsyncSnapshot:
+        """Keep it as it is now, under `name` or its own with a number; it goes on.
+
+        Its memory is kept too, unless it has ended or `disk_only` is said. Raises NameInUse, StorageFull.
+        """
+        return AsyncSnapshot(await self._container.snapshot(name, disk_only=disk_only), self._engine)
+
+    async def fork(
+        self, n: int = 1, *, detach: bool = False, **words: Unpack[HeirWords]
+    ) -> list[AsyncContainer]:
+        """`n` containers that go on from where this one is now, which goes on itself.
+
+        They end with the engine and are removed once they ended, as those of run(). Raises WrongState where
+        it does not run, and whatever keeps one of them from starting: then none is left.
+        """
+        forks = await self._engine.fork(self.id, n, wishes(detach=detach, **words))
+        return [AsyncContainer(each, self._engine) for each in forks]
+
+    async def roll_back(
+        self, snapshot: str, *, discard: bool = False, force: bool = False
+    ) -> AsyncSnapshot | None:
+        """Let its disk be what it was in `snapshot`, a name or an id.
+
+        What the disk is now becomes a snapshot, which is returned, unless `discard` gives it up. One that
+        runs is refused with WrongState, or with `force` stopped before and started again by the supervisor.
+        """
+        kept = await self._engine.roll_back(self.id, snapshot, discard=discard, force=force)
+        self._container = await self._engine.container(self.id)
+        return None if kept is None else AsyncSnapshot(kept, self._engine)
+
     async def kill(self, signal: str | int = "KILL") -> None:
         """Send its first process a signal, by name or number. Raises WrongState where it has ended."""
         await self._container.kill(parse_signal(signal))
@@ -159,6 +195,75 @@ class AsyncContainer:
     ) -> None:
         with suppress(ContainerNotFound):  # it may have removed itself
             await asyncio.shield(self._container.remove(force=True))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.id[:12]}>"
+
+
+class AsyncSnapshot:
+    """A container as it was at one moment: its memory and its disk, or its disk only."""
+
+    def __init__(self, snapshot: Kept, engine: Engine) -> None:
+        self._snapshot = snapshot
+        self._engine = engine
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self._snapshot.id
+
+    @property
+    def name(self) -> str:
+        return self._snapshot.name
+
+    @property
+    def container(self) -> str:
+        """The name of the container that it was taken of, which may be gone."""
+        return self._snapshot.container_name
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether what starts from it goes on; else it begins anew on its disk."""
+        return self._snapshot.machine is not None
+
+    def restore(self, *, detach: bool = False, **words: Unpack[HeirWords]) -> Starting[AsyncContainer]:
+        """Start a new container from it: `await` it, enter it, or take its `.output()`.
+
+        It ends with the engine and is removed once it ended, as those of run(). Raises Misfit where its
+        memory cannot go on here, NameInUse, and what booting raises.
+        """
+        wished = wishes(detach=detach, **words)
+
+        async def start() -> AsyncContainer:
+            return AsyncContainer(await self._engine.restore(self.id, wished), self._engine)
+
+        return Starting(start)
+
+    async def fork(
+        self, n: int = 1, *, detach: bool = False, **words: Unpack[HeirWords]
+    ) -> list[AsyncContainer]:
+        """`n` new containers from it at once, on ports of their own. All of them start, or none is left."""
+        forks = await self._engine.fork_snapshot(self.id, n, wishes(detach=detach, **words))
+        return [AsyncContainer(each, self._engine) for each in forks]
+
+    async def export(self, target: str | Path | BinaryIO) -> None:
+        """Write it to a file, which appears whole, or to a stream: an OCI archive, for import_snapshot()."""
+        from firkin.engine.snapshot_moves import export
+
+        await export(self._engine.settings, self.id, target)
+
+    async def remove(self, *, force: bool = False) -> None:
+        """Remove it. Raises InUse where containers or snapshots stand on it and `force` is not given."""
+        from firkin.engine.snapshot_use import remove, sweep_layers
+
+        remove(self._engine.paths, self.id, force=force)
+        sweep_layers(self._engine.paths)
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it, as `firkin snapshot inspect` prints it."""
+        from firkin.engine.snapshot_summary import facts
+
+        return facts(self._engine.paths, self._snapshot)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.id[:12]}>"

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Unpack
 
-from firkin.api.async_container import AsyncContainer
+from firkin.api.async_container import AsyncContainer, AsyncSnapshot
 from firkin.api.starting import Starting
 from firkin.engine.engine import Engine as InnerEngine
 from firkin.engine.image_push import Pushed
@@ -17,6 +17,7 @@ from firkin.engine.summaries import ContainerSummary
 from firkin.engine.words import RunWords, run_options
 from firkin.oci.image import Image
 from firkin.settings import Settings
+from firkin.snapshot.record import find, snapshots
 
 
 class AsyncEngine:
@@ -116,3 +117,21 @@ class AsyncEngine:
     async def container(self, name_or_id: str) -> AsyncContainer:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return AsyncContainer(await self._engine.container(name_or_id), self._engine)
+
+    async def snapshots(self) -> list[AsyncSnapshot]:
+        """All snapshots of this user, the newest first. Raises Corrupt where one cannot be read."""
+        return [AsyncSnapshot(each, self._engine) for each in snapshots(self._engine.paths)]
+
+    async def import_snapshot(self, archive: str | Path | BinaryIO, name: str = "") -> AsyncSnapshot:
+        """The snapshot in an OCI archive, a path or a stream, under `name`, else under its own.
+
+        Raises Untrusted where the policy refuses it, IntegrityError, Misfit, NameInUse, UsageError,
+        StorageFull; then nothing is kept.
+        """
+        from firkin.engine.snapshot_moves import import_archive
+
+        return AsyncSnapshot(await import_archive(self._engine.settings, archive, name), self._engine)
+
+    async def snapshot(self, name_or_id: str) -> AsyncSnapshot:
+        """The snapshot of that name, id, or unique beginning of an id. Raises SnapshotNotFound."""
+        return AsyncSnapshot(find(self._engine.paths, name_or_id), self._engine)

@@ -1,12 +1,17 @@
-"""Container: AsyncContainer with blocking calls. Each method promises what its namesake there does."""
+"""Container and Snapshot: their asynchronous twins with blocking calls.
+
+Each method promises what its namesake in api.async_container does.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Unpack, overload
+from typing import Any, BinaryIO, Literal, Unpack, overload
 
-from firkin.api.async_container import AsyncContainer
+from firkin.api.async_container import AsyncContainer, AsyncSnapshot
+from firkin.api.heir_words import HeirWords
 from firkin.api.loop import Loop
 from firkin.api.process import Process
 from firkin.container.log import LogRecord
@@ -103,6 +108,21 @@ class Container:
         """Start it again where it has ended, on the disk that it left; the supervisor has it then."""
         self._loop.call(self._container.start())
 
+    def snapshot(self, name: str = "", *, disk_only: bool = False) -> Snapshot:
+        """Keep it as it is now, under `name` or its own with a number; it goes on."""
+        kept = self._loop.call(self._container.snapshot(name, disk_only=disk_only))
+        return Snapshot(kept, self._loop)
+
+    def fork(self, n: int = 1, *, detach: bool = False, **words: Unpack[HeirWords]) -> list[Container]:
+        """`n` containers that go on from where this one is now, which goes on itself."""
+        forks = self._loop.call(self._container.fork(n, detach=detach, **words))
+        return [Container(each, self._loop) for each in forks]
+
+    def roll_back(self, snapshot: str, *, discard: bool = False, force: bool = False) -> Snapshot | None:
+        """Let its disk be what it was in `snapshot`; what it is now becomes a snapshot, unless `discard`."""
+        kept = self._loop.call(self._container.roll_back(snapshot, discard=discard, force=force))
+        return None if kept is None else Snapshot(kept, self._loop)
+
     def kill(self, signal: str | int = "KILL") -> None:
         """Send its first process a signal, by name or number. Raises WrongState where it has ended."""
         self._loop.call(self._container.kill(signal))
@@ -136,6 +156,61 @@ class Container:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop.call(self._container.__aexit__(kind, error, trace))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.id[:12]}>"
+
+
+class Snapshot:
+    """A container as it was at one moment: its memory and its disk, or its disk only."""
+
+    def __init__(self, snapshot: AsyncSnapshot, loop: Loop) -> None:
+        self._snapshot = snapshot
+        self._loop = loop
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return self._snapshot.id
+
+    @property
+    def name(self) -> str:
+        return self._snapshot.name
+
+    @property
+    def container(self) -> str:
+        """The name of the container that it was taken of, which may be gone."""
+        return self._snapshot.container
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether what starts from it goes on; else it begins anew on its disk."""
+        return self._snapshot.has_memory
+
+    def restore(self, *, detach: bool = False, **words: Unpack[HeirWords]) -> Container:
+        """Start a new container from it."""
+
+        async def start() -> AsyncContainer:
+            return await self._snapshot.restore(detach=detach, **words)
+
+        return Container(self._loop.call(start()), self._loop)
+
+    def fork(self, n: int = 1, *, detach: bool = False, **words: Unpack[HeirWords]) -> list[Container]:
+        """`n` new containers from it at once, on ports of their own."""
+        forks = self._loop.call(self._snapshot.fork(n, detach=detach, **words))
+        return [Container(each, self._loop) for each in forks]
+
+    def export(self, target: str | Path | BinaryIO) -> None:
+        """Write it to a file, which appears whole, or to a stream: an OCI archive, for import_snapshot()."""
+        self._loop.call(self._snapshot.export(target))
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove it. Raises InUse where containers or snapshots stand on it and `force` is not given."""
+        self._loop.call(self._snapshot.remove(force=force))
+
+    def inspect(self) -> dict[str, Any]:
+        """All that is known of it, as `firkin snapshot inspect` prints it."""
+        return self._snapshot.inspect()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.id[:12]}>"

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_engine import AsyncEngine
-from firkin.api.container import Container
+from firkin.api.container import Container, Snapshot
 from firkin.api.loop import Loop
 from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
@@ -118,6 +118,22 @@ class Engine:
     def container(self, name_or_id: str) -> Container:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return Container(self._loop.call(self._engine.container(name_or_id)), self._loop)
+
+    def snapshots(self) -> list[Snapshot]:
+        """All snapshots of this user, the newest first. Raises Corrupt where one cannot be read."""
+        return [Snapshot(each, self._loop) for each in self._loop.call(self._engine.snapshots())]
+
+    def import_snapshot(self, archive: str | Path | BinaryIO, name: str = "") -> Snapshot:
+        """The snapshot in an OCI archive, a path or a stream, under `name`, else under its own.
+
+        Raises Untrusted where the policy refuses it, IntegrityError, Misfit, NameInUse, UsageError,
+        StorageFull; then nothing is kept.
+        """
+        return Snapshot(self._loop.call(self._engine.import_snapshot(archive, name)), self._loop)
+
+    def snapshot(self, name_or_id: str) -> Snapshot:
+        """The snapshot of that name, id, or unique beginning of an id. Raises SnapshotNotFound."""
+        return Snapshot(self._loop.call(self._engine.snapshot(name_or_id)), self._loop)
 
 
 @overload

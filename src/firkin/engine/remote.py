@@ -86,10 +86,14 @@ class RemoteContainer:
         await self._request(ops.Kill(signal=signal))
 
     async def wait(self) -> ExitStatus:
-        """How it ended, once it did. Raises WrongState where it was never started."""
+        """How it ended, once nothing of the machine is left. Raises WrongState where it was never started."""
+        from firkin.engine.settled import settled
+
         while True:
             state = self.state
             if isinstance(state, Exited):
+                with suppress(ContainerNotFound):
+                    await settled(self._record)
                 return state.status
             if isinstance(state, Created) and not self._record.is_owned():
                 raise self._never_started()

@@ -12,7 +12,8 @@ from firkin.container.disk import DiskRecord
 from firkin.container.naming import new_id
 from firkin.container.record import Created, Exited, Running
 from firkin.container.spec import ContainerSpec
-from firkin.engine import disk_snapshots, heir, snapshot_use
+from firkin.engine import disk_snapshots, snapshot_use
+from firkin.engine.heir import Wishes, record_heir
 from firkin.engine.image_use import image_uses
 from firkin.engine.tidy import tidy_all
 from firkin.errors import (
@@ -81,6 +82,12 @@ def write(box, value):
 def holds(box, value):
     words = ["qemu-io", "-c", f"read -P {value} 0 64k", box.disk_path]
     return "failed" not in subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def heir_of(paths, snapshot, **wishes):
+    found, lock = record_heir(paths, snapshots.find(paths, snapshot), Wishes(**wishes))
+    lock.close()
+    return found
 
 
 class Guest:
@@ -216,7 +223,7 @@ async def test_a_disk_of_another_image_is_no_way_back(paths):
 async def test_who_starts_from_a_snapshot_is_somebody_else(paths):
     parent = made(paths, value=7, auto_remove=False)
     snapshot = await disk_snapshots.take_of_ended(parent, "one")
-    child = heir.record_heir(paths, "one", "")
+    child = heir_of(paths, "one")
     is_now, was = child.spec(), parent.spec()
     assert is_now.snapshot == snapshot.id == child.disk().parent
     assert is_now.hostname == is_now.id[:12] != was.hostname
@@ -228,9 +235,10 @@ async def test_who_starts_from_a_snapshot_is_somebody_else(paths):
     assert holds(parent, 7)
     named = made(paths, name="named", hostname="mine")
     await disk_snapshots.take_of_ended(named, "two")
-    assert heir.record_heir(paths, "two", "kid").spec().hostname == "mine"
+    assert heir_of(paths, "two", name="kid").spec().hostname == "mine"
     with pytest.raises(NameInUse):
-        heir.record_heir(paths, "two", "kid")
+        heir_of(paths, "two", name="kid")
+    assert heir_of(paths, "two", hostname="yours").spec().hostname == "yours"
 
 
 async def test_what_others_stand_on_goes_only_by_force_and_leaves_them_what_they_need(paths):
@@ -240,7 +248,7 @@ async def test_what_others_stand_on_goes_only_by_force_and_leaves_them_what_they
     two = await disk_snapshots.take_of_ended(box, "two")
     write(box, 7)
     three = await disk_snapshots.take_of_ended(box, "three")
-    kid = heir.record_heir(paths, "two", "kid")
+    kid = heir_of(paths, "two", name="kid")
     with pytest.raises(InUse, match="container kid, snapshot three"):
         snapshot_use.remove(paths, "two")
     assert snapshot_use.remove(paths, "two", force=True) == "two"
