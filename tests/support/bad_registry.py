@@ -13,7 +13,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -92,7 +92,12 @@ class BadRegistry:
     def add_image(self, name: str, layer: bytes = LAYER, **changes: Any) -> Manifest:
         """Serve an image of one layer under the tag `latest` and its digest; `changes` are of its layer."""
         config = encode_config(ImageConfig(platform=Platform.host(), diff_ids=(Digest.of(layer),)))
-        described = replace(Descriptor(types.OCI_LAYER, Digest.of(layer), len(layer)), **changes)
+        fields: dict[str, Any] = {
+            "media_type": types.OCI_LAYER,
+            "digest": Digest.of(layer),
+            "size_bytes": len(layer),
+        }
+        described = Descriptor(**fields | changes)
         described_config = Descriptor(types.OCI_CONFIG, Digest.of(config), len(config))
         manifest = Manifest(types.OCI_MANIFEST, described_config, (described,))
         self.routes[f"/v2/{name}/blobs/{Digest.of(config)}"] = blob(config)

@@ -4,7 +4,7 @@ tag sha256-<hex>.sig. Each layer is a payload, its signature an annotation (cosi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -41,7 +41,7 @@ class Artifact:
 
 def attachments_of(reference: Reference, digest: Digest) -> Reference:
     """Where the signatures of the manifest `digest` in the repository of `reference` are."""
-    return replace(reference, tag=f"sha256-{digest.hex}.sig", digest=None)
+    return Reference(reference.registry, reference.repository, f"sha256-{digest.hex}.sig")
 
 
 def read_attachments(manifest: bytes, what: str) -> tuple[Attachment, ...]:
