@@ -12,6 +12,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 │   ├── NameInUse
 │   ├── PortInUse
 │   ├── InUse                    an object that others stand on cannot be removed
+│   ├── PoolEmpty                no machine of a pool is ready, and none is to be waited for
 │   └── WrongState               the container's state does not allow it
 ├── RegistryError                it misbehaves or cannot be reached: try again, or ask its operator
 │   ├── RegistryUnreachable
@@ -84,6 +85,9 @@ class PortInUse(Conflict): ...
 
 
 class InUse(Conflict): ...
+
+
+class PoolEmpty(Conflict): ...
 
 
 class WrongState(Conflict): ...

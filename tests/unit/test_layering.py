@@ -24,7 +24,7 @@ ROWS = (
     ("container", "host"),
     ("snapshot",),
     ("engine",),
-    ("supervisor",),
+    ("pool", "supervisor"),
     ("cli", "api", ""),  # "" is firkin/__init__
     ("__main__", "testing"),
 )

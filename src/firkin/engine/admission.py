@@ -49,9 +49,14 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.available_bytes - self.reserve_bytes)
 
 
+def machine_bytes(memory_bytes: int) -> int:
+    """What one more machine, whose guest has `memory_bytes`, is expected to take of the host's."""
+    return VMM_BYTES + int(memory_bytes * SHARE)
+
+
 def estimate_bytes(spec: ContainerSpec) -> int:
     """The memory that one more machine of `spec` is expected to take."""
-    return VMM_BYTES + int(spec.memory_bytes * SHARE)
+    return machine_bytes(spec.memory_bytes)
 
 
 def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:

@@ -311,7 +311,7 @@ class Engine:
         try:
             await container.start()
         except BaseException:
-            del self._owned[container.id]
+            self._owned.pop(container.id, None)
             raise
         finally:
             tidying.cancel()
@@ -345,6 +345,7 @@ class Engine:
 
     def _own(self, record: Record, lock: Lock, started: Started | None) -> OwnedContainer:
         try:
+            self._require_open()  # it may have been closed while an image was pulled
             container = OwnedContainer.create(
                 record, lock, settings=self.settings, lifetime="owner", started=started
             )
