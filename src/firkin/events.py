@@ -16,20 +16,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 Phase = Literal["point", "begin", "end"]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """One happening. `time_ns` is time.monotonic_ns()."""
 
     name: str
     phase: Phase
     time_ns: int
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = {}
 
 
 Subscriber = Callable[[Event], None]

@@ -22,12 +22,12 @@ run/                                     sockets; never the truth; 0700, short (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+
+class Paths(msgspec.Struct, frozen=True):
     """Where things are. Holding a Paths creates nothing; whoever writes makes the directory it needs."""
 
     data: Path

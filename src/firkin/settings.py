@@ -7,7 +7,6 @@ FIRKIN_* variables, the caller's keyword arguments.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -136,6 +135,8 @@ def _run_dir(env: Mapping[str, str]) -> Path:
     """$XDG_RUNTIME_DIR/firkin, or a private 0700 directory below the temporary one, made when missing."""
     if runtime := env.get("XDG_RUNTIME_DIR"):
         return Path(runtime) / "firkin"
+    import tempfile
+
     path = Path(env.get("TMPDIR") or tempfile.gettempdir()) / f"firkin-{os.getuid()}"
     path.mkdir(mode=0o700, exist_ok=True)
     stat = path.lstat()

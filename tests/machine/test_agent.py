@@ -14,7 +14,7 @@ import pytest
 from firkin.agent.client import AgentClient
 from firkin.errors import AgentError
 from firkin.machine.spec import MachineSpec
-from firkin.network import guest_ops
+from firkin.network.guest import guest_ops
 from firkin.settings import Settings
 from firkin.wire.messages import Clock, Entropy, Freeze, Identity, Thaw
 from tests.support.machines import BUSYBOX, Guest, busybox_disk, guest, spawn_op

@@ -14,7 +14,7 @@ from firkin import machine as machines
 from firkin.agent.client import AgentClient
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.spec import Disk, MachineSpec
-from firkin.network import guest_ops
+from firkin.network.guest import guest_ops
 from firkin.process.capabilities import DEFAULT
 from firkin.settings import Settings
 from firkin.wire.messages import Container, Mount, Root, Spawn

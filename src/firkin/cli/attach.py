@@ -24,8 +24,9 @@ def command(no_stdin: bool, sig_proxy: bool, detach_keys: str, name: str) -> int
     started with -i. The exit status is the process's.
     """
     from firkin.cli.detach import parse_keys
-    from firkin.cli.foreground import Ladder, Wiring, foreground
+    from firkin.cli.foreground import Ladder, foreground
     from firkin.cli.session import with_session
+    from firkin.cli.wiring import Wiring
 
     keys = parse_keys(detach_keys)
 

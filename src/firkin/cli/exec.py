@@ -31,8 +31,9 @@ def command(
     import signal
 
     from firkin.cli.detach import parse_keys
-    from firkin.cli.foreground import Ladder, Wiring, foreground, terminal_size
+    from firkin.cli.foreground import Ladder, foreground, terminal_size
     from firkin.cli.session import with_session
+    from firkin.cli.wiring import Wiring
     from firkin.engine.words import exec_options
 
     wiring = Wiring(interactive and not detach, tty and not detach, parse_keys(detach_keys))

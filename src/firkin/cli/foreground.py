@@ -17,7 +17,8 @@ from typing import Any
 from firkin.cli.detach import DetachKeys
 from firkin.cli.report import say
 from firkin.cli.session import DEADLY, Session
-from firkin.errors import FirkinError, UsageError
+from firkin.cli.wiring import Wiring
+from firkin.errors import FirkinError
 from firkin.process import terminal
 from firkin.process.protocol import Process
 from firkin.process.spec import TerminalSize
@@ -25,23 +26,6 @@ from firkin.process.stdio import Outcome, connect
 
 _BROKEN_PIPE = 141
 _NOTICE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """How a process is connected. `detach_keys` are bytes; b"" is no way to detach."""
-
-    stdin: bool
-    terminal: bool
-    detach_keys: bytes = b""
-    sig_proxy: bool = True
-
-    def check(self) -> None:
-        """Raises UsageError where a terminal is asked for and standard input is none."""
-        if self.terminal and self.stdin and not os.isatty(0):
-            raise UsageError(
-                "standard input is not a terminal", hint="leave -t away, and keep -i to pass the input on"
-            )
 
 
 @dataclass(frozen=True, slots=True)

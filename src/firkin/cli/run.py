@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from firkin.cli.run_flags import run_flags
 from firkin.cli.sections import Sectioned
+
+if TYPE_CHECKING:
+    from firkin.process.spec import TerminalSize
 
 
 @click.command(cls=Sectioned, context_settings={"allow_interspersed_args": False})
@@ -39,8 +42,8 @@ def command(
     import os
 
     from firkin.cli.detach import parse_keys
-    from firkin.cli.foreground import Wiring, terminal_size
     from firkin.cli.running import Showing, run_in_background, run_in_foreground
+    from firkin.cli.wiring import Wiring
     from firkin.engine.words import run_options
 
     wiring = Wiring(interactive, tty, parse_keys(detach_keys), sig_proxy)
@@ -48,7 +51,7 @@ def command(
         image,
         words,
         stdin=interactive,
-        terminal=terminal_size() if tty else None,
+        terminal=_terminal_size() if tty else None,
         environ=os.environ,
         **chosen,
     )
@@ -57,3 +60,9 @@ def command(
         return run_in_background(options, showing)
     wiring.check()
     return run_in_foreground(options, wiring, showing)
+
+
+def _terminal_size() -> TerminalSize:
+    from firkin.cli.foreground import terminal_size
+
+    return terminal_size()

@@ -9,22 +9,24 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from firkin.cli.foreground import Ladder, Wiring, foreground
+import msgspec
+
 from firkin.cli.notices import notices
 from firkin.cli.progress import progress
 from firkin.cli.session import Session, with_session
+from firkin.engine.begin import begin
 from firkin.errors import ContainerNotFound
+from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.cli.wiring import Wiring
     from firkin.engine.container import Container
     from firkin.engine.options import RunOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
+class Showing(msgspec.Struct, frozen=True):
     """What is shown of a run beside its output."""
 
     quiet: bool = False
@@ -36,7 +38,7 @@ def run_in_background(options: RunOptions, showing: Showing) -> int:
     """`run -d`: print the id of a container that the supervisor owns."""
 
     async def run(session: Session) -> int:
-        with progress(quiet=showing.quiet), notices(quiet=showing.quiet):
+        with _shown(showing):
             container = await session.engine.run_detached(options)
         print(container.id, flush=True)
         return 0
@@ -49,18 +51,48 @@ def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> 
     """`run`: the exit status of the container's process, once it has ended or was left."""
     recorded = showing.timing or bool(showing.trace)
     leavable = wiring.terminal and wiring.stdin and bool(wiring.detach_keys) and not recorded
-
-    async def run(session: Session) -> int:
-        engine = session.engine
-        with progress(quiet=showing.quiet), notices(quiet=showing.quiet):
-            container = await (engine.run_detached(options) if leavable else engine.run(options))
-        return await _in_foreground(session, container, wiring)
-
     with _recorded(showing):
+        if not leavable:
+            return _run_as_ours(options, wiring, showing)
+
+        async def run(session: Session) -> int:
+            with _shown(showing):
+                container = await session.engine.run_detached(options)
+            return await _in_foreground(session, container, wiring)
+
         return with_session(run)
 
 
+def _run_as_ours(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
+    """Run a container that this process owns. Its VMM is started first; all else is loaded meanwhile."""
+    settings = Settings.load()
+    with _shown(showing):
+        begun = begin(options, settings)
+
+    async def run(session: Session) -> int:
+        nonlocal begun
+        ours, begun = begun, None
+        with _shown(showing):
+            container = await session.engine.run(options, begun=ours)
+        return await _in_foreground(session, container, wiring)
+
+    try:
+        return with_session(run, settings)
+    finally:
+        if begun is not None:
+            begun.abort()
+
+
+@contextmanager
+def _shown(showing: Showing) -> Iterator[None]:
+    """Show how far the block is, and what there is to say of machines, while it lasts."""
+    with progress(quiet=showing.quiet), notices(quiet=showing.quiet):
+        yield
+
+
 async def _in_foreground(session: Session, container: Container, wiring: Wiring) -> int:
+    from firkin.cli.foreground import Ladder, foreground
+
     process = await container.attach(stdin=wiring.stdin, replay=True)
 
     async def end() -> None:

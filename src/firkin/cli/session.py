@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from firkin.engine.container import Container
     from firkin.engine.engine import Engine
+    from firkin.settings import Settings
 
 T = TypeVar("T")
 
@@ -55,7 +56,7 @@ class Session:
                 loop.remove_signal_handler(number)
 
 
-def with_session(body: Callable[[Session], Awaitable[T]]) -> T:
+def with_session(body: Callable[[Session], Awaitable[T]], settings: Settings | None = None) -> T:
     """What `body` returns. Raises SystemExit(128 + n) after signal n, once everything is cleaned up."""
     import asyncio
 
@@ -71,7 +72,7 @@ def with_session(body: Callable[[Session], Awaitable[T]]) -> T:
             caught.append(number)
             task.cancel()
 
-        async with Engine() as engine:
+        async with Engine(settings) as engine:
             session = Session(engine, cancel)
             session.listen()
             return await body(session)

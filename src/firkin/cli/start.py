@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,9 @@ if TYPE_CHECKING:
     from firkin.cli.session import Session
     from firkin.engine.container import Container
     from firkin.engine.engine import Engine
+
+_LAST_WORDS_S = 5.0
+"""How long the machine of an ended container may take to be gone, before we are."""
 
 
 @click.command()
@@ -52,9 +57,10 @@ def command(
 
 
 async def _attached(session: Session, name: str, *, stdin: bool, keys: bytes, sig_proxy: bool) -> int:
-    from firkin.cli.foreground import Ladder, Wiring, foreground
+    from firkin.cli.foreground import Ladder, foreground
+    from firkin.cli.wiring import Wiring
     from firkin.container.record import Running
-    from firkin.errors import WrongState
+    from firkin.errors import ContainerNotFound, WrongState
 
     before = await session.engine.container(name)
     spec = before.spec.process
@@ -66,7 +72,13 @@ async def _attached(session: Session, name: str, *, stdin: bool, keys: bytes, si
         process = await container.attach(stdin=wiring.stdin, replay=not was_running)
     except WrongState:  # it was quick: its end is on record, and what it wrote
         return await _as_logged(container)
-    return await foreground(session, process, wiring, Ladder(f"container {name}", None, None)) or 0
+    status = await foreground(session, process, wiring, Ladder(f"container {name}", None, None))
+    if status is None:
+        return 0
+    with suppress(TimeoutError, ContainerNotFound):  # one that was given up on runs on
+        async with asyncio.timeout(_LAST_WORDS_S):
+            await container.wait()
+    return status
 
 
 async def _as_logged(container: Container) -> int:

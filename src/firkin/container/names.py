@@ -5,8 +5,7 @@ names/<name> -> <id>      see container.naming
 
 from __future__ import annotations
 
-import random
-import uuid
+import os
 
 from firkin.container.naming import Naming
 from firkin.errors import ContainerNotFound
@@ -42,9 +41,18 @@ def make_up(paths: Paths) -> str:
     """A name that no container has now; whoever takes it must still be ready for NameInUse."""
     naming = of(paths)
     for attempt in range(1000):
-        name = f"{random.choice(_MOODS.split())}_{random.choice(_CASKS.split())}"
+        name = f"{_one_of(_MOODS.split())}_{_one_of(_CASKS.split())}"
         if attempt >= 10:
-            name += str(random.randrange(10 ** min(attempt // 10, 9)))
+            name += str(_below(10 ** min(attempt // 10, 9)))
         if naming.named(name) is None:
             return name
-    return f"container_{uuid.uuid4().hex}"
+    return f"container_{os.urandom(16).hex()}"
+
+
+def _one_of(words: list[str]) -> str:
+    return words[_below(len(words))]
+
+
+def _below(end: int) -> int:
+    """Any of the whole numbers from 0 on. (The random module costs a start more than this.)"""
+    return int.from_bytes(os.urandom(8), "little") % end

@@ -14,8 +14,9 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.errors import NameInUse, NotFound, UsageError
 from firkin.store.files import disk_errors
@@ -39,8 +40,7 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+class Naming(msgspec.Struct, frozen=True):
     """The names of one kind of object."""
 
     kind: str

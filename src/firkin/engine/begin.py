@@ -6,7 +6,6 @@ while the VMM is at its own beginning. What needs a registry, a build or a templ
 
 from __future__ import annotations
 
-import shutil
 import time
 
 import msgspec
@@ -31,6 +30,7 @@ from firkin.oci.platform import Platform
 from firkin.paths import Paths
 from firkin.rootfs.record import Rootfs, find, key_of
 from firkin.settings import Settings
+from firkin.store.files import remove_tree
 from firkin.store.store import Store
 
 
@@ -45,7 +45,7 @@ class Begun(msgspec.Struct, frozen=True):
         """Leave nothing of it."""
         if self.started is not None:
             self.started.abort()
-        shutil.rmtree(self.record.paths.container_run_dir(self.record.id), ignore_errors=True)
+        remove_tree(self.record.paths.container_run_dir(self.record.id))
         self.record.remove()
         self.lock.close()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from firkin.aio.thread import in_thread
-from firkin.engine.image_names import here, images_of, is_pinned, lookup, names_to_remove, parsed, readable
+from firkin.engine.image_names import here, images_of, is_pinned, lookup, names_to_remove, readable
 from firkin.engine.image_summary import ImageSummary, summaries
 from firkin.engine.image_use import ImageUse, image_uses
 from firkin.engine.options import PullPolicy

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from firkin.errors import HostUnsupported
-from firkin.machine import cpio, modules
 from firkin.machine.artifacts import artifact, stamp
 from firkin.machine.kernel import Kernel
+
+if TYPE_CHECKING:
+    from firkin.machine.cpio import Entry
 
 _FORMAT = "1"
 _BASE = ("virtio_mmio", "virtio_blk", "virtio_console", "ext4")
@@ -67,10 +70,14 @@ def initramfs_path(contents: Contents, cache_dir: Path) -> Path:
 
 def build(contents: Contents) -> bytes:
     """The archive. Raises HostUnsupported, Corrupt, OSError."""
+    from firkin.machine import cpio
+
     return cpio.archive(_entries(contents))
 
 
-def _entries(contents: Contents) -> Iterator[cpio.Entry]:
+def _entries(contents: Contents) -> Iterator[Entry]:
+    from firkin.machine import cpio, modules
+
     order = modules.load_order(contents.kernel.modules_dir, contents.wanted, optional=_OPTIONAL)
     yield from map(cpio.directory, ("dev", "proc", "sys", "modules"))
     yield cpio.file("init", contents.agent.read_bytes(), 0o755)

@@ -14,7 +14,6 @@ from typing import Literal
 import msgspec
 
 from firkin.errors import HostUnsupported, UsageError
-from firkin.machine import vmlinux
 from firkin.settings import Settings
 
 Source = Literal["setting", "installed", "distribution"]
@@ -64,6 +63,8 @@ def kernels(settings: Settings) -> list[Kernel]:
 
 
 def _explicit(settings: Settings) -> Kernel:
+    from firkin.machine import vmlinux
+
     path = Path(settings.kernel)
     try:
         with path.open("rb") as image:

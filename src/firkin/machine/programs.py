@@ -12,7 +12,6 @@ import msgspec
 
 from firkin.errors import HostUnsupported, UsageError
 from firkin.events import event
-from firkin.machine import vmlinux
 from firkin.machine.accelerator import Verdict, known_accelerator
 from firkin.machine.artifacts import artifact, stamp
 from firkin.machine.initramfs import Contents, agent_path, initramfs_path
@@ -71,9 +70,8 @@ def known(spec: MachineSpec, settings: Settings) -> Prepared | None:
 
 
 def _qemu(name: str) -> str:
-    from shutil import which
-
-    qemu = which(name)
+    candidates = [name] if "/" in name else [f"{each}/{name}" for each in os.get_exec_path()]
+    qemu = next((each for each in candidates if os.path.isfile(each) and os.access(each, os.X_OK)), None)
     if qemu is None:
         raise HostUnsupported(
             f"there is no QEMU: {name} was not found", hint="sudo apt install qemu-system-x86"
@@ -85,6 +83,8 @@ def _bootable(kernel: Kernel, cache_dir: Path) -> Path:
     """The kernel as QEMU starts it fastest, readable by whomever QEMU runs as. Raises Corrupt, OSError."""
 
     def make() -> bytes:
+        from firkin.machine import vmlinux
+
         image = kernel.path.read_bytes()
         return vmlinux.extract(image) or image
 

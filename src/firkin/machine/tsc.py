@@ -6,9 +6,7 @@ The rule: measured once a boot of the host, over a twentieth of a second; then i
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-import platform
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ def tsc_khz(cache_dir: Path, host_boot_id: str) -> int:
 
     Raises OSError where the cache cannot be written.
     """
-    if platform.machine() != "x86_64":
+    if os.uname().machine != "x86_64":
         return 0
     path = artifact(cache_dir, "tsc", (host_boot_id,), lambda: str(_measure()).encode())
     text = path.read_text()
@@ -33,6 +31,9 @@ def tsc_khz(cache_dir: Path, host_boot_id: str) -> int:
 
 
 def _measure() -> int:
+    import ctypes
+    import mmap
+
     try:
         code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     except OSError:

@@ -1,7 +1,4 @@
-"""A machine's network: the guest's addresses and routes, the VMM's side of it, and published ports."""
+"""A machine's network.
 
-from firkin.network.guest import GuestNetwork, guest_ops
-from firkin.network.publish import claim_ports
-from firkin.network.user import netdev_args
-
-__all__ = ["GuestNetwork", "claim_ports", "guest_ops", "netdev_args"]
+guest    what the guest is told      user    the VMM's words for a mode      publish    ports of the host
+"""

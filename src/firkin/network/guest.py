@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from firkin.machine.spec import NetworkMode
+from firkin.network.user import ADDRESS
 from firkin.wire.messages import Network, Route
 
-ADDRESS = "10.0.2.15"
 GATEWAY = "10.0.2.2"
 NAMESERVER = "10.0.2.3"
 SUBNET = "10.0.2.0/24"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from firkin.errors import UsageError
 from firkin.machine.spec import PublishedPort
-from firkin.network.guest import ADDRESS
 
 NETDEV = "net0"
+ADDRESS = "10.0.2.15"
+"""The guest's, as QEMU would give it."""
 _NOT_THE_HOST = "10.0.2.16"
 """QEMU wants the first DHCP address to differ from the host's; nobody asks for one."""
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -23,8 +22,7 @@ MAX_BLOB_BYTES = 1 << 40
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(msgspec.Struct, frozen=True):
     """What to fetch, how long it is, and what it is. `platform` is given where an index says so."""
 
     media_type: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.errors import Corrupt
 from firkin.oci.descriptor import Descriptor
@@ -13,8 +14,7 @@ from firkin.oci.image_config import ImageConfig
 from firkin.oci.manifest import Manifest, check_is_image
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(msgspec.Struct, frozen=True):
     """One layer: the blob's digest and size, and the digest of what it uncompresses to."""
 
     digest: Digest
@@ -23,8 +23,7 @@ class Layer:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(msgspec.Struct, frozen=True):
     """What can be run. `digest` is the manifest's; `config_digest` is what Docker calls the image's id.
 
     `size_bytes` is the sum of the config and of the layers as they are stored.

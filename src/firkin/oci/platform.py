@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from firkin.errors import UsageError
 
@@ -23,8 +24,7 @@ _DEFAULT_VARIANT = {"arm64": "v8", "arm": "v7"}
 _VARIANT = re.compile(r"v?([0-9]{1,2})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True, order=True):
     """An operating system, an architecture in Go's words, and its variant ("" for the plain one)."""
 
     os: str

@@ -8,7 +8,8 @@ part is safe as a file name: none begins with a dot, and no repository's compone
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from firkin.errors import ReferenceSyntaxError, UsageError
 from firkin.oci.digest import Digest
@@ -24,8 +25,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True, order=True):
     """A registry, a repository in it, and a tag, a digest or both. A digest decides; its tag is a remark.
 
     `tag` is "" only where there is a digest. Made by `parse`, which checks every part.
@@ -48,7 +48,7 @@ class Reference:
 
     def with_digest(self, digest: Digest) -> Reference:
         """The same repository, pinned to `digest`."""
-        return replace(self, tag="", digest=digest)
+        return msgspec.structs.replace(self, tag="", digest=digest)
 
     @property
     def familiar(self) -> str:

@@ -1,16 +1,6 @@
-"""A process in a container: what to run, how to talk to it, how it ended."""
+"""A process in a container: what to run, how to talk to it, how it ended.
 
-from firkin.process.output import Output, output
-from firkin.process.protocol import ByteReceiver, ByteSender, Process
-from firkin.process.spec import ExitStatus, ProcessSpec, TerminalSize
-
-__all__ = [
-    "ByteReceiver",
-    "ByteSender",
-    "ExitStatus",
-    "Output",
-    "Process",
-    "ProcessSpec",
-    "TerminalSize",
-    "output",
-]
+spec      ProcessSpec, TerminalSize, ExitStatus     protocol      what every process shows
+output    all that one writes, and its end          stdio         its streams, and a caller's descriptors
+terminal  sizes, raw mode                           capabilities  Docker's default set
+"""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal as signals
-from dataclasses import dataclass
 
 import msgspec
 
@@ -29,8 +28,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A controlling terminal of this size; its output is one stream, stdout."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
+class ExitStatus(msgspec.Struct, frozen=True):
     """How a process ended: by `code`, or by `signal`; exactly one of them is not None."""
 
     code: int | None = None

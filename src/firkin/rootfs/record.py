@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,8 +29,7 @@ OpenBlob = Callable[[Digest], BinaryIO]
 """Opens a stored blob for reading, verified already; whoever calls it closes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rootfs:
+class Rootfs(msgspec.Struct, frozen=True):
     """A finished disk: a sparse, read-only ext4 image that is shared by all who run it."""
 
     key: str

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import uuid
 from collections.abc import Set
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from firkin.oci.digest import Digest
 from firkin.paths import Paths
+from firkin.store.files import remove_tree
 from firkin.store.ingest import lock_partial
 
 _ANY = re.compile(r".+")
@@ -24,8 +25,7 @@ _BLOB = re.compile(r"[0-9a-f]{64}")
 _ROOTFS = re.compile(r"([0-9a-f]{64})-.+")
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
+class Reclaimed(msgspec.Struct, frozen=True):
     """What a sweep deleted. `bytes` counts what the disk got back, so a sparse file counts for its blocks."""
 
     blobs: int = 0
@@ -33,8 +33,7 @@ class Reclaimed:
     bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Marked:
+class Marked(msgspec.Struct, frozen=True):
     """What is in use: blobs, the chain ids whose root file systems stay, and root file systems by their
     key.
     """
@@ -88,7 +87,7 @@ def _entries(directory: Path, form: re.Pattern[str]) -> list[Path]:
 def _delete(path: Path) -> None:
     """Delete `path` unless a living writer holds it."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)  # another sweep may be at it too; the next one takes the rest
+        remove_tree(path)  # another sweep may be at it too; the next one takes the rest
         return
     try:
         fd = lock_partial(path, create=False)

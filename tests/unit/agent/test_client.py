@@ -12,7 +12,8 @@ import pytest
 
 from firkin.agent import AgentClient
 from firkin.errors import AgentError, CommandNotFound, MachineDied, OutcomeUnknown
-from firkin.process import ExitStatus, output
+from firkin.process.output import output
+from firkin.process.spec import ExitStatus
 from firkin.testing.check_agent import command, container, expect, shell
 from firkin.testing.fake_agent import FakeAgent, fake_machine
 from firkin.wire import messages as wire

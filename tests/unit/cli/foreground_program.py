@@ -12,8 +12,9 @@ from typing import cast
 
 from firkin.agent import AgentClient
 from firkin.cli.detach import parse_keys
-from firkin.cli.foreground import Ladder, Wiring, foreground, terminal_size
+from firkin.cli.foreground import Ladder, foreground, terminal_size
 from firkin.cli.session import Session
+from firkin.cli.wiring import Wiring
 from firkin.engine.engine import Engine
 from firkin.testing.check_agent import shell
 from firkin.testing.fake_agent import fake_machine

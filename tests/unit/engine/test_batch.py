@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from firkin.container.spec import Bind, ContainerSpec, Tmpfs
-from firkin.engine import batch
+from firkin.engine import batch, shape
 from firkin.machine.spec import Share
 from firkin.network.guest import GuestNetwork
 from firkin.process.spec import ProcessSpec, TerminalSize
@@ -65,7 +65,7 @@ def test_each_volume_is_a_share_of_its_own():
     spec = msgspec.structs.replace(
         SPEC, binds=(Bind(source="/a", target="/x", readonly=True), Bind(source="/b", target="/y"))
     )
-    assert batch.shares(spec) == (
+    assert shape.shares(spec) == (
         Share(tag="bind0", source=Path("/a"), readonly=True),
         Share(tag="bind1", source=Path("/b")),
     )

@@ -29,7 +29,8 @@ from firkin.errors import (
 )
 from firkin.linux.unix_socket import connect
 from firkin.paths import Paths
-from firkin.process import ExitStatus, ProcessSpec, TerminalSize, output
+from firkin.process.output import output
+from firkin.process.spec import ExitStatus, ProcessSpec, TerminalSize
 from firkin.testing.check_agent import command, expect, shell
 from firkin.testing.fake_agent import fake_machine
 from firkin.wire.messages import ProcessRow, Ps, Terminal, convert

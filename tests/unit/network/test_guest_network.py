@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from firkin.network import guest_ops
-from firkin.network.guest import resolv_conf
+from firkin.network.guest import guest_ops, resolv_conf
 
 
 def test_without_a_network_the_guest_is_told_nothing() -> None:

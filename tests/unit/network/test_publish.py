@@ -8,7 +8,7 @@ import pytest
 
 from firkin.errors import PortInUse, UsageError
 from firkin.machine.spec import PublishedPort
-from firkin.network import claim_ports
+from firkin.network.publish import claim_ports
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])

@@ -13,7 +13,9 @@ import pytest
 
 from firkin.agent import AgentClient
 from firkin.errors import ProcessError
-from firkin.process import ExitStatus, TerminalSize, output, stdio, terminal
+from firkin.process import stdio, terminal
+from firkin.process.output import output
+from firkin.process.spec import ExitStatus, TerminalSize
 from firkin.testing.check_agent import command, shell
 from firkin.testing.fake_agent import fake_machine
 from firkin.wire.messages import Terminal

@@ -6,10 +6,11 @@ written by hand, since the QMP library costs more to import than QEMU takes to s
 
 from __future__ import annotations
 
-import json
 import socket
 from contextlib import suppress
 from pathlib import Path
+
+import msgspec
 
 from firkin.linux import unix_socket
 
@@ -28,7 +29,7 @@ def begin(qmp_path: Path, stream_fd: int) -> socket.socket:
         {"execute": "cont"},
     )
     sock = unix_socket.connect(qmp_path)
-    sock.sendall(b"".join(json.dumps(command).encode() + b"\n" for command in commands))
+    sock.sendall(b"".join(msgspec.json.encode(command) + b"\n" for command in commands))
     sock.setblocking(False)
     return sock
 
@@ -40,6 +41,6 @@ def refusal(answers: bytes) -> str:
     """What QEMU refused in these lines of its answers; "" where nothing."""
     for line in answers.splitlines():
         with suppress(ValueError, AttributeError):
-            if error := json.loads(line).get("error"):
+            if error := msgspec.json.decode(line).get("error"):
                 return str(error.get("desc", error))[:200]
     return ""
