@@ -28,6 +28,7 @@ from firkin.oci.digest import Digest
 from firkin.oci.manifest import Manifest, encode_manifest
 from firkin.oci.media_types import OCI_MANIFEST, SNAPSHOT_CONFIG
 from firkin.paths import Paths
+from firkin.snapshot.arrival import check_movable
 from firkin.snapshot.artifact import (
     ARTIFACT_TYPE,
     DISK,
@@ -59,6 +60,7 @@ def pack(paths: Paths, store: Store, snapshot: Snapshot) -> Descriptor:
     Raises Corrupt where a part of it is missing or damaged, ImageNotFound where its image is, UsageError
     where it cannot be moved, StorageFull.
     """
+    check_movable(snapshot.spec, f"snapshot {snapshot.name}")
     with stage("snapshot.pack", snapshot=snapshot.name), disk_errors(paths.data):
         image, image_blobs = _image(store, snapshot)
         with ThreadPoolExecutor(os.cpu_count() or 1, "firkin pack") as pool:

@@ -4,8 +4,7 @@ The rule: what cannot be verified is not kept. Each blob is hashed once more whi
 size that was announced and no further, and its structure is checked; the disk's image is built anew from its
 layers and has to be the one that the snapshot stands on. Only then does the snapshot appear, under a new id.
 
-Of the spec nothing is obeyed that reaches into this host: directories of it that the container would have
-mounted are a refusal, published ports are left out.
+What its record may say is in snapshot.arrival.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from firkin.errors import Corrupt, IntegrityError, Misfit, UsageError
+from firkin.errors import Corrupt, IntegrityError, Misfit
 from firkin.events import event, stage
 from firkin.machine import saved
 from firkin.oci.descriptor import Descriptor
@@ -31,6 +30,7 @@ from firkin.oci.manifest import decode as decode_manifest
 from firkin.paths import Paths
 from firkin.rootfs.cache import build, key_of
 from firkin.snapshot import names
+from firkin.snapshot.arrival import adopted
 from firkin.snapshot.artifact import Moved, MovedFile, MovedMemory, check, decode, digest_of, image_descriptor
 from firkin.snapshot.artifact import snapshot_manifest as manifest_of
 from firkin.snapshot.memory_part import decoded, largest_bytes
@@ -55,7 +55,7 @@ def unpack(paths: Paths, store: Store, descriptor: Descriptor, *, name: str = ""
     moved = decode(store.read_blob(manifest.config.digest), what)
     check(moved, manifest, what)
     image = _image(store, moved, what)
-    snapshot = _ours(moved.snapshot, what)
+    snapshot = adopted(paths, moved.snapshot, what)
     chosen = _free_name(paths, name or snapshot.name)
     size_bytes = _check_disk(snapshot, image)
     with stage("snapshot.unpack", snapshot=chosen), making(paths) as new, disk_errors(new.dir):
@@ -72,21 +72,6 @@ def _free_name(paths: Paths, name: str) -> str:
     naming = names.of(paths)
     naming.check_free(naming.validate(name))
     return name
-
-
-def _ours(snapshot: Snapshot, what: str) -> Snapshot:
-    """The record as it may stand here: of nobody's parent, without what would reach into this host."""
-    if snapshot.spec.binds:
-        wanted = ", ".join(bind.source for bind in snapshot.spec.binds[:3])
-        raise UsageError(
-            f"{what} is of a container with directories of its host: {wanted}",
-            hint="only what a machine holds itself can be moved",
-        )
-    if snapshot.spec.ports:
-        ports = ", ".join(map(str, snapshot.spec.ports))
-        event("snapshot.ports_left_out", snapshot=snapshot.name, ports=ports)
-    spec = msgspec.structs.replace(snapshot.spec, ports=(), snapshot="")
-    return msgspec.structs.replace(snapshot, spec=spec, parent="")
 
 
 def _image(store: Store, moved: Moved, what: str) -> Image:

@@ -7,15 +7,17 @@ import json
 import os
 import struct
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 import zstandard
+from msgspec import structs
 
 from firkin.container.layers import present
+from firkin.container.spec import Bind, ContainerSpec
 from firkin.errors import (
     Corrupt,
     DigestMismatch,
@@ -30,7 +32,7 @@ from firkin.errors import (
 from firkin.events import subscribed
 from firkin.machine import saved
 from firkin.machine.qcow2_header import HEADER
-from firkin.oci.descriptor import Descriptor, RawDescriptor
+from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
 from firkin.settings import Settings
 from firkin.snapshot import record
@@ -209,6 +211,12 @@ ALTERATIONS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (lambda c: c["snapshot"].update(container="0" * 64), "of another container"),
     (lambda c: c["image"].update(digest="sha256:" + "0" * 64), "its image is not the one"),
     (lambda c: c["image"].update(mediaType="x/y"), "of type 'x/y'"),
+    (lambda c: c["snapshot"].update(container_name="\x1b[2J"), "is not a container name"),
+    (lambda c: c["snapshot"]["spec"].update(name="../x"), "is not a container name"),
+    (lambda c: c["snapshot"]["spec"].update(image="\x1b[2J"), "an image with an impossible name"),
+    (lambda c: c["snapshot"]["spec"].update(cpus=1 << 20), "has 1048576 for cpus"),
+    (lambda c: c["snapshot"]["spec"].update(memory_bytes=-1), "has -1 for memory_bytes"),
+    (lambda c: c["snapshot"]["spec"].update(stop_timeout_s=-1), "has -1.0 for stop_timeout_s"),
 ]
 
 
@@ -242,11 +250,14 @@ def test_a_newer_firkin_s_snapshot_is_refused_as_such(
 
 
 def test_directories_of_a_host_are_not_mounted_and_its_ports_are_not_opened(
-    settings: Settings, store: Store, packed: Descriptor
+    settings: Settings, store: Store, packed: Descriptor, snapshot: Snapshot
 ) -> None:
     bind = {"source": "/etc", "target": "/mnt"}
     binding = altered(store, packed, lambda config: config["snapshot"]["spec"].update(binds=[bind]))
     refused(settings, store, binding, UsageError, "with directories of its host: /etc")
+    bound = structs.replace(snapshot.spec, binds=(Bind(source="/etc", target="/mnt"),))
+    with pytest.raises(UsageError, match="snapshot frozen is of a container with directories"):
+        pack(settings.paths, store, structs.replace(snapshot, spec=bound))
     port = {"guest_port": 80, "host_port": 22, "host_ip": "0.0.0.0"}
     publishing = altered(store, packed, lambda config: config["snapshot"]["spec"].update(ports=[port]))
     told: list[str] = []
@@ -254,6 +265,11 @@ def test_directories_of_a_host_are_not_mounted_and_its_ports_are_not_opened(
         arrived = unpack(settings.paths, store, publishing, name="quiet")
     assert arrived.spec.ports == ()
     assert "snapshot.ports_left_out" in told
+
+
+def test_a_snapshot_from_the_future_is_of_now(settings: Settings, store: Store, packed: Descriptor) -> None:
+    ahead = altered(store, packed, lambda config: config["snapshot"].update(created_ns=1 << 62))
+    assert unpack(settings.paths, store, ahead, name="ahead").created_ns <= time.time_ns()
 
 
 def test_an_image_is_no_snapshot(settings: Settings, store: Store, snapshot: Snapshot) -> None:
@@ -470,10 +486,13 @@ def contents_alike(one: Path, other: Path) -> bool:
     return digest(one) == digest(other)
 
 
-def test_the_records_are_the_ones_that_the_code_knows() -> None:
-    """A field that comes to be in Snapshot travels without a thought: somebody has to have one."""
-    assert [field.name for field in msgspec.structs.fields(Snapshot)] == [
-        "id", "name", "created_ns", "container", "container_name", "spec", "layers", "parent", "proc",
-        "streams", "machine", "version",
-    ]  # fmt: skip
-    assert RawDescriptor.of(Descriptor("a/b", Digest.of(b""), 0)).digest
+def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
+    """What comes to be in a record travels with it: may it be obeyed, coming from elsewhere? (arrival.py)"""
+    assert " ".join(Snapshot.__struct_fields__) == (
+        "id name created_ns container container_name spec layers parent proc streams machine version"
+    )
+    assert " ".join(ContainerSpec.__struct_fields__) == (
+        "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
+        "shm_bytes read_only network ports binds tmpfs stop_signal stop_timeout_s auto_remove detached "
+        "labels isolation snapshot cold"
+    )

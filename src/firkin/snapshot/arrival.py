@@ -1,0 +1,73 @@
+"""Arrival: the record of a snapshot from elsewhere as it may stand here.
+
+Nothing of it is obeyed that reaches into this host: directories of it that the container would have mounted
+are a refusal, published ports are left out. Names are ones that a terminal can show, numbers ones that a
+machine can have, and no time lies ahead.
+"""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from firkin.container import names
+from firkin.container.spec import ContainerSpec
+from firkin.errors import Corrupt, UsageError
+from firkin.events import event
+from firkin.machine.qcow2 import MAX_SIZE_BYTES
+from firkin.oci.descriptor import sound
+from firkin.paths import Paths
+from firkin.snapshot.artifact import MAX_MEMORY_BYTES
+from firkin.snapshot.record import Snapshot
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "cpus": (1, 1024),
+    "memory_bytes": (1 << 20, MAX_MEMORY_BYTES),
+    "disk_bytes": (1 << 20, MAX_SIZE_BYTES),
+    "shm_bytes": (0, MAX_MEMORY_BYTES),
+    "stop_signal": (1, 64),
+    "stop_timeout_s": (0, 1e9),
+}
+_MAX_IMAGE_CHARS = 512
+
+
+def check_movable(spec: ContainerSpec, what: str) -> None:
+    """Raise UsageError where `what` is of a container that needs more than a machine holds."""
+    if spec.binds:
+        wanted = ", ".join(bind.source for bind in spec.binds[:3])
+        raise UsageError(
+            f"{what} is of a container with directories of its host: {wanted}",
+            hint="only what a machine holds itself can be moved",
+        )
+
+
+def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
+    """`snapshot` as it may stand here, of nobody's parent. Raises UsageError, Corrupt."""
+    spec = snapshot.spec
+    check_movable(spec, what)
+    _check_words(paths, snapshot, what)
+    for field, (least, most) in _RANGES.items():
+        if not least <= getattr(spec, field) <= most:
+            raise Corrupt(f"{what} has {getattr(spec, field)} for {field}", hint="have it exported again")
+    if spec.ports:
+        ports = ", ".join(map(str, spec.ports))
+        event("snapshot.ports_left_out", snapshot=snapshot.name, ports=ports)
+    now_ns = time.time_ns()
+    spec = msgspec.structs.replace(spec, ports=(), snapshot="", created_ns=_past(spec.created_ns, now_ns))
+    return msgspec.structs.replace(
+        snapshot, spec=spec, parent="", created_ns=_past(snapshot.created_ns, now_ns)
+    )
+
+
+def _check_words(paths: Paths, snapshot: Snapshot, what: str) -> None:
+    naming = names.of(paths)
+    for name in (snapshot.container_name, snapshot.spec.name):
+        sound(lambda name=name: naming.validate(name), what)  # type: ignore[misc]
+    image = snapshot.spec.image
+    if not image.isprintable() or len(image) > _MAX_IMAGE_CHARS:
+        raise Corrupt(f"{what} is of an image with an impossible name", hint="have it exported again")
+
+
+def _past(time_ns: int, now_ns: int) -> int:
+    return max(0, min(time_ns, now_ns))
