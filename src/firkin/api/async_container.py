@@ -226,16 +226,29 @@ class AsyncSnapshot:
         """Whether what starts from it goes on; else it begins anew on its disk."""
         return self._snapshot.machine is not None
 
-    def restore(self, *, detach: bool = False, **words: Unpack[HeirWords]) -> Starting[AsyncContainer]:
+    def restore(
+        self,
+        *,
+        detach: bool = False,
+        disk_only: bool = False,
+        or_boot: bool = False,
+        **words: Unpack[HeirWords],
+    ) -> Starting[AsyncContainer]:
         """Start a new container from it: `await` it, enter it, or take its `.output()`.
 
-        It ends with the engine and is removed once it ended, as those of run(). Raises Misfit where its
-        memory cannot go on here, NameInUse, and what booting raises.
+        It ends with the engine and is removed once it ended, as those of run(). With `disk_only` it begins
+        anew on the disk, with `or_boot` where the memory cannot go on here; else that raises Misfit. Raises
+        NameInUse, and what booting raises.
         """
-        wished = wishes(detach=detach, **words)
+        wished = wishes(detach=detach, disk_only=disk_only, **words)
+        engine = self._engine
 
         async def start() -> AsyncContainer:
-            return AsyncContainer(await self._engine.restore(self.id, wished), self._engine)
+            if or_boot:
+                container, _ = await engine.restore_or_boot(self.id, wished)
+            else:
+                container = await engine.restore(self.id, wished)
+            return AsyncContainer(container, engine)
 
         return Starting(start)
 

@@ -187,11 +187,18 @@ class Snapshot:
         """Whether what starts from it goes on; else it begins anew on its disk."""
         return self._snapshot.has_memory
 
-    def restore(self, *, detach: bool = False, **words: Unpack[HeirWords]) -> Container:
-        """Start a new container from it."""
+    def restore(
+        self,
+        *,
+        detach: bool = False,
+        disk_only: bool = False,
+        or_boot: bool = False,
+        **words: Unpack[HeirWords],
+    ) -> Container:
+        """Start a new container from it, which goes on from its memory unless told otherwise."""
 
         async def start() -> AsyncContainer:
-            return await self._snapshot.restore(detach=detach, **words)
+            return await self._snapshot.restore(detach=detach, disk_only=disk_only, or_boot=or_boot, **words)
 
         return Container(self._loop.call(start()), self._loop)
 

@@ -22,6 +22,7 @@ class HeirWords(TypedDict, total=False):
 def wishes(
     *,
     detach: bool,
+    disk_only: bool = False,
     name: str = "",
     hostname: str = "",
     publish: Iterable[str | int | PublishedPort] | None = None,
@@ -34,4 +35,5 @@ def wishes(
         ports=None if publish is None else parse_ports(publish),
         auto_remove=not detach if auto_remove is None else auto_remove,
         detached=detach,
+        cold=disk_only,
     )
