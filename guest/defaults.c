@@ -4,7 +4,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "path.h"
 #include "site.h"
+
+#define SHM "/dev/shm"
 
 static const struct {
     const char *name;
@@ -68,12 +71,16 @@ static int mount_pts(const struct site *site) {
 }
 
 static int mount_shm(const struct site *site) {
+    const struct mount_options options = {.attributes = SITE_INERT, .settings = {{"mode", "1777"}}, .setting_count = 1};
+    return site_mount(site, "tmpfs", SHM, &options);
+}
+
+static int size_shm(const struct site *site) {
     char size[24];
     snprintf(size, sizeof(size), "%llu", (unsigned long long)site->wanted->shm_bytes);
-    const struct mount_options options = {
-        .attributes = SITE_INERT, .settings = {{"mode", "1777"}, {"size", size}}, .setting_count = 2,
-    };
-    return site_mount(site, "tmpfs", "/dev/shm", &options);
+    _cleanup_fd_ int shm_fd = path_open(site->root_fd, SHM, O_PATH);
+    int error = shm_fd < 0 ? shm_fd : mount_change(shm_fd, "size", size);
+    return error < 0 ? fail(-error, "mount", SHM) : 0;
 }
 
 static int mount_sys(const struct site *site) {
@@ -93,7 +100,7 @@ static int mount_sys(const struct site *site) {
     return site_attach(site, error < 0 ? error : copy_fd, "/sys", true);
 }
 
-int site_mount_defaults(const struct site *site) {
+int site_prepare_defaults(const struct site *site) {
     const struct mount_options inert = {.attributes = SITE_INERT};
     int error = site_mount(site, "proc", "/proc", &inert);
     if (error == 0)
@@ -107,4 +114,15 @@ int site_mount_defaults(const struct site *site) {
     if (error == 0 && site_mount(site, "mqueue", "/dev/mqueue", &inert) == -ENODEV)
         return 0; /* a kernel without POSIX queues */
     return error;
+}
+
+int site_take_defaults(const struct site *site, int prepared_fd) {
+    static const char *const trees[] = {"/proc", "/dev", "/sys"};
+    for (size_t i = 0; i < COUNT(trees); i++) {
+        _cleanup_fd_ int tree_fd = path_open(prepared_fd, trees[i], O_PATH);
+        int error = site_attach(site, tree_fd, trees[i], true);
+        if (error < 0)
+            return error;
+    }
+    return size_shm(site);
 }

@@ -72,6 +72,14 @@ int mount_restrict(int fd, uint64_t attributes, bool recursive) {
     return mount_setattr(fd, "", (unsigned)how, &wanted, sizeof(wanted)) < 0 ? -errno : 0;
 }
 
+int mount_change(int fd, const char *key, const char *value) {
+    _cleanup_fd_ int context_fd = fspick(fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+    if (context_fd < 0 || fsconfig(context_fd, FSCONFIG_SET_STRING, key, value, 0) < 0 ||
+        fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+        return -errno;
+    return 0;
+}
+
 int mount_attach(int mount_fd, int target_fd) {
     unsigned how = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     return move_mount(mount_fd, "", target_fd, "", how) < 0 ? -errno : 0;

@@ -24,5 +24,8 @@ int mount_copy(int fd, bool recursive);
 /* Sets attributes (MOUNT_ATTR_*) on the mount `fd`, and on those below it. */
 int mount_restrict(int fd, uint64_t attributes, bool recursive);
 
-/* Attaches the mount `mount_fd` over `target_fd`. */
+/* Changes one setting of the file system that is mounted at `fd`. */
+int mount_change(int fd, const char *key, const char *value);
+
+/* Attaches the mount `mount_fd`, which may be attached elsewhere, over `target_fd`. */
 int mount_attach(int mount_fd, int target_fd);

@@ -13,6 +13,8 @@
 #include "path.h"
 #include "site.h"
 
+#define DEFAULTS "defaults"
+
 static const char *stage_path = "/run";
 
 void root_set_stage(const char *path) {
@@ -58,7 +60,19 @@ static bool is_directory(int fd) {
 
 /* ---- the root itself ---- */
 
+static int prepare_defaults(int stage_fd) {
+    _cleanup_fd_ int fd = openat(stage_fd, DEFAULTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    const struct site site = {.stage_fd = stage_fd, .root_fd = fd, .boot_id_fd = -1};
+    return fd < 0 ? fail(errno, "stage", DEFAULTS) : site_prepare_defaults(&site);
+}
+
+static int take_defaults(const struct site *site) {
+    _cleanup_fd_ int fd = openat(site->stage_fd, DEFAULTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? fail(errno, "stage", DEFAULTS) : site_take_defaults(site, fd);
+}
+
 int root_prepare(void) {
+    umask(0);
     const struct mount_options options = {.settings = {{"mode", "0700"}}, .setting_count = 1};
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return fail(errno, "mount", "/ (private)");
@@ -68,9 +82,10 @@ int root_prepare(void) {
     if (error < 0)
         return fail(-error, "stage", "%s", stage_path);
     if (mkdirat(stage_fd, "root", 0755) < 0 || mkdirat(stage_fd, "share", 0700) < 0 ||
-        mkdirat(stage_fd, "files", 0700) < 0)
+        mkdirat(stage_fd, "files", 0700) < 0 || mkdirat(stage_fd, DEFAULTS, 0700) < 0)
         return fail(errno, "stage", "%s", stage_path);
-    return steal_fd(&stage_fd);
+    error = prepare_defaults(stage_fd);
+    return error < 0 ? error : steal_fd(&stage_fd);
 }
 
 /* A directory of the machine for a root: what namespaces use in place of a disk. */
@@ -244,7 +259,7 @@ static int build(struct site *site) {
     const struct container_request *wanted = site->wanted;
     int error = open_root(site);
     if (error == 0)
-        error = site_mount_defaults(site);
+        error = take_defaults(site);
     if (error == 0)
         error = fields_each(wanted->mounts, mount_fields, COUNT(mount_fields), sizeof(struct mount_request),
                             one_mount, site);
@@ -265,7 +280,6 @@ bool root_is_disk(const struct root *root) {
 
 int root_build(const struct container_request *wanted, int stage_fd, int kept[ROOT_KEPT]) {
     struct site site = {.wanted = wanted, .stage_fd = stage_fd, .root_fd = -1, .boot_id_fd = -1};
-    umask(0);
     if (sethostname(wanted->hostname, strlen(wanted->hostname)) < 0)
         return fail(errno, "hostname", "%s", wanted->hostname);
     int error = build(&site);

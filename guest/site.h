@@ -24,5 +24,9 @@ int site_mount(const struct site *site, const char *type, const char *target,
                const struct mount_options *options);
 
 /* Mounts what every container has: /proc, /dev with its devices, /dev/pts, /dev/shm, /dev/mqueue, /sys
- * (runtime-spec, config-linux.md, "Default Filesystems" and "Default Devices"). */
-int site_mount_defaults(const struct site *site);
+ * (runtime-spec, config-linux.md, "Default Filesystems" and "Default Devices"). Nothing needs to be known of the
+ * container for that: `root_fd` is a directory that they wait in. */
+int site_prepare_defaults(const struct site *site);
+
+/* Moves them from there to the container's root, and gives /dev/shm its size. */
+int site_take_defaults(const struct site *site, int prepared_fd);
