@@ -25,6 +25,8 @@ VERBS: dict[str, Verb] = {
     "kill": Verb("kill", CONTAINERS, "Send a signal to containers."),
     "wait": Verb("wait", CONTAINERS, "Wait until containers end, and print their exit statuses."),
     "rm": Verb("rm", CONTAINERS, "Remove containers and what they wrote."),
+    "suspend": Verb("suspend", CONTAINERS, "Save running containers to the disk, and end their machines."),
+    "resume": Verb("resume", CONTAINERS, "Let suspended containers go on where they were."),
     "fork": Verb("fork", CONTAINERS, "Start containers that go on from where a running one is."),
     "snapshot": Verb("snapshot", CONTAINERS, "Keep containers as they are, and go back to them."),
     "ps": Verb("ps", LOOK, "List containers."),
