@@ -65,6 +65,7 @@ class Lives(Generic[C]):
         """The idle one whose memory was used last. It is the caller's."""
         member = self._idle.pop()
         member.move("leased")
+        self.pace.leased(time.monotonic())
         self._note()
         return member
 

@@ -54,6 +54,8 @@ class Pool(Generic[C]):
         self._tally = Tally()
         self._lives = Lives(source, warm, self._tally, self._note)
         self._pressure = ""
+        self._evict_at = 0.0
+        """Not before this time.monotonic(), so that what went is seen in what the host has."""
         self._open = False
         self._changed = asyncio.Event()
         self._news = asyncio.Event()
@@ -92,11 +94,10 @@ class Pool(Generic[C]):
             self._require_hope()
         async with within(timeout_s, "the lease of a machine of the pool"):
             member = await self._awake()
-        now = time.monotonic()
-        self._tally.leased(now - begin)
-        self._lives.pace.leased(now)
+        took_s = time.monotonic() - begin
+        self._tally.leased(took_s)
         try:
-            event("pool.leased", container=member.container.id, hit=hit, took_s=now - begin)
+            event("pool.leased", container=member.container.id, hit=hit, took_s=took_s)
         except BaseException:
             self._lives.end(member)
             raise
@@ -172,7 +173,8 @@ class Pool(Generic[C]):
 
     def _step(self, parent: asyncio.TaskGroup) -> float:
         """Begin and end what is to be now. For how long that may hold, in seconds."""
-        rest_s = self._lives.pace.rest_s(time.monotonic())
+        now = time.monotonic()
+        rest_s = self._lives.pace.rest_s(now)
         try:
             facts = self._facts()
         except FirkinError as error:
@@ -187,8 +189,10 @@ class Pool(Generic[C]):
             eager=self._when_empty == "start",
         )
         self._press(planned.pressure)
-        for member in self._lives.idle[: planned.evict]:
-            self._evict(member)
+        if planned.evict and now >= self._evict_at:
+            self._evict_at = now + TICK_S
+            for member in self._lives.idle[: planned.evict]:
+                self._evict(member)
         for _ in range(planned.fill):
             self._lives.begin(parent)
         return min(TICK_S, rest_s or TICK_S)
