@@ -19,13 +19,19 @@ from firkin.aio.thread import in_thread
 from firkin.container import layers
 from firkin.container.disk import DiskRecord
 from firkin.container.record import Streams
+from firkin.engine.deadline import within
 from firkin.engine.disk_snapshots import check_name, draft, stand_on, synced
+from firkin.engine.launch import Launched
 from firkin.engine.saving import Source, check_saveable, write
 from firkin.errors import FirkinError
 from firkin.events import stage
 from firkin.snapshot.record import Making, Snapshot, making
 from firkin.store.files import disk_errors, sync_file
 from firkin.store.store import Store
+from firkin.wire.messages import Sync
+
+_SYNC_S = 10.0
+"""How long the guest may take to write down what it has."""
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -43,6 +49,7 @@ async def take(source: Source, name: str = "") -> Snapshot:
     """
     check_name(source.record, name)
     with stage("snapshot.take", container=source.record.id):
+        await _written_down(source.launched)
         async with _taken(source) as taken:
             snapshot = await in_thread(partial(_commit, taken, name))
             stand_on(source.record, taken.disk, snapshot)
@@ -65,6 +72,13 @@ async def _taken(source: Source) -> AsyncIterator[Taken]:
     with Store(record.paths).adding(), making(record.paths) as made:
         disk = layers.freeze(record)
         yield Taken(made, await _filled(made, source, disk), disk)
+
+
+async def _written_down(launched: Launched) -> None:
+    """Let the guest write down what it has, so that the disk is of use without the memory, too."""
+    with suppress(FirkinError, TimeoutError):
+        async with within(_SYNC_S, f"the agent of machine {launched.machine.name!r}"):
+            await launched.client.request(Sync())
 
 
 async def _filled(made: Making, source: Source, disk: DiskRecord) -> Snapshot:
