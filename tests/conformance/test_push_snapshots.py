@@ -26,6 +26,7 @@ from firkin.errors import (
     Untrusted,
     UsageError,
 )
+from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
 from firkin.settings import Settings
 from firkin.snapshot import record
@@ -163,6 +164,34 @@ async def test_an_export_that_fails_leaves_the_old_file(
         await export(settings, "frozen", archive)
     assert archive.read_bytes() == before
     assert os.listdir(archive.parent) == [archive.name]
+
+
+async def test_a_file_that_is_being_written_has_no_name_that_a_crash_could_leave(
+    settings: Settings, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    seen: list[list[str]] = []
+
+    def look(event: Event) -> None:
+        if event.name == "snapshot.written":
+            seen.append(os.listdir(tmp_path))
+
+    with subscribed(look):
+        await export(settings, "frozen", tmp_path / "frozen.tar")
+    assert len(seen) > 8
+    assert not any(seen)
+    assert os.listdir(tmp_path) == ["frozen.tar"]
+
+
+def test_a_reader_that_went_away_ends_an_export_quietly(
+    settings: Settings, snapshot: Snapshot, firkin: Command
+) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", '"$0" snapshot export -q frozen | head -c 100 | wc -c', *FIRKIN],
+        env=firkin.environ,
+        capture_output=True,
+        text=True,
+    )
+    assert (ended.stdout.strip(), ended.stderr) == ("100", "")
 
 
 # --- archives that somebody altered -----------------------------------------------------------------------

@@ -89,7 +89,7 @@ def _checked(part: bytes, size_bytes: int) -> tuple[array[int], memoryview]:
     for number in table:
         if number > seen:
             if number != seen + 1:
-                raise Corrupt(f"a page has the content {number} after the {seen}th")
+                raise Corrupt(f"a page has the content {number}, before {seen + 1} was shown")
             seen = number
     if seen != count:
         raise Corrupt(f"{count - seen} of its contents belong to no page")

@@ -300,8 +300,8 @@ PARTS: list[tuple[bytes, str]] = [
     (memory_part([1] * PAGES, ONES, count=PAGES + 1), "4097 contents for 4096 pages"),
     (memory_part([1] * PAGES, ONES + b"!"), "bytes, not"),
     (memory_part([1] * PAGES, ONES[:-1], count=1), "bytes, not"),
-    (memory_part([2] * PAGES, ONES + TWOS), "a page has the content 2 after the 0th"),
-    (memory_part([1, 3] * (PAGES // 2), ONES + TWOS), "a page has the content 3 after the 1th"),
+    (memory_part([2] * PAGES, ONES + TWOS), "a page has the content 2, before 1 was"),
+    (memory_part([1, 3] * (PAGES // 2), ONES + TWOS), "a page has the content 3, before 2 was"),
     (memory_part([1] * PAGES, ONES + TWOS), "1 of its contents belong to no page"),
     (bytes(32 * MIB), "uncompresses to more than"),
 ]
