@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from firkin.cli.ago import ago, duration, rfc3339
-from firkin.container.record import Created, Exited, Running, State
+from firkin.container.record import Created, Exited, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.machine.spec import PublishedPort
 
@@ -55,6 +55,8 @@ def ports_text(ports: Iterable[PublishedPort]) -> str:
 def _status(state: State, now_ns: int) -> str:
     if isinstance(state, Created):
         return "Created"
+    if isinstance(state, Suspended):
+        return f"Suspended {ago(state.suspended_ns, now_ns)}"
     if isinstance(state, Exited):
         return f"Exited ({state.status.status}) {ago(state.finished_ns, now_ns)}"
     return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}"

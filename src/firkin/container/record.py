@@ -2,12 +2,13 @@
 
     containers/<id>/
       spec.json      ContainerSpec, immutable
-      state.json     Created, then Running, again at each start
+      state.json     Created, then Running, again at each start; Suspended in between
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
       console.log    what the machine's kernel printed
       disk.json      DiskRecord: which layers are under what it writes to its root now (container.layers)
       disk*.qcow2    the top of them
+      suspended/     the machine of one that is suspended (engine.suspended)
       lock           flock: held by its owner, the one process that may change anything here
       alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
       runs
@@ -30,7 +31,7 @@ from typing import Any
 import msgspec
 
 from firkin.container import names
-from firkin.container.disk import DiskRecord
+from firkin.container.disk import DiskRecord, LayerId
 from firkin.container.locks import Lock, is_held, take
 from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
@@ -86,7 +87,20 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field=
     reason: str = ""
 
 
-State = Created | Running | Exited
+class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag="suspended", tag_field="is"):
+    """Its machine was saved beside its disk, and ended, to go on later (engine.suspended)."""
+
+    suspended_ns: int
+    started_ns: int
+    detached: bool
+    """As these four were of Running."""
+    proc: int
+    ahead: Streams
+    layers: tuple[LayerId, ...] | None = None
+    """What its disk stands on when it goes on; None: it is as the machine left it."""
+
+
+State = Created | Running | Exited | Suspended
 LOST = ExitStatus(code=255)
 """The status of a process whose machine ended before anybody heard of it."""
 
@@ -153,6 +167,10 @@ class Record(msgspec.Struct, frozen=True):
         """Record that its machine was started. The owner's."""
         replace_file(self.dir / "state.json", msgspec.json.encode(state))
 
+    def set_suspended(self, state: Suspended) -> None:
+        """Record that its machine was saved. The owner's."""
+        replace_file(self.dir / "state.json", msgspec.json.encode(state))
+
     def set_exited(self, state: Exited) -> None:
         """Record how it ended. The owner's, once a start: a second call changes nothing."""
         if self._exited(self._started()) is None:
@@ -210,16 +228,16 @@ class Record(msgspec.Struct, frozen=True):
         except Corrupt:
             return ""
 
-    def _started(self) -> Created | Running:
-        started: Created | Running = self._read("state.json", Created | Running)
+    def _started(self) -> Created | Running | Suspended:
+        started: Created | Running | Suspended = self._read("state.json", Created | Running | Suspended)
         return started
 
-    def _exited(self, started: Created | Running) -> Exited | None:
+    def _exited(self, started: Created | Running | Suspended) -> Exited | None:
         """How the start `started` ended, where that is on record."""
         if not (self.dir / "exit.json").exists():
             return None
         exited: Exited = self._read("exit.json", Exited)
-        earlier = isinstance(started, Running) and exited.started_ns != started.started_ns
+        earlier = isinstance(started, Running | Suspended) and exited.started_ns != started.started_ns
         return None if earlier else exited
 
     def _read(self, file: str, kind: Any) -> Any:

@@ -66,6 +66,13 @@ class Container(Protocol):
         It goes on. Of one that has ended there is only the disk. Raises NameInUse, StorageFull.
         """
 
+    async def suspend(self) -> None:
+        """Save its machine beside its disk, and end it: Engine.resume() lets it go on, after a reboot too.
+
+        Raises UsageError for one that shares directories, WrongState where it does not run, StorageFull; then
+        it goes on.
+        """
+
     def lend(self) -> AbstractAsyncContextManager[Snapshot]:
         """A snapshot of it that nobody sees, for others to start from while the block runs. Raises as
         snapshot(), WrongState where it does not run.

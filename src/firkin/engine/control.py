@@ -147,6 +147,8 @@ class _Session:
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
             case ops.Snapshot():
                 return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
+            case ops.Suspend():
+                await container.suspend()
             case ops.Lend():
                 return {"snapshot": (await self._lending.begin()).id}
             case ops.Still():

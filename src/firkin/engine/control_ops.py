@@ -86,6 +86,10 @@ class Snapshot(_Op, frozen=True, kw_only=True):
     disk_only: bool
 
 
+class Suspend(_Op, frozen=True, kw_only=True):
+    """Save its machine and end it; answered once it is gone."""
+
+
 class Lend(_Op, frozen=True, kw_only=True):
     """Make a snapshot that goes when this connection ends. Answer: {"snapshot": id}."""
 
@@ -110,6 +114,7 @@ Op = (
     | Remove
     | Top
     | Snapshot
+    | Suspend
     | Lend
     | Still
     | GoOn

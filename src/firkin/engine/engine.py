@@ -18,7 +18,7 @@ import msgspec
 
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
-from firkin.container.record import Exited, Record, Running
+from firkin.container.record import Exited, Record, Running, Suspended
 from firkin.engine import rules
 from firkin.engine.begin import Begun, begin, check_name, put_on_record
 from firkin.engine.container import Container
@@ -144,12 +144,38 @@ class Engine:
         state = container.state
         if isinstance(state, Running):
             return container
+        if isinstance(state, Suspended):
+            raise WrongState(
+                f"container {container.name!r} is suspended", hint=f"`firkin resume {container.name}`"
+            )
         again = None
         if isinstance(state, Exited):
             again = state.finished_ns
             self._owned.pop(container.id, None)
             await settled(Record(self.paths, container.id))
         await supervised.run(self.settings, container.id, again=again)
+        return await self.container(container.id)
+
+    async def resume(self, name_or_id: str) -> Container:
+        """Let a suspended container go on where it was; the supervisor owns it then.
+
+        Nothing happens to one that runs. Raises WrongState for any other, Misfit where what was saved cannot
+        run here, PortInUse, and what booting raises; then it is suspended as before.
+        """
+        from firkin.engine import supervised
+        from firkin.engine.settled import settled
+
+        container = await self.container(name_or_id)
+        state = container.state
+        if isinstance(state, Running):
+            return container
+        if not isinstance(state, Suspended):
+            raise WrongState(
+                f"container {container.name!r} is not suspended", hint=f"`firkin start {container.name}`"
+            )
+        self._owned.pop(container.id, None)
+        await settled(Record(self.paths, container.id))
+        await supervised.run(self.settings, container.id, again=state.suspended_ns)
         return await self.container(container.id)
 
     async def restore(self, snapshot: str, wishes: Wishes | None = None) -> Container:

@@ -12,14 +12,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
-from firkin.container.record import Created, Exited, Record, Running, State, Streams
+from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine.chores import Chores
 from firkin.engine.ending import KILLED, Ending
@@ -92,6 +92,8 @@ class Keeper:
     async def ended(self) -> ExitStatus:
         """How the process ended, once nothing of the machine is left. Raises what ended it otherwise."""
         await self.gone()
+        if isinstance(self.state, Suspended):
+            raise WrongState(f"container {self._name!r} was suspended", hint=f"`firkin resume {self._name}`")
         if self._ending is None:
             raise WrongState(f"container {self._name!r} did not start")
         if self._ending.error is not None:
@@ -110,6 +112,21 @@ class Keeper:
         """How much of its process's output is written down now, by the agent's count."""
         written = Streams(self._transcript.offset("stdout"), self._transcript.offset("stderr"))
         return written.plus(self.state.ahead) if isinstance(self.state, Running) else written
+
+    async def suspend(self, save: Callable[[Running], Awaitable[Suspended]]) -> None:
+        """End its machine, which `save` saves and lets stand still; gone when this returns.
+
+        Raises WrongState where it does not run or ends meanwhile, and what `save` raises: then it goes on.
+        """
+        self.running()
+        assert isinstance(self.state, Running)
+        suspended = await save(self.state)
+        self.running()  # it may have ended meanwhile
+        self.record.set_suspended(suspended)
+        self.state, self._removing = suspended, False
+        event("container.suspended", container=self.record.id, name=self._name)
+        self._kill.set()
+        await self.gone()
 
     def discard(self) -> None:
         """Delete the record of a container that has ended."""
@@ -190,9 +207,10 @@ class Keeper:
     def _begin(self, launched: Launched) -> None:
         machine = launched.machine
         if not isinstance(self.state, Running):
+            suspended = self.state if isinstance(self.state, Suspended) else None
             self.state = Running(
                 pid=machine.pid,
-                started_ns=time.time_ns(),
+                started_ns=time.time_ns() if suspended is None else suspended.started_ns,
                 accelerator=machine.accelerator,
                 ports=machine.ports,
                 proc=launched.process.proc,
@@ -277,7 +295,9 @@ class Keeper:
         self._transcript.finish()
         shutil.rmtree(self.record.paths.container_run_dir(self.record.id), ignore_errors=True)
         try:
-            if self._removing or isinstance(self.state, Created):
+            if isinstance(self.state, Suspended):
+                pass  # it is as it was, or as it is to be
+            elif self._removing or isinstance(self.state, Created):
                 self.record.remove()
             elif self._ending is not None:
                 self._conclude(self._ending)

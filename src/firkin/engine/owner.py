@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
-from firkin.container.record import Created, Exited, Record, Running, State, Streams
+from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
 from firkin.engine.keeper import Keeper, Opening
@@ -26,6 +26,7 @@ from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.restore import Origin
     from firkin.engine.saving import Source
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
@@ -68,19 +69,19 @@ class OwnedContainer:
     ) -> OwnedContainer:
         """A container that start() will start: that of `record`, which this process owns by `lock`.
 
-        It is new, or has ended and is started again. `started` is its VMM, where that runs already: start()
+        It is new, goes on from a snapshot or from where it was suspended, or has ended and is started again.
+        `started` is its VMM, where that runs already: start()
         takes it over. From here on the lock is the container's. Raises StorageFull, Corrupt, and
         SnapshotNotFound where it is to go on from one that is gone.
         """
 
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
-            if isinstance(state, Created) and spec.snapshot:
-                from firkin.engine.restore import of_snapshot, restore
+            if (origin := _origin(record, spec, state, transcript)) is not None:
+                from firkin.engine.restore import restore
 
-                if (origin := of_snapshot(record.paths, spec)) is not None:
-                    return partial(
-                        restore, record, spec, origin, transcript, settings=settings, lifetime=lifetime
-                    )
+                return partial(
+                    restore, record, spec, origin, transcript, settings=settings, lifetime=lifetime
+                )
             return partial(launch, record, spec, settings=settings, lifetime=lifetime, started=started)
 
         state = record.state()
@@ -213,6 +214,14 @@ class OwnedContainer:
                 snapshot = await stack.enter_async_context(lending)
             yield snapshot
 
+    async def suspend(self) -> None:
+        """Save its machine beside its disk, and end it; see Container.suspend()."""
+        from firkin.engine import suspended
+
+        async with self._snapshotting:
+            source = self._source(self._keeper.running())
+            await self._keeper.suspend(partial(suspended.suspend, source))
+
     async def pause(self) -> None:
         """Let it stand still until wake(), as if no time passed; see engine.standing. Raises WrongState."""
         from firkin.engine.standing import rest
@@ -300,9 +309,22 @@ class OwnedContainer:
         return await self.wait()
 
 
+def _origin(record: Record, spec: ContainerSpec, state: State, transcript: Transcript) -> Origin | None:
+    """What a container of that state goes on from; None where it begins anew."""
+    if isinstance(state, Suspended):
+        from firkin.engine import suspended
+
+        return suspended.origin(record, state, transcript)
+    if isinstance(state, Created) and spec.snapshot:
+        from firkin.engine.restore import of_snapshot
+
+        return of_snapshot(record.paths, spec)
+    return None
+
+
 def _began(state: State) -> Streams | None:
-    """Where in the log what runs has begun; None where it is yet to begin."""
-    if not isinstance(state, Running):
+    """Where in the log what runs, or is to go on, has begun; None where it is yet to begin."""
+    if not isinstance(state, Running | Suspended):
         return None
     return Streams(max(0, -state.ahead.stdout), max(0, -state.ahead.stderr))
 

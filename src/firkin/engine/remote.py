@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from firkin.agent.channel import Channel, Message
 from firkin.container import logs
 from firkin.container.log import LogRecord
-from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.record import Created, Exited, Record, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine import control_ops as ops
 from firkin.engine.options import ExecOptions
@@ -95,6 +95,8 @@ class RemoteContainer:
                 with suppress(ContainerNotFound):
                     await settled(self._record)
                 return state.status
+            if isinstance(state, Suspended):
+                raise self._suspended()
             if isinstance(state, Created) and not self._record.is_owned():
                 raise self._never_started()
             try:
@@ -111,6 +113,14 @@ class RemoteContainer:
             answer = await self._request(ops.Snapshot(name=name, disk_only=disk_only))
             return load(self._record.paths, convert(answer.get("snapshot"), str))
         return await take_of_ended(self._record, name)
+
+    async def suspend(self) -> None:
+        """Save its machine beside its disk, and end it; see Container.suspend()."""
+        try:
+            await self._request(ops.Suspend())
+        except OutcomeUnknown:
+            if not isinstance(self.state, Suspended):
+                raise
 
     @asynccontextmanager
     async def lend(self) -> AsyncIterator[Snapshot]:
@@ -258,8 +268,13 @@ class RemoteContainer:
                 f"container {self.name!r} is not running: {state.status}",
                 hint=f"`firkin start {self.name}` starts it again",
             )
+        if isinstance(state, Suspended):
+            raise self._suspended()
         if isinstance(state, Created) and not self._record.is_owned():
             raise self._never_started()
+
+    def _suspended(self) -> WrongState:
+        return WrongState(f"container {self.name!r} is suspended", hint=f"`firkin resume {self.name}`")
 
     def _never_started(self) -> WrongState:
         return WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")

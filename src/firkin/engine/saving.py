@@ -49,7 +49,11 @@ def check_saveable(spec: ContainerSpec) -> None:
 
 
 async def write(
-    source: Source, dir: Path, standing_still: Callable[[], Awaitable[None]], *, stop: bool = False
+    source: Source,
+    dir: Path,
+    standing_still: Callable[[], Awaitable[None]] | None = None,
+    *,
+    stop: bool = False,
 ) -> Saved:
     """Write memory, state and saved.json of its machine to `dir`; it goes on afterwards, unless `stop`.
 

@@ -11,7 +11,7 @@ import shutil
 import time
 
 from firkin.container import leftovers, names, record
-from firkin.container.record import Created, Exited, Record
+from firkin.container.record import Created, Exited, Record, Suspended
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -62,6 +62,8 @@ def _bury(found: Record) -> None:
     if isinstance(state, Created) and time.time_ns() - spec.created_ns < HANDOVER_NS:
         return  # somebody is about to own it
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
+    if isinstance(state, Suspended):
+        return  # it is as it is to be
     if spec.auto_remove or isinstance(state, Created):
         found.remove()
     elif isinstance(state, Exited):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -58,9 +57,9 @@ class Prepared(msgspec.Struct, frozen=True):
             agent=part(self.agent, ""),
         )
 
-    def restored(self, saved: Saved, spec: MachineSpec, *, besides: Collection[str] = ()) -> Restored:
+    def restored(self, saved: Saved, spec: MachineSpec) -> Restored:
         """The machine that was saved, on this host. Raises Misfit, OSError."""
-        check_fit(saved, self.describe(spec), besides=besides)
+        check_fit(saved, self.describe(spec))
         return self.fork_of(saved)
 
     def fork_of(self, saved: Saved) -> Restored:

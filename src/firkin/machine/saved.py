@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -60,6 +59,8 @@ class Saved(msgspec.Struct, frozen=True):
 
     dir: Path
     machine: SavedMachine
+    besides: tuple[str, ...] = ()
+    """The fields in which this host may differ."""
 
     @property
     def memory_path(self) -> Path:
@@ -127,13 +128,13 @@ def storage_full(directory: Path, what: str) -> StorageFull:
     )
 
 
-def check_fit(saved: Saved, here: SavedMachine, *, besides: Collection[str] = ()) -> None:
+def check_fit(saved: Saved, here: SavedMachine) -> None:
     """Raises Misfit with the first field in which what was saved differs from what this host would make;
-    those in `besides` may.
+    those in `saved.besides` may.
     """
     for field in SavedMachine.__struct_fields__:
         was, now = getattr(saved.machine, field), getattr(here, field)
-        if not field.startswith("state_") and field not in besides and was != now:
+        if not field.startswith("state_") and field not in saved.besides and was != now:
             raise Misfit(
                 f"the machine saved in {saved.dir.name} cannot run here: its {_NAMES.get(field, field)} was "
                 f"{was}, and would be {now}",

@@ -2,6 +2,7 @@
 
 Running, machine alive    adopted: its output goes on at the byte where the log ends
 Running, machine gone     its end is put on record, by engine.tidy
+Suspended, machine alive  died between the save and the machine's end: the machine is killed
 Begun, machine alive      died between the machine's start and the record of it: the machine is killed
 Begun                     on its way to us: a request will come, or engine.tidy
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from firkin.aio.child import KILL, Child
 from firkin.container.locks import Lock, holders
-from firkin.container.record import Record, Running, records
+from firkin.container.record import Record, Running, Suspended, records
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -46,15 +47,17 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
 def _outlives(record: Record) -> bool:
     """Whether its machine is one that outlives its owner."""
     state = record.state()
-    return record.spec().detached or record.is_begun() or (isinstance(state, Running) and state.detached)
+    detached = isinstance(state, Running | Suspended) and state.detached
+    return record.spec().detached or record.is_begun() or detached
 
 
 async def end_half_started(record: Record) -> None:
-    """Kill the machine of a container that was never put on record as running. For its owner.
+    """Kill the machine of a container that is not on record as running. For its owner.
 
     Raises Timeout where it does not die.
     """
-    if not record.is_begun() or not record.is_alive():
+    begun = record.is_begun() or isinstance(record.state(), Suspended)
+    if not begun or not record.is_alive():
         return
     event("machine.orphan", container=record.id)
     for pid in holders(record.alive_path):

@@ -1,7 +1,7 @@
 """The supervisor: owns detached containers, and answers on run/supervisor.sock.
 
     run {container, settings}   own the container that is on record; answered once it runs; may be asked again
-        {..., again}            the same of one that ended at that time, in nanoseconds
+        {..., again}            the same of one that ended or was suspended at that time, in nanoseconds
     ping                        answered once everything that a dead supervisor left is owned
     shutdown                    stop all containers, then leave
 
@@ -24,7 +24,7 @@ import msgspec
 from firkin.agent.channel import Channel, Message
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
-from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.record import Created, Exited, Record, Running, State, Suspended
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.tidy import tidy_all
 from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError, WrongState
@@ -132,7 +132,7 @@ class Supervisor:
     async def _forget_ended(self, container_id: str) -> None:
         """Let go of one that has ended, once whoever asked for it knows."""
         owned = self._owned.get(container_id)
-        if owned is not None and isinstance(owned.state, Exited):
+        if owned is not None and isinstance(owned.state, Exited | Suspended):
             await owned.finished()
             self._owned.pop(container_id, None)
 
@@ -201,6 +201,8 @@ def _is_to_start(state: State, again: int | None) -> bool:
     """Whether what is in `state` is still to be started: a request that is made again asks for one start."""
     if isinstance(state, Exited):
         return state.finished_ns == again
+    if isinstance(state, Suspended):
+        return state.suspended_ns == again
     return isinstance(state, Created)
 
 
