@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from firkin.errors import Corrupt
+from firkin.events import Event, subscribed
 from firkin.machine import create_overlay
 from firkin.snapshot.diff import changes
 from firkin.snapshot.stack import Stack
-from tests.support.kernel_ext4 import Changes, Seen, exported, mounted, seen
+from tests.support.kernel_ext4 import Changes, Seen, mounted, seen
 from tests.support.layers import build, directory, hard_link, member, symlink
 
-MIB = 1 << 20
+MIB, CLUSTER = 1 << 20, 64 << 10
 SIZE = 96 * MIB
 
 FIRST = [
@@ -54,13 +57,45 @@ class Line:
 
     @contextmanager
     def mounted(self) -> Iterator[Path]:
-        disk = self.place / "disk"
-        with exported(self.layers, self.image, disk), mounted(disk, self.place / "mnt") as root:
+        """The disk for the kernel to change. Which it does to a copy, whose clusters then go into the top."""
+        copy = self.place / "copy"
+        self._read_to(copy)
+        before = copy.read_bytes()
+        with mounted(copy, self.place / "mnt") as root:
             yield root
+        write_clusters(self.layers[0], before, copy.read_bytes())
 
     def seen(self) -> dict[bytes, Seen]:
-        with self.mounted() as root:
+        copy = self.place / "copy"
+        self._read_to(copy)
+        with mounted(copy, self.place / "mnt", "ro") as root:
             return seen(root)
+
+    def _read_to(self, copy: Path) -> None:
+        source = self.layers[0] if self.layers else self.image
+        form = "qcow2" if self.layers else "raw"
+        subprocess.run(["qemu-img", "convert", "-f", form, "-O", "raw", source, copy], check=True)
+
+
+def write_clusters(layer: Path, before: bytes, after: bytes) -> None:
+    """Let QEMU write to `layer` what has changed, in clusters as a machine's writes would fill them."""
+    changed = (
+        at for at in range(0, len(after), CLUSTER) if before[at : at + CLUSTER] != after[at : at + CLUSTER]
+    )
+    with tempfile.TemporaryDirectory() as place:
+        commands = []
+        for at in changed:
+            piece = Path(place) / str(at)
+            piece.write_bytes(after[at : at + CLUSTER])
+            commands.append(f"write -q -s {piece} {at} {piece.stat().st_size}\n")
+        done = subprocess.run(
+            ["qemu-io", "-f", "qcow2", layer],
+            input="".join(commands),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert "rror" not in done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -231,3 +266,20 @@ def test_paths_apart_from_which_is_told_leave_no_trace(image: Line) -> None:
         image.stack, line.stack, apart_from=("/etc/passwd", "/etc/new", "/empty", "/etc/deep/file")
     )
     assert list(found) == [("C", "/again")]
+
+
+def test_a_comparison_can_be_stopped_at_each_directory_and_closes_its_disks(tmp_path: Path) -> None:
+    one = Stack("one", (), build(tmp_path / "r", FIRST).image_path)
+    two = Stack("two", (), build(tmp_path / "r", [*FIRST, member("new")]).image_path)
+    told: list[str] = []
+
+    def stop(happened: Event) -> None:
+        told.append(happened.name)
+        if told.count("diff.names") == 2:
+            raise InterruptedError
+
+    before = len(os.listdir("/proc/self/fd"))
+    with subscribed(stop), pytest.raises(InterruptedError):
+        list(changes(one, two))
+    assert told[:2] == ["diff", "diff.names"]
+    assert len(os.listdir("/proc/self/fd")) == before

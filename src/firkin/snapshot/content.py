@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from firkin.events import event
 from firkin.ext4.layout import BLOCK_BYTES
 from firkin.ext4.node import Mapping
 from firkin.ext4.reader.file_system import FileSystem
@@ -31,6 +32,7 @@ def differs(old: FileSystem, new: FileSystem, before: Inode, after: Inode, touch
             is_ = None if here is None else (here + at) * BLOCK_BYTES
             if was is not None and was == is_ and not touched.any(was, size):
                 continue
+            event("diff.content", inode=after.number)
             if _read(old, was, size) != _read(new, is_, size):
                 return True
     return False

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Set
 from itertools import chain
 from typing import Literal, NamedTuple
 
+from firkin.events import event, stage
 from firkin.ext4.layout import BLOCK_BYTES
 from firkin.ext4.reader.damage import damaged
 from firkin.ext4.reader.directory import Entry
@@ -50,7 +51,8 @@ def changes(old: Stack, new: Stack, *, apart_from: Collection[str] = ()) -> Iter
             return
         touched = _touched(old, new, disk, other)
         comparison = _Comparison(FileSystem(disk, old.name), FileSystem(other, new.name), touched)
-        yield from comparison.changes(hidden)
+        with stage("diff", old=old.name, new=new.name):
+            yield from comparison.changes(hidden)
 
 
 def _touched(old: Stack, new: Stack, disk: Disk, other: Disk) -> Touched:
@@ -82,6 +84,7 @@ class _Comparison:
         self._same_seed = old.geometry.seed == new.geometry.seed
         self._seen: tuple[set[int], set[int]] = (set(), set())
         self._compared: dict[tuple[int, int], bool] = {}
+        self._names = 0
 
     def changes(self, hidden: Set[tuple[bytes, ...]]) -> Iterator[Change]:
         before, after = self._old.inode(ROOT), self._new.inode(ROOT)
@@ -185,6 +188,8 @@ class _Comparison:
             old_names = names
         else:
             old_names = self._old.entries(before)
+        self._names += len(names)
+        event("diff.names", done=self._names)
         for name in sorted(names.keys() | old_names.keys()):
             yield _Pair(name, old_names.get(name), names.get(name))
 
