@@ -21,6 +21,7 @@ from firkin.errors import (
     RegistryError,
     Timeout,
 )
+from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
 from firkin.registry import upload
 from firkin.settings import Settings
@@ -122,11 +123,19 @@ async def test_a_registry_that_loses_every_connection_is_given_up(
     assert len(uploads.troubles) == 97
 
 
-async def test_a_registry_that_is_too_busy_is_tried_again(
+async def test_a_registry_that_is_too_busy_is_tried_again_when_it_says_so(
     settings: Settings, registry: BadRegistry, uploads: Uploads
 ) -> None:
-    uploads.troubles = [refuse(503, {"Retry-After": "0"}), refuse(429)]
-    await pushed(settings, registry, uploads)
+    uploads.troubles = [refuse(503, {"Retry-After": "1"}), refuse(429)]
+    waited: list[float] = []
+
+    def watch(event: Event) -> None:
+        if event.name == "registry.waiting":
+            waited.append(event.fields["seconds"])
+
+    with subscribed(watch):
+        await pushed(settings, registry, uploads)
+    assert waited == [1.0]
 
 
 async def test_a_registry_that_stops_taking_bytes_is_not_waited_for(

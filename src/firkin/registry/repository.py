@@ -111,7 +111,7 @@ class Repository:
                 continue
             if response.status in question.accepted:
                 return response
-            pause_s = self._pause_s(response, default_pause_s)
+            pause_s = self.pause_s(response, default_pause_s)
             if pause_s is None:
                 raise await self.refused(response, question)
             await stack.aclose()
@@ -149,7 +149,7 @@ class Repository:
             await self._login.answer(challenges, sent, question.url, verify=self._base.verify)
         return response
 
-    def _pause_s(self, response: ClientResponse, default_s: float | None) -> float | None:
+    def pause_s(self, response: ClientResponse, default_s: float | None) -> float | None:
         """How long to wait before the next try; None where there is none, or the registry asks for too
         long.
         """

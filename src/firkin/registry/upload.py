@@ -109,6 +109,7 @@ class _Upload:
         self._url: URL | None = None
         self._came = 0
         self._piece_bytes = 0  # all of it in one request
+        self._asked_s = 0.0  # how long the registry last asked us to stay away
 
     async def run(self) -> None:
         """Send it, over as many connections as it takes."""
@@ -129,7 +130,13 @@ class _Upload:
                     ) from error
             digest, total = str(self._blob.digest), self._blob.size_bytes
             event(f"{self._kind}.resumed", digest=digest, done=self._came, total=total)
-            await asyncio.sleep(_BARREN_PAUSE_S * (1 + barren))
+            await self._pause(_BARREN_PAUSE_S * (1 + barren))
+
+    async def _pause(self, seconds: float) -> None:
+        asked_s, self._asked_s = self._asked_s, 0.0
+        if asked_s:
+            event("registry.waiting", host=self._repository.host, seconds=asked_s)
+        await asyncio.sleep(max(seconds, asked_s))
 
     async def _go_on(self) -> None:
         url = self._url or await self._begin()
@@ -201,6 +208,7 @@ class _Upload:
                     yield response
                     return
                 error = await self._repository.refused(response, question)
+                self._asked_s = self._repository.pause_s(response, 0.0) or 0.0
                 raise ConnectionLost(str(error), hint=error.hint)
 
     def _body(self, size_bytes: int, moved: Callable[[bool], None]) -> Payload:
