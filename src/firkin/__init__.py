@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firkin.api.async_container import AsyncContainer, AsyncSnapshot
     from firkin.api.async_engine import AsyncEngine
+    from firkin.api.async_pool import AsyncPool
     from firkin.api.async_process import AsyncProcess
     from firkin.api.container import Container, Snapshot
     from firkin.api.engine import Engine, run
+    from firkin.api.pool import Pool
     from firkin.api.process import Process
     from firkin.errors import (
         AgentError,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
         WrongState,
     )
     from firkin.oci.image import Image
+    from firkin.pool.stats import PoolStats
     from firkin.process.output import Output
     from firkin.process.spec import ExitStatus, TerminalSize
     from firkin.settings import Settings
@@ -73,6 +76,7 @@ __all__ = [
     "AgentError",
     "AsyncContainer",
     "AsyncEngine",
+    "AsyncPool",
     "AsyncProcess",
     "AsyncSnapshot",
     "AuthenticationFailed",
@@ -102,7 +106,9 @@ __all__ = [
     "OutcomeUnknown",
     "Output",
     "PlatformNotFound",
+    "Pool",
     "PoolEmpty",
+    "PoolStats",
     "PortInUse",
     "Process",
     "ProcessError",
@@ -127,11 +133,14 @@ __all__ = [
 _HOMES = {
     "AsyncContainer": "api.async_container",
     "AsyncEngine": "api.async_engine",
+    "AsyncPool": "api.async_pool",
     "AsyncProcess": "api.async_process",
     "AsyncSnapshot": "api.async_container",
     "Container": "api.container",
     "Engine": "api.engine",
     "run": "api.engine",
+    "Pool": "api.pool",
+    "PoolStats": "pool.stats",
     "Process": "api.process",
     "Snapshot": "api.container",
     "Image": "oci.image",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from firkin.api.async_container import AsyncContainer, AsyncSnapshot
 from firkin.api.starting import Starting
@@ -18,6 +18,10 @@ from firkin.engine.words import RunWords, run_options
 from firkin.oci.image import Image
 from firkin.settings import Settings
 from firkin.snapshot.record import find, snapshots
+
+if TYPE_CHECKING:
+    from firkin.api.async_pool import AsyncPool
+    from firkin.api.pool_words import PoolWords
 
 
 class AsyncEngine:
@@ -117,6 +121,26 @@ class AsyncEngine:
     async def container(self, name_or_id: str) -> AsyncContainer:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return AsyncContainer(await self._engine.container(name_or_id), self._engine)
+
+    def pool(
+        self,
+        source: str | AsyncSnapshot,
+        command: Iterable[str] = (),
+        *,
+        ready: int = 8,
+        **words: Unpack[PoolWords],
+    ) -> AsyncPool:
+        """Machines of the image, or forks of the snapshot `source`, of which `ready` are kept ready.
+
+        An async context manager: nothing happens before it is entered. `words` are those of run(), and of the
+        pool: most, when_empty, warm, reserve_memory, reserve_disk, max_load. Raises UsageError,
+        SnapshotNotFound.
+        """
+        from firkin.api.async_pool import AsyncPool
+        from firkin.api.pool_words import pool_of
+
+        of = source if isinstance(source, str) else find(self._engine.paths, source.id)
+        return AsyncPool(pool_of(self._engine, of, command, ready=ready, **words), self._engine)
 
     async def snapshots(self) -> list[AsyncSnapshot]:
         """All snapshots of this user, the newest first. Raises Corrupt where one cannot be read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_engine import AsyncEngine
 from firkin.api.container import Container, Snapshot
@@ -18,6 +18,10 @@ from firkin.engine.words import RunWords
 from firkin.oci.image import Image
 from firkin.process.output import Output
 from firkin.settings import Settings
+
+if TYPE_CHECKING:
+    from firkin.api.pool import Pool
+    from firkin.api.pool_words import PoolWords
 
 
 class Engine:
@@ -118,6 +122,23 @@ class Engine:
     def container(self, name_or_id: str) -> Container:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return Container(self._loop.call(self._engine.container(name_or_id)), self._loop)
+
+    def pool(
+        self,
+        source: str | Snapshot,
+        command: Iterable[str] = (),
+        *,
+        ready: int = 8,
+        **words: Unpack[PoolWords],
+    ) -> Pool:
+        """Machines of the image, or forks of the snapshot `source`, of which `ready` are kept ready.
+
+        A context manager: nothing happens before it is entered.
+        """
+        from firkin.api.pool import Pool
+
+        of = source if isinstance(source, str) else self._loop.call(self._engine.snapshot(source.id))
+        return Pool(self._loop.run(lambda: self._engine.pool(of, command, ready=ready, **words)), self._loop)
 
     def snapshots(self) -> list[Snapshot]:
         """All snapshots of this user, the newest first. Raises Corrupt where one cannot be read."""

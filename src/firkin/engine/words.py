@@ -111,17 +111,17 @@ def run_options(
         terminal=_terminal(terminal),
         auto_remove=auto_remove,
         cpus=None if cpus is None else parse_cpus(cpus),
-        memory_bytes=_size("memory", memory),
-        disk_bytes=_size("disk", disk),
-        shm_bytes=_size("shm_size", shm_size),
+        memory_bytes=size_bytes("memory", memory),
+        disk_bytes=size_bytes("disk", disk),
+        shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,
         binds=tuple(
             parse_bind(each) if isinstance(each, str) else each for each in listed("volumes", volumes)
         ),
         tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
-        network=_choice("network", network, NetworkMode),
+        network=choice("network", network, NetworkMode),
         ports=parse_ports(publish),
-        pull=_choice("pull", pull, PullPolicy),
+        pull=choice("pull", pull, PullPolicy),
         platform=platform,
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
         stop_timeout_s=_seconds("stop_timeout", stop_timeout),
@@ -227,7 +227,8 @@ def parse_ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPo
     return tuple(found)
 
 
-def _size(field: str, value: Size | None) -> int | None:
+def size_bytes(field: str, value: Size | None) -> int | None:
+    """Bytes of what was said for `field`. Raises UsageError, which names it."""
     if value is None or isinstance(value, int):
         return value
     try:
@@ -245,7 +246,8 @@ def _seconds(field: str, value: float | str | None) -> float | None:
         raise UsageError(f"{field}: {error}", hint=error.hint) from error
 
 
-def _choice(field: str, value: str, choices: Any) -> Any:
+def choice(field: str, value: str, choices: Any) -> Any:
+    """`value`, where it is one of the Literal `choices`. Raises UsageError, which names `field`."""
     if value not in get_args(choices):
         raise UsageError(
             f"{field}: {value!r} is not one of {', '.join(get_args(choices))}", hint="choose one of them"

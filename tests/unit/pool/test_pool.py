@@ -507,7 +507,7 @@ async def test_a_pool_whose_task_is_cancelled_leaves_nothing(boxes: Boxes, host:
             await asyncio.Event().wait()
 
     user = asyncio.create_task(use())
-    await until(lambda: len(boxes.made) == 3)
+    await until(lambda: len(boxes.made) == 4)
     user.cancel()
     with pytest.raises(asyncio.CancelledError):
         await user
