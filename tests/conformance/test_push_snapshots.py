@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+import firkin
 from firkin.container import layers
 from firkin.engine.images import Images as LocalImages
 from firkin.engine.snapshot_moves import export, import_archive, push
@@ -153,6 +154,20 @@ def test_the_commands_take_files_and_pipes(
     arrived(there, snapshot, "twin")
     missing = other("snapshot", "import", str(tmp_path / "missing"))
     assert (missing.status, "cannot read" in missing.stderr) == (125, True)
+
+
+def test_python_moves_snapshots_with_the_same_words(
+    settings: Settings, snapshot: Snapshot, there: Settings, registry: Registry, tmp_path: Path
+) -> None:
+    target, path = registry.reference("moved/python"), tmp_path / "frozen.tar"
+    with firkin.Engine(settings) as engine:
+        engine.snapshot("frozen").export(path)
+        pushed = engine.push("frozen", target)
+    assert pushed.digest == str(Digest.of(raw(f"docker://{target}")))
+    with firkin.Engine(there) as engine:
+        taken = engine.import_snapshot(path, "twin")
+        assert [each.name for each in engine.snapshots()] == [taken.name] == ["twin"]
+    arrived(there, snapshot, "twin")
 
 
 async def test_an_export_that_fails_leaves_the_old_file(
