@@ -23,6 +23,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "Args": list(process.args[1:]),
         "State": _state(state),
         "Image": spec.image_digest,
+        "Snapshot": spec.snapshot,
         "Isolation": spec.isolation,
         "Detached": spec.detached,
         "Config": _config(spec),
