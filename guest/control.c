@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "container.h"
 #include "freeze.h"
+#include "hold.h"
 #include "identity.h"
 #include "module.h"
 #include "network.h"
@@ -32,7 +33,8 @@ static const struct op ops[] = {
     {"ps", op_ps, false},                {"forget", op_forget, false},  {"remove", op_remove, false},
     {"sync", op_sync, false},            {"poweroff", op_poweroff, false},
     {"identity", op_identity, false},    {"freeze", op_freeze, false},
-    {"thaw", op_thaw, false},
+    {"thaw", op_thaw, false},            {"hold", op_hold, true},
+    {"release", op_release, true},
 };
 
 struct head {

@@ -8,6 +8,7 @@
 
 #include "control.h"
 #include "freeze.h"
+#include "hold.h"
 #include "stream.h"
 
 #define READ_BYTES 65536u
@@ -78,6 +79,7 @@ static void fill_output(void) {
 
 static void lose_host(void) {
     drop_output();
+    hold_end();
     freeze_end_all();
     streams_disconnect();
     port.input_first = port.input_last = 0;
@@ -148,6 +150,7 @@ static void end_session(const char *why) {
     say("protocol error: %s; waiting for the next SYNC", why);
     port.session = false;
     drop_output();
+    hold_end();
     freeze_end_all();
     streams_disconnect();
 }

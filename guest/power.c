@@ -8,6 +8,7 @@
 
 #include "container.h"
 #include "freeze.h"
+#include "hold.h"
 
 #define DEBUG_EXIT_PORT 0x501
 #define KILL_MS 2000
@@ -22,6 +23,7 @@ void power_own_machine(bool owned) {
 static void kill_everything(void) {
     const struct timespec pause = {.tv_nsec = 1000000};
     int64_t deadline = now_ms() + KILL_MS;
+    hold_end();
     freeze_end_all();
     kill(-1, SIGKILL);
     for (;;) {

@@ -125,15 +125,18 @@ class AgentClient:
         return await self._finish_batch(ops, self._post_batch(ops))
 
     @asynccontextmanager
-    async def quiet(self, ops: Sequence[Op] = ()) -> AsyncIterator[None]:
+    async def quiet(self, ops: Sequence[Op] = (), after: Sequence[Op] = ()) -> AsyncIterator[None]:
         """Run `ops` as a batch, whose answer the block waits for, and send nothing more before it ends.
 
         So the agent has taken every frame whole, and a machine that is saved in the block can be resumed
         with start(whole=True). What others send meanwhile waits for the end: output goes on only for as much
-        as a window holds, and a request that is awaited in the block is never answered. Raises as batch().
+        as a window holds, and a request that is awaited in the block is never answered. At the end, whatever
+        happened, `after` is sent first, as a batch that nobody waits for. Raises as batch().
         """
         answer = self._post_batch(ops)
         self.channel.connection.hold()
+        if after:
+            self._post_batch(after)  # the first that is sent at the end
         try:
             await self._finish_batch(ops, answer)
             yield

@@ -1,7 +1,8 @@
 """Restore: from what was saved to a container whose processes go on.
 
     boot      the saved machine, on the container's own disk
-    rebirth   SYNC and one batch: clock, entropy, identity, network; then the first process is taken over
+    rebirth   SYNC and one batch: clock, entropy, and its programs may run; identity, network; then the first
+              process is taken over
 
 The rule: what the log of another container holds is never written down again, and what its agent has not been
 told to be written down always is.
@@ -28,7 +29,7 @@ from firkin.network.guest import guest_ops
 from firkin.paths import Paths
 from firkin.settings import Settings
 from firkin.snapshot import record as snapshots
-from firkin.wire.messages import Op
+from firkin.wire.messages import Op, Release
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -85,8 +86,12 @@ async def restore(
 
 
 def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
-    """What the agent is told first. The container that was saved needs no other identity than it has."""
-    prologue = batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES))
+    """What the agent is told first. The container that was saved needs no other identity than it has.
+
+    Its programs are held (engine.saving) until they may see the time. What comes after that may have to wait
+    for the guest's kernel, whose threads are held with them.
+    """
+    prologue = (*batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)), Release())
     if spec.id == origin.container:
         return prologue
     guest = guest_ops(spec.network, published=bool(spec.ports))

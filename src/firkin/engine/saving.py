@@ -1,7 +1,9 @@
 """Saving: a running container's machine becomes files, from which its processes go on.
 
-The rule: its host is silent from before the machine stands still until it is saved, so whoever goes on from
-it finds a wire without half frames; what the container writes meanwhile waits for the host or its own window.
+    hold ► the machine stands still, is saved, goes on ► release
+
+The rule: none of its programs runs from the hold on, so nothing that goes on from the files runs before it
+has the time and randomness of its own; and its host is silent meanwhile: the wire has no half frame in it.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from firkin.machine.saved import Saved, keep
 from firkin.machine.start import prepare
 from firkin.settings import Settings
 from firkin.store.files import disk_errors
+from firkin.wire.messages import Hold, Release
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -72,7 +75,7 @@ async def write(
             wanted,
             settings,
             dir,
-            silence=source.launched.client.quiet,
+            silence=partial(source.launched.client.quiet, (Hold(),), after=(Release(),)),
             standing_still=standing_still,
             stop=stop,
         )

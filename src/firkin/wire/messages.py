@@ -182,6 +182,16 @@ class Thaw(Op, frozen=True, kw_only=True):
     container: str
 
 
+class Hold(Op, frozen=True, kw_only=True):
+    """No program of a container runs until `Release`, nor in what starts from a machine saved meanwhile."""
+
+    op: ClassVar[str] = "hold"
+
+
+class Release(Op, frozen=True, kw_only=True):
+    op: ClassVar[str] = "release"
+
+
 class Sync(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "sync"
 
