@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+import firkin
 from firkin.engine.engine import Engine
 from firkin.engine.options import ExecOptions, RunOptions
 from tests.support.command import Command
@@ -102,3 +103,15 @@ async def test_writes_wait_while_a_disk_stands_still_and_go_on_when_its_reader_l
         pass
     assert (await (await container.exec(write)).wait()).code == 0
     await container.remove(force=True)
+
+
+def test_changes_are_told_to_python_too(stocked: Home) -> None:
+    with firkin.Engine() as engine, engine.run("busybox", ["sleep", "1000"]) as box:
+        box.exec(["sh", "-c", "echo x > /one"]).output(check=True)
+        first = box.snapshot("first", disk_only=True)
+        box.exec(["sh", "-c", "rm /one; echo x > /two"]).output(check=True)
+        second = box.snapshot("second", disk_only=True)
+        assert box.changes() == [("A", "/two")]
+        assert [(change.kind, change.path) for change in second.changes()] == [("D", "/one"), ("A", "/two")]
+        assert first.changes() == [("A", "/one")]
+        assert first.changes("second") == [("A", "/one"), ("D", "/two")]

@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
+from firkin.aio.thread import in_thread
 from firkin.api.async_process import AsyncProcess
 from firkin.api.heir_words import HeirWords, wishes
 from firkin.api.outcome import finished
@@ -27,6 +29,9 @@ from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
 from firkin.snapshot.record import Snapshot as Kept
+
+if TYPE_CHECKING:
+    from firkin.snapshot.diff import Change
 
 
 class AsyncContainer:
@@ -183,6 +188,12 @@ class AsyncContainer:
         """Its processes, as ps would list them inside."""
         return await self._container.top()
 
+    async def changes(self) -> list[Change]:
+        """What it added, changed and deleted in the files of its image; its writes wait meanwhile."""
+        from firkin.engine.diffs import of_container
+
+        return await of_container(self._engine.settings.paths, self._container)
+
     def inspect(self) -> dict[str, Any]:
         """All that is known of it, as `firkin inspect` prints it."""
         return self._container.inspect()
@@ -271,6 +282,17 @@ class AsyncSnapshot:
 
         remove(self._engine.paths, self.id, force=force)
         sweep_layers(self._engine.paths)
+
+    async def changes(self, since: str = "") -> list[Change]:
+        """What was changed in its files since the snapshot of that name or id, else since the one before it.
+
+        The first is compared with its image.
+        """
+        from firkin.engine.diffs import of_snapshot, of_snapshots
+
+        paths = self._engine.settings.paths
+        found = of_snapshots(paths, since, self.id) if since else of_snapshot(paths, self.id)
+        return await in_thread(partial(list, found))
 
     def inspect(self) -> dict[str, Any]:
         """All that is known of it, as `firkin snapshot inspect` prints it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_container import AsyncContainer, AsyncSnapshot
 from firkin.api.heir_words import HeirWords
@@ -19,6 +19,9 @@ from firkin.engine.words import ProcessWords
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
+
+if TYPE_CHECKING:
+    from firkin.snapshot.diff import Change
 
 
 class Container:
@@ -145,6 +148,10 @@ class Container:
         """Its processes, as ps would list them inside."""
         return self._loop.call(self._container.top())
 
+    def changes(self) -> list[Change]:
+        """What it added, changed and deleted in the files of its image; its writes wait meanwhile."""
+        return self._loop.call(self._container.changes())
+
     def inspect(self) -> dict[str, Any]:
         """All that is known of it, as `firkin inspect` prints it."""
         return self._container.inspect()
@@ -214,6 +221,13 @@ class Snapshot:
     def remove(self, *, force: bool = False) -> None:
         """Remove it. Raises InUse where containers or snapshots stand on it and `force` is not given."""
         self._loop.call(self._snapshot.remove(force=force))
+
+    def changes(self, since: str = "") -> list[Change]:
+        """What was changed in its files since the snapshot of that name or id, else since the one before it.
+
+        The first is compared with its image.
+        """
+        return self._loop.call(self._snapshot.changes(since))
 
     def inspect(self) -> dict[str, Any]:
         """All that is known of it, as `firkin snapshot inspect` prints it."""
