@@ -21,6 +21,7 @@ from firkin.aio.finish import finish
 from firkin.errors import FirkinError, MachineError, StorageFull
 from firkin.machine.launch import Vmm, launch
 from firkin.machine.origin import Mirror
+from firkin.machine.qemu import exit as exits
 from firkin.machine.qemu.exit import VmmExit
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.saved import MEMORY, storage_full
@@ -28,8 +29,7 @@ from firkin.machine.spec import Disk, MachineSpec
 from firkin.machine.stub import stub_path
 from firkin.settings import Settings
 
-_DYING_S = 2.0
-"""For how long the end of a mirror is waited for that somebody else has felt already."""
+_DYING_S = 1.0
 
 
 @asynccontextmanager
@@ -39,7 +39,8 @@ async def mirror(
     """A VMM that can receive `machine`, which is of `spec`; its memory is `dir`/memory. Gone at the end of
     the block.
 
-    An error in the block that comes from its end is told as that: StorageFull, MachineError.
+    An error in the block that comes from the end of one of them is told as that: StorageFull, MachineError,
+    MachineDied.
     """
     vmm = Vmm(shutil.which(settings.qemu) or settings.qemu, machine.accelerator)
     with open(dir / MEMORY, "xb") as file:
@@ -52,8 +53,11 @@ async def mirror(
         try:
             yield twin
         except FirkinError as error:
-            if (ended := await _end_of(twin)) is not None:
-                raise _failure(machine.name, ended, dir) from error
+            await _first_end(machine, twin)
+            if machine.ended is not None:
+                raise exits.death(machine.name, machine.ended) from error
+            if twin.ended is not None:
+                raise _failure(machine.name, twin.ended, dir) from error
             raise
         finally:
             await finish(twin.stop())
@@ -66,12 +70,12 @@ def _twin(spec: MachineSpec) -> MachineSpec:
     return msgspec.structs.replace(spec, name=f"{spec.name}-mirror", disks=disks, ports=())
 
 
-async def _end_of(twin: Machine) -> VmmExit | None:
-    """How it ended by itself; None where it lives."""
-    try:
-        return await asyncio.wait_for(twin.wait(), _DYING_S)
-    except TimeoutError:
-        return None
+async def _first_end(*machines: Machine) -> None:
+    """Wait a moment for the end of one that others have felt already."""
+    waiting = [asyncio.ensure_future(each.wait()) for each in machines]
+    await asyncio.wait(waiting, timeout=_DYING_S, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
 
 
 def _failure(name: str, ended: VmmExit, dir: Path) -> MachineError | StorageFull:

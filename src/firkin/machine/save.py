@@ -26,7 +26,7 @@ import msgspec
 from qemu.qmp import EventListener
 
 from firkin.aio.finish import finish
-from firkin.errors import FirkinError, MachineError
+from firkin.errors import FirkinError, MachineError, Timeout
 from firkin.events import event
 from firkin.machine.mirror import mirror
 from firkin.machine.qemu.machine import Machine
@@ -48,9 +48,12 @@ _STATE_BYTES = 1 << 20
 _STATE_DEADLINE_S = 30.0
 _SWITCH_DEADLINE_S = 60.0
 _MEMORY_DEADLINE_S = 600.0
-_LAST = 0.1
+_SILENCE_DEADLINE_S = 10.0
+_LAST_BYTES = 8 << 20
 """How much of the memory is left to copy when the guest is stopped, beside what it wrote meanwhile."""
-_POLL_S = 0.002
+_FASTEST_BYTES_S = 8 << 30
+"""No memory is copied faster, not even zeros."""
+_SLICE_S = 0.001
 
 Silence = Callable[[], AbstractAsyncContextManager[object]]
 StandingStill = Callable[[], Awaitable[None]]
@@ -158,25 +161,23 @@ async def recover(machine: Machine) -> None:
 
 async def _copy(plan: _Plan, twin: Machine, silent: AsyncExitStack, *, early: bool) -> None:
     """Migrate the machine into its mirror; both stand still then, and `silent` has the silence."""
-    machine = plan.machine
     ours, theirs = socket.socketpair()
     with ours, theirs:
         async with (
-            migration(machine, (PAUSE_BEFORE_SWITCHOVER,)) as leaving,
+            migration(plan.machine, (PAUSE_BEFORE_SWITCHOVER,)) as leaving,
             migration(twin, ()) as arriving,
         ):
             if early:
-                await _stand_still(plan, silent)
+                await _hush(plan, silent)
             await arriving.receive(theirs.fileno())
-            await leaving.send(ours.fileno(), wait=True)
+            await _depart(plan.machine, leaving, ours.fileno(), goes_on=not early)
             for end in (ours, theirs):
                 end.close()  # who reads must hear of it when who writes ends, and the other way round
             if not early:
-                await _nearly_all(leaving)
-                await _stand_still(plan, silent)
-                if machine.accelerator == "tcg" and (await leaving.progress()).rounds > 1:
-                    raise _Outrun
+                await _nearly_all(leaving, twin)
+                await _stand_still(plan, leaving, silent)
             await leaving.converge()
+            twin.halt(False)
             await leaving.reaches("pre-switchover", _MEMORY_DEADLINE_S)
             if plan.standing_still is not None:
                 await plan.standing_still()
@@ -185,19 +186,63 @@ async def _copy(plan: _Plan, twin: Machine, silent: AsyncExitStack, *, early: bo
             await arriving.reaches("completed", _SWITCH_DEADLINE_S)
 
 
-async def _stand_still(plan: _Plan, silent: AsyncExitStack) -> None:
-    await silent.enter_async_context(plan.silence())
+async def _depart(machine: Machine, leaving: Migration, fd: int, *, goes_on: bool) -> None:
+    """Begin to copy the machine. Under TCG it stands still while QEMU begins to look for what it writes:
+    that which its CPUs are just at would not be seen.
+    """
+    await machine.pause()
+    await leaving.send(fd, wait=True)
+    await leaving.reaches("active", _SWITCH_DEADLINE_S)
+    if goes_on:
+        await machine.resume()
+
+
+async def _nearly_all(leaving: Migration, twin: Machine) -> None:
+    """Copy until hardly anything of the memory is left to copy for the first time; nothing is copied then.
+
+    The mirror takes what it is sent in slices, each too short for all that is left.
+    """
+    deadline = time.monotonic() + _MEMORY_DEADLINE_S
+    while (now := await leaving.progress()).rounds == 1 and now.left_bytes > _LAST_BYTES:
+        if time.monotonic() > deadline:
+            raise Timeout(
+                f"the memory was not copied within {_MEMORY_DEADLINE_S:g} s",
+                hint="the host may be overloaded, or its disk slow",
+            )
+        twin.halt(False)
+        await asyncio.sleep(max((now.left_bytes - _LAST_BYTES) / _FASTEST_BYTES_S, _SLICE_S))
+        twin.halt(True)
+
+
+async def _stand_still(plan: _Plan, leaving: Migration, silent: AsyncExitStack) -> None:
+    """Stop the machine before QEMU looks for what it wrote. Raises _Outrun where that was sooner."""
+    hushed = asyncio.ensure_future(_hush(plan, silent))
+    stopped = asyncio.ensure_future(leaving.reaches("pre-switchover", _MEMORY_DEADLINE_S))
+    try:
+        await asyncio.wait((hushed, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done():
+            stopped.result()
+            raise _Outrun  # it stands still already, and nobody can be silent with it
+        hushed.result()
+        if plan.machine.accelerator == "tcg" and (await leaving.progress()).rounds > 1:
+            raise _Outrun
+    finally:
+        for task in (hushed, stopped):
+            task.cancel()
+        await asyncio.wait((hushed, stopped))
+
+
+async def _hush(plan: _Plan, silent: AsyncExitStack) -> None:
+    """Have the machine's host fall silent, then the machine stand still."""
+    try:
+        async with asyncio.timeout(_SILENCE_DEADLINE_S):
+            await silent.enter_async_context(plan.silence())
+    except TimeoutError as error:
+        raise Timeout(
+            f"the agent of machine {plan.machine.name!r} did not answer within {_SILENCE_DEADLINE_S:g} s",
+            hint="the machine may be overloaded; try again",
+        ) from error
     await plan.machine.pause()
-
-
-async def _nearly_all(leaving: Migration) -> None:
-    """Wait until hardly anything of the memory is left to copy for the first time."""
-    async with asyncio.timeout(_MEMORY_DEADLINE_S):
-        while True:
-            now = await leaving.progress()
-            if now.rounds > 1 or (now.rounds == 1 and now.left <= _LAST):
-                return
-            await asyncio.sleep(_POLL_S)
 
 
 async def _recover(machine: Machine, ran: bool, error: BaseException) -> None:
@@ -211,14 +256,14 @@ async def _recover(machine: Machine, ran: bool, error: BaseException) -> None:
 
 
 async def _stood_still_s(stops: EventListener) -> float:
-    """How long the guest stood still, by QEMU's own clock; it runs again."""
-    stopped = resumed = 0.0
+    """How long the guest stood still in all, by QEMU's own clock; it runs again."""
+    total = since = 0.0
     while not stops.empty():
         message: Any = await stops.get()
         stamp = message["timestamp"]
         at = stamp["seconds"] + stamp["microseconds"] / 1e6
         if message["event"] == "STOP":
-            stopped = stopped or at
-        else:
-            resumed = at
-    return max(resumed - stopped, 0.0)
+            since = at
+        elif since:
+            total, since = total + at - since, 0.0
+    return total

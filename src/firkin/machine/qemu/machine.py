@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from firkin.aio.child import STOP, Child
+from firkin.aio.child import KILL, STOP, Child
 from firkin.errors import BootFailed, FirkinError, MachineDied
 from firkin.events import stage
 from firkin.linux import unix_socket
@@ -53,7 +54,9 @@ class Machine:
         self._boot_timeout_s = started.boot_timeout_s
         self._incoming = started.incoming
         self._qmp: QMPClient | None = None
-        self._ended: VmmExit | None = None
+        self._discarded = False
+        self.ended: VmmExit | None = None
+        """How the VMM ended, where somebody has waited for that."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._console.fd, self._drain_console)
 
@@ -127,10 +130,14 @@ class Machine:
     async def wait(self) -> VmmExit:
         """How the VMM ended, once it has. May be awaited by many."""
         status = await self._vmm.wait()
-        if self._ended is None:
+        if self.ended is None:
             complaint = self._complaints.text() if self._complaints else ""
-            self._ended = exits.explain(status, complaint, self.console_tail())
-        return self._ended
+            self.ended = exits.explain(status, complaint, self.console_tail())
+        return self.ended
+
+    def discard(self) -> None:
+        """Say that nobody will read what it wrote: stop() does not let the VMM finish that."""
+        self._discarded = True
 
     async def stop(self) -> VmmExit:
         """End the machine now, whatever it does: when this returns, it is gone. Legal in every state.
@@ -138,7 +145,8 @@ class Machine:
         What the guest has not synced is lost to the guest; what it has written stays. Raises Timeout for a
         VMM that even SIGKILL does not end.
         """
-        await self._vmm.stop(STOP)
+        self.halt(False)
+        await self._vmm.stop(KILL if self._discarded else STOP)
         ended = await self.wait()
         for daemon in self._daemons:
             await daemon.stop()
@@ -171,6 +179,12 @@ class Machine:
     async def resume(self) -> None:
         """Let the virtual CPUs run again. Raises MachineDied, Timeout."""
         await self._execute("cont")
+
+    def halt(self, halted: bool) -> None:
+        """Let the VMM itself stand still, whatever it is at, or let it go on. Not where a guest runs, which
+        would not know.
+        """
+        self._vmm.send(signal.SIGSTOP if halted else signal.SIGCONT)
 
     async def switch_overlay(self, path: Path) -> None:
         """Let the guest's writes to its first disk go to the empty qcow2 at `path` from now on.

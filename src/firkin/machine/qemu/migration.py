@@ -20,8 +20,7 @@ from firkin.machine.qemu.monitor import execute
 
 IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER = "x-ignore-shared", "pause-before-switchover"
 _CAPABILITIES = (IGNORE_SHARED, PAUSE_BEFORE_SWITCHOVER, "events")
-_FULL_SPEED = 1 << 40
-_LIMIT, _LONG_MS = "downtime-limit", 2_000_000
+_FULL_SPEED, _LONG_MS = 1 << 40, 2_000_000
 _NAME = "stream"
 _ENDED = ("none", "completed", "failed", "cancelled")
 _SETTLE_S = 10.0
@@ -29,10 +28,10 @@ _POLL_S = 0.001
 
 
 class Progress(NamedTuple):
-    """How often QEMU has looked for what the guest wrote, and which part of the memory is left."""
+    """How often QEMU has looked for what the guest wrote, and what of the memory is left to copy."""
 
     rounds: int
-    left: float
+    left_bytes: int
 
 
 class Migration:
@@ -54,13 +53,15 @@ class Migration:
 
     async def converge(self) -> None:
         """Stop the guest, whatever is left to copy, and come to an end."""
-        await self._execute("migrate-set-parameters", **{_LIMIT: _LONG_MS})
+        await self._execute("migrate-set-parameters", **_speed(_LONG_MS))
 
     async def progress(self) -> Progress:
-        """How far the copying of memory is. Raises MachineDied, Timeout."""
+        """How far the copying of memory is. Raises MachineError where it failed, MachineDied, Timeout."""
         answer: Any = await self._execute("query-migrate")
-        ram = answer.get("ram", {"total": 1, "remaining": 1, "dirty-sync-count": 0})
-        return Progress(ram["dirty-sync-count"], ram["remaining"] / max(ram["total"], 1))
+        if answer.get("status") in _ENDED:
+            raise await self._failure()
+        ram = answer["ram"]
+        return Progress(ram["dirty-sync-count"], ram["remaining"])
 
     async def receive(self, fd: int) -> None:
         """Begin to read the machine from `fd`, which stays the caller's."""
@@ -73,11 +74,7 @@ class Migration:
             async with asyncio.timeout(deadline_s):
                 while (now := await self._next()) != status:
                     if now in _ENDED:
-                        raise MachineError(
-                            f"the state of machine {self._machine.name!r} could not be moved: "
-                            f"{await self._why()}",
-                            hint="try again; see its console.log",
-                        )
+                        raise await self._failure()
         except TimeoutError as error:
             raise Timeout(
                 f"the state of machine {self._machine.name!r} was not moved within {deadline_s:g} s",
@@ -106,16 +103,20 @@ class Migration:
         self._client.send_fd_scm(fd)
         await self._execute("getfd", fdname=_NAME)
 
-    async def _why(self) -> str:
+    async def _failure(self) -> MachineError:
         answer: Any = await self._execute("query-migrate")
-        return str(answer.get("error-desc", answer.get("status")))[:300]
+        reason = str(answer.get("error-desc", answer.get("status")))[:300]
+        return MachineError(
+            f"the state of machine {self._machine.name!r} could not be moved: {reason}",
+            hint="try again; see its console.log",
+        )
 
     async def _execute(self, command: str, **arguments: object) -> object:
         return await execute(self._client, command, self._machine.name, arguments)
 
 
 def _speed(limit_ms: int) -> dict[str, int]:
-    return {"max-bandwidth": _FULL_SPEED, _LIMIT: limit_ms}
+    return {"max-bandwidth": _FULL_SPEED, "downtime-limit": limit_ms}
 
 
 @asynccontextmanager
