@@ -36,6 +36,24 @@ def test_a_user_without_rights_leaves_one_running_and_comes_back(user: User) -> 
     assert firkin("ps", "-aq", check=True).stdout == ""
 
 
+def test_a_user_without_rights_keeps_a_container_and_starts_from_it(user: User) -> None:
+    firkin = user.firkin
+    firkin("run", "-d", "--read-only", "--name", "sealed", "busybox", "sleep", "1000", check=True)
+    firkin("run", "-d", "--name", "kept", "busybox", "sleep", "1000", check=True)
+    try:
+        firkin("exec", "kept", "sh", "-c", "echo one > /file", check=True)
+        firkin("snapshot", "create", "--disk-only", "sealed", "ro", check=True)
+        firkin("snapshot", "create", "--disk-only", "kept", "disk", check=True)
+        firkin("snapshot", "create", "kept", "full", check=True)
+        for number, name in enumerate(("disk", "full")):
+            firkin("snapshot", "restore", "--name", f"heir{number}", name, check=True)
+            assert firkin("exec", f"heir{number}", "cat", "/file").stdout == "one\n"
+    finally:
+        firkin("rm", "-f", *firkin("ps", "-aq").stdout.split(), check=True)
+    firkin("snapshot", "rm", "-f", "ro", "disk", "full", check=True)
+    assert list((user.home.data_dir / "disks").iterdir()) == []
+
+
 def test_a_user_without_rights_shares_a_directory(user: User) -> None:
     note = user.home.work_dir / "note"
     user.command("sh")("-c", "echo mine > note", check=True)
