@@ -125,7 +125,7 @@ class Member(Generic[C]):
         try:
             await self.container.pause()
         except (WrongState, MachineDied) as error:
-            raise await self._end_of_its_process(error) from error
+            raise await self._end_of_its_process() or error from error
         self.paused = True
 
     async def wake(self) -> None:
@@ -146,19 +146,22 @@ class Member(Generic[C]):
             await self._container.finished()
 
     async def _run(self, command: Sequence[str]) -> ExitStatus:
+        """How `command` ended in it. Raises WrongState where its first process ended, and took that along."""
         try:
-            said = await output(await self.container.exec(ExecOptions(command=tuple(command))))
+            status = (await output(await self.container.exec(ExecOptions(command=tuple(command))))).status
         except (WrongState, MachineDied, OutcomeUnknown) as error:
-            raise await self._end_of_its_process(error) from error
-        return said.status
+            raise await self._end_of_its_process() or error from error
+        if status.signal is not None and (ended := await self._end_of_its_process()) is not None:
+            raise ended
+        return status
 
-    async def _end_of_its_process(self, error: FirkinError) -> FirkinError:
-        """What `error` comes from, where that is the end of its first process."""
+    async def _end_of_its_process(self) -> FirkinError | None:
+        """What to raise where that is why something went wrong."""
         try:
             async with asyncio.timeout(_ENDING_S):
                 status = await self.container.wait()
         except TimeoutError:
-            return error
+            return None
         except FirkinError as death:
             return death
         return WrongState(
