@@ -227,6 +227,23 @@ async def test_waiting_stopping_and_removing_go_to_the_owner(owner):
     await owner.end()
 
 
+async def test_who_removes_waits_or_stops_one_that_is_just_ending_waits_for_its_owner(owner, paths):
+    await owner.start("exit 3")
+    status = await owner.main.wait()
+    owner.record.set_exited(Exited(status=status, finished_ns=2, started_ns=1))
+    tasks = [asyncio.create_task(work) for work in (remote(owner).wait(), remote(owner).stop())]
+    done, _ = await asyncio.wait(tasks, timeout=0.2)
+    assert not done
+    await owner.end()
+    assert await asyncio.gather(*tasks) == [status, None]
+    with owner.record.own():
+        removing = asyncio.create_task(remote(owner).remove())
+        done, _ = await asyncio.wait((removing,), timeout=0.2)
+        assert not done
+    await removing
+    assert not owner.record.dir.exists()
+
+
 async def test_an_ended_container_is_read_from_disk(owner, paths):
     await owner.start("exit 3")
     await owner.end()
