@@ -14,7 +14,8 @@ from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
 from firkin.engine.summaries import ContainerSummary
-from firkin.engine.words import RunWords, run_options
+from firkin.engine.templates import TemplateSummary, make
+from firkin.engine.words import RunWords, Size, run_options, shape
 from firkin.oci.image import Image
 from firkin.settings import Settings
 from firkin.snapshot.record import find, snapshots
@@ -91,6 +92,16 @@ class AsyncEngine:
 
         key = load_private_key(sign_by, lambda: passphrase) if sign_by else None
         return await self._engine.push(name, destination, platform=platform, key=key)
+
+    async def warm(
+        self, *, memory: Size | None = None, cpus: int | None = None, network: str = "user"
+    ) -> TemplateSummary:
+        """The template that machines of that shape are forked from, made now where it is missing: else the
+        first run of that shape makes it, and takes so much longer.
+
+        Raises UsageError, HostUnsupported, StorageFull, Timeout, BootFailed.
+        """
+        return await make(self._engine.settings, **shape(memory=memory, cpus=cpus, network=network))
 
     async def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

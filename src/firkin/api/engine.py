@@ -14,7 +14,8 @@ from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
 from firkin.engine.summaries import ContainerSummary
-from firkin.engine.words import RunWords
+from firkin.engine.templates import TemplateSummary
+from firkin.engine.words import RunWords, Size
 from firkin.oci.image import Image
 from firkin.process.output import Output
 from firkin.settings import Settings
@@ -92,6 +93,16 @@ class Engine:
             name, destination, platform=platform, sign_by=sign_by, passphrase=passphrase
         )
         return self._loop.call(pushing)
+
+    def warm(
+        self, *, memory: Size | None = None, cpus: int | None = None, network: str = "user"
+    ) -> TemplateSummary:
+        """The template that machines of that shape are forked from, made now where it is missing: else the
+        first run of that shape makes it, and takes so much longer.
+
+        Raises UsageError, HostUnsupported, StorageFull, Timeout, BootFailed.
+        """
+        return self._loop.call(self._engine.warm(memory=memory, cpus=cpus, network=network))
 
     def images(self) -> list[ImageSummary]:
         """Every local image, by name."""

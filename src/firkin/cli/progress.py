@@ -25,6 +25,7 @@ _STAGES = {
     "pull": "pulling",
     "push": "pushing",
     "rootfs": "building the disk",
+    "template.make": "preparing machines of this size, once",
     "snapshot.pack": "packing snapshot",
     "snapshot.unpack": "unpacking snapshot",
     "kernel.fetch": "fetching",
@@ -47,7 +48,7 @@ _MOVES = {
 """The events of a stage, and what there is to say of them."""
 _OBJECTS = ("reference", "package", "snapshot")
 """The fields that say what a stage is about."""
-_TOLD_AT_ONCE = ("pull", "push", "snapshot.pack", "snapshot.unpack")
+_TOLD_AT_ONCE = ("pull", "push", "template.make", "snapshot.pack", "snapshot.unpack")
 _WAITING = "registry.waiting"
 _WHOLE = ("layer.done", "layer.cached", "layer.sent", "layer.present", "layer.mounted")
 _BARE = {

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def command(force: bool, everything: bool) -> int:
     """Remove ended containers and data that nothing uses.
 
-    Images that have a name stay, unless --all is given. Prints what was removed.
+    Images that have a name stay, unless --all is given; so do templates that machines can still be forked
+    from. Prints what was removed.
     """
     from firkin.cli.session import with_engine
+    from firkin.engine import templates
     from firkin.engine.images import Images
     from firkin.engine.snapshot_use import sweep_layers
     from firkin.units import format_size
@@ -35,7 +37,8 @@ def command(force: bool, everything: bool) -> int:
             await _remove_unused_images(engine)
         layers_bytes = sweep_layers(engine.paths, deadline_s=10.0)
         reclaimed = await Images(engine.settings).prune()
-        print(f"gave back {format_size(layers_bytes + reclaimed.bytes)}", flush=True)
+        templates_bytes = templates.prune(engine.settings)
+        print(f"gave back {format_size(layers_bytes + templates_bytes + reclaimed.bytes)}", flush=True)
         return status
 
     return with_engine(prune)

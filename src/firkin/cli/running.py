@@ -98,6 +98,7 @@ async def _in_foreground(session: Session, container: Container, wiring: Wiring)
     async def end() -> None:
         await container.stop(0)
 
+    gc.freeze()  # what is loaded stays, so the collector need not look at it ever again
     gc.enable()  # main turned it off for the start; from here on it may be days
     ladder = Ladder(f"container {container.name}", end, container.spec.stop_timeout_s)
     status = await foreground(session, process, wiring, ladder)

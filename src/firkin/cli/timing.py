@@ -1,10 +1,10 @@
 """`--timing`: where the time of a run went, as bars in the terminal.
 
-    1.31 s to the first byte, 1.42 s in all
-    command line      █                                                 0.06 s
-    VMM start          █                                     at 0.07 s  0.02 s
-    kernel              ███████████████████████              at 0.09 s  0.81 s
-    first byte                                     |         at 1.31 s
+    0.22 s to the first byte, 0.25 s in all
+    command line      ████████████                                      0.05 s
+    VMM start                     ███                        at 0.05 s  0.02 s
+    fork                             █████████████████       at 0.08 s  0.12 s
+    first byte                                          |    at 0.22 s
 
 The picture is plain text of our own: rich would cost more time than many of the stages take.
 """
@@ -18,10 +18,13 @@ from firkin.cli.report import printable
 from firkin.cli.spans import Recorder, spans
 
 FIRST_BYTE = "output.first_byte"
+COLD = "machine.cold"
 _LABELS = {
     "pull": "pull",
     "rootfs": "rootfs",
     "machine.start": "VMM start",
+    "template.make": "template made",
+    "machine.restore": "fork",
     "machine.kernel": "kernel",
     "machine.agent": "agent",
     "container.start": "container start",
@@ -83,6 +86,12 @@ def _drawing(bar: Bar, total_ns: int, room: int, *, unicode: bool) -> str:
     return " " * start + (full * length if length else thin)
 
 
+def remarks(recorder: Recorder) -> list[str]:
+    """What the picture does not show: why a machine was booted, and not forked from a template."""
+    cold = (event for event in recorder.events if event.name == COLD)
+    return [f"booted a kernel, since {printable(str(event.fields.get('reason', '')))}" for event in cold]
+
+
 def print_timeline(recorder: Recorder) -> None:
     """The picture of `recorder` until now, on standard error."""
     import shutil
@@ -94,4 +103,5 @@ def print_timeline(recorder: Recorder) -> None:
     columns = min(shutil.get_terminal_size().columns, 120)
     drawn = bars(recorder, now_ns)
     sys.stderr.write(picture(drawn, now_ns - recorder.start_ns, columns=columns, unicode=unicode))
+    sys.stderr.write("".join(f"  {line}\n" for line in remarks(recorder)))
     sys.stderr.flush()

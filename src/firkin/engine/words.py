@@ -61,6 +61,14 @@ class RunWords(ProcessWords, total=False):
     labels: Mapping[str, str] | Iterable[str]
 
 
+class ShapeWords(TypedDict):
+    """What machines of one template have in common: the keywords of engine.templates.make()."""
+
+    memory_bytes: int | None
+    cpus: int | None
+    network: NetworkMode
+
+
 def run_options(
     image: str,
     command: Iterable[str] = (),
@@ -126,6 +134,17 @@ def run_options(
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
         stop_timeout_s=_seconds("stop_timeout", stop_timeout),
         labels=_labels(labels),
+    )
+
+
+def shape(
+    *, memory: Size | None = None, cpus: int | float | str | None = None, network: str = "user"
+) -> ShapeWords:
+    """The shape of machines from words, checked as that of a container's. Raises UsageError."""
+    return ShapeWords(
+        memory_bytes=size_bytes("memory", memory),
+        cpus=None if cpus is None else parse_cpus(cpus),
+        network=choice("network", network, NetworkMode),
     )
 
 

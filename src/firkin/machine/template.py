@@ -77,10 +77,10 @@ def prune(directory: Path, settings: Settings, *, besides: str = "") -> int:
     """Remove the templates that were not used for longest, beyond the number and the bytes that the settings
     allow, but never `besides`; how many. Machines that run from them go on.
     """
-    kept = {path: _used_at(path) for path in directory.iterdir() if not path.name.startswith(".")}
+    kept = {path: _used_at(path) for path in everyone(directory)}
     total_bytes = removed = 0
     for number, path in enumerate(sorted(kept, key=lambda path: (path.name != besides, -kept[path]))):
-        total_bytes += _disk_bytes(path)
+        total_bytes += disk_bytes(path)
         if path.name != besides and (number >= settings.templates or total_bytes > settings.templates_bytes):
             remove(path)
             removed += 1
@@ -93,7 +93,15 @@ def _used_at(path: Path) -> float:
     return 0.0
 
 
-def _disk_bytes(path: Path) -> int:
+def everyone(directory: Path) -> list[Path]:
+    """The templates in `directory`, whole or not, in no order."""
+    with suppress(FileNotFoundError):
+        return [path for path in directory.iterdir() if not path.name.startswith(".")]
+    return []
+
+
+def disk_bytes(path: Path) -> int:
+    """What the template at `path` takes on the disk; 0 where it is gone."""
     with suppress(FileNotFoundError):
         return sum(file.stat().st_blocks * 512 for file in path.iterdir())
     return 0

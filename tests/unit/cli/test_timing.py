@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firkin.cli.spans import Recorder, spans
-from firkin.cli.timing import FIRST_BYTE, bars, picture
+from firkin.cli.timing import COLD, FIRST_BYTE, bars, picture, remarks
 from firkin.cli.trace import trace, write_trace
 from firkin.errors import UsageError
 from firkin.events import Event
@@ -58,6 +58,26 @@ def test_the_picture_shows_each_stage_where_and_as_long_as_it_was() -> None:
         "  kernel              ################################       at 0.15 s  0.750 s\n"
         "  first byte                                            |    at 0.95 s\n"
     )
+
+
+def test_a_fork_and_the_making_of_its_template_are_in_the_picture() -> None:
+    fork = [
+        at(100, "template.make", "begin"),
+        at(800, "template.make", "end"),
+        at(820, "machine.restore", "begin"),
+        at(990, "machine.restore", "end"),
+    ]
+    assert [bar.label for bar in bars(Recorder(0, fork), 1000 * MS)] == [
+        "command line", "template made", "fork",
+    ]  # fmt: skip
+    assert remarks(Recorder(0, fork)) == []
+
+
+def test_the_reason_of_a_cold_start_is_said_as_text_that_steers_no_terminal() -> None:
+    cold = at(5, COLD, machine="web", reason="directories are shared\x1b[2J with the host")
+    assert remarks(Recorder(0, [cold, *RUN])) == [
+        "booted a kernel, since directories are shared\\x1b[2J with the host"
+    ]
 
 
 def test_the_picture_fits_the_terminal() -> None:
