@@ -62,7 +62,9 @@ STREAMS = {"Process": {"stdin", "stdout", "stderr"}}
 """Set when the object is made, so the class itself does not show them."""
 
 
-@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Process", "Output", "ExitStatus"])
+@pytest.mark.parametrize(
+    "name", ["Engine", "Container", "Snapshot", "Pool", "PoolStats", "Process", "Output", "ExitStatus"]
+)
 def test_a_class_has_what_its_section_says(name: str) -> None:
     on_page = described(name)
     for stream in STREAMS.get(name, ()):
@@ -79,7 +81,7 @@ def test_every_word_of_run_is_on_the_page() -> None:
     assert on_page == set(typing.get_type_hints(RunWords))
 
 
-@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Process"])
+@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Pool", "Process"])
 def test_the_asynchronous_twin_has_the_same_names(name: str) -> None:
     blocking, twin = members(getattr(firkin, name)), members(getattr(firkin, f"Async{name}"))
     blocking.pop("close", None)

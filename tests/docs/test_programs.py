@@ -27,6 +27,12 @@ SAID = {
         eve too slow
     """,
     "many.py": "[0, 1, 4]",
+    "pool.py": """
+        eno
+        owt
+        eerht
+        ... were ready
+    """,
 }
 
 
