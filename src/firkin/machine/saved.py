@@ -74,12 +74,14 @@ class Saved(msgspec.Struct, frozen=True):
 def load(directory: Path) -> Saved:
     """The saved machine in `directory`. Raises Corrupt where it is not whole."""
     try:
-        with open(directory / SAVED, "rb") as file:
-            machine = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=SavedMachine)
-        state = _bounded(directory / STATE)
+        record = _bounded(directory / SAVED, _MAX_FILE_BYTES)
+        machine = msgspec.json.decode(record, type=SavedMachine)
+        state = _bounded(directory / STATE, MAX_STATE_BYTES)
         memory_bytes = os.stat(directory / MEMORY).st_size
-    except (OSError, msgspec.DecodeError) as error:
-        raise Corrupt(f"cannot read what was saved in {directory}: {error}", hint=_HINT) from error
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"{directory / SAVED} cannot be read: {error}", hint=_HINT) from error
+    except OSError as error:
+        raise Corrupt(f"what was saved in {directory} is not whole: {error}", hint=_HINT) from error
     if memory_bytes != machine.memory_bytes:
         raise Corrupt(
             f"{directory / MEMORY} has {memory_bytes} bytes, not {machine.memory_bytes}", hint=_HINT
@@ -96,7 +98,7 @@ def keep(directory: Path, machine: SavedMachine) -> Saved:
     """Put `machine` and the state beside it on record; the caller makes the directory appear. Raises
     OSError.
     """
-    state = _bounded(directory / STATE)
+    state = _bounded(directory / STATE, MAX_STATE_BYTES)
     machine = msgspec.structs.replace(
         machine, state_bytes=len(state), state_sha256=hashlib.sha256(state).hexdigest()
     )
@@ -106,11 +108,11 @@ def keep(directory: Path, machine: SavedMachine) -> Saved:
     return Saved(directory, machine)
 
 
-def _bounded(path: Path) -> bytes:
+def _bounded(path: Path, limit_bytes: int) -> bytes:
     with open(path, "rb") as file:
-        data = file.read(MAX_STATE_BYTES + 1)
-    if len(data) > MAX_STATE_BYTES:
-        raise OSError(f"{path} is too large to be a machine's state")
+        data = file.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OSError(f"{path} has more than {limit_bytes} bytes")
     return data
 
 

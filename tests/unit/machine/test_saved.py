@@ -1,0 +1,141 @@
+"""What is on disk of a saved machine: whole, or an error that names the file; and whether it fits here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from firkin.errors import Corrupt, Misfit
+from firkin.machine.saved import (
+    MAX_STATE_BYTES,
+    MEMORY,
+    SAVED,
+    STATE,
+    Part,
+    Saved,
+    SavedMachine,
+    check_fit,
+    keep,
+    load,
+    sha256_of,
+)
+
+HERE = SavedMachine(
+    accelerator="tcg",
+    cpu_model="max",
+    cpus=1,
+    memory_bytes=1 << 20,
+    network="user",
+    disks=1,
+    qemu=Part("7.2", "aa" * 32),
+    kernel=Part("6.1.0", "bb" * 32),
+    agent=Part("", "cc" * 32),
+)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Saved:
+    directory = tmp_path / "saved"
+    directory.mkdir()
+    (directory / MEMORY).write_bytes(bytes(HERE.memory_bytes))
+    (directory / STATE).write_bytes(b"QEVM" * 100)
+    return keep(directory, HERE)
+
+
+def test_what_was_kept_is_what_is_loaded(saved: Saved) -> None:
+    found = load(saved.dir)
+    assert found == saved
+    assert found.machine.state_bytes == 400
+    check_fit(found, HERE)
+
+
+def test_nobody_may_write_what_was_kept(saved: Saved) -> None:
+    assert {path.stat().st_mode & 0o777 for path in saved.dir.iterdir()} == {0o400}
+
+
+def _set(**fields: Any) -> Callable[[bytes], bytes]:
+    return lambda data: json.dumps(json.loads(data) | fields).encode()
+
+
+DAMAGE: list[tuple[str, Callable[[bytes], bytes]]] = [
+    (MEMORY, lambda data: data[:-1]),
+    (MEMORY, lambda data: data + b"\0"),
+    (MEMORY, lambda _: b""),
+    (STATE, lambda data: data[:-1]),
+    (STATE, lambda data: data + b"\0"),
+    (STATE, lambda data: b"X" + data[1:]),
+    (STATE, lambda data: data + bytes(MAX_STATE_BYTES)),
+    (SAVED, lambda data: data[:-1]),
+    (SAVED, lambda _: b""),
+    (SAVED, lambda _: b"null"),
+    (SAVED, lambda _: b"\xff" * 100),
+    (SAVED, lambda data: data + b" " * (64 << 10) + b"x"),
+    (SAVED, _set(cpus="one")),
+    (SAVED, _set(accelerator="magic")),
+    (SAVED, _set(more=1)),
+    (SAVED, lambda data: data.replace(b'"disks"', b'"risks"')),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGE)
+def test_a_file_that_is_not_what_was_kept_is_named(
+    saved: Saved, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    path = saved.dir / name
+    data = damage(path.read_bytes())
+    path.unlink()
+    path.write_bytes(data)
+    with pytest.raises(Corrupt) as caught:
+        load(saved.dir)
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", [MEMORY, STATE, SAVED])
+def test_a_file_that_is_missing_is_named(saved: Saved, name: str) -> None:
+    (saved.dir / name).unlink()
+    with pytest.raises(Corrupt, match=str(saved.dir / name)):
+        load(saved.dir)
+
+
+OTHERS = {
+    "format": 2,
+    "accelerator": "kvm",
+    "cpu_model": "host (another)",
+    "cpus": 2,
+    "memory_bytes": 2 << 20,
+    "network": "none",
+    "disks": 2,
+    "qemu": Part("8.2", "dd" * 32),
+    "kernel": Part("6.12", "dd" * 32),
+    "agent": Part("", "dd" * 32),
+}
+
+
+def test_every_field_that_can_differ_is_tried() -> None:
+    assert {*OTHERS, "state_bytes", "state_sha256"} == set(SavedMachine.__struct_fields__)
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_a_host_that_differs_is_told_in_what(saved: Saved, field: str) -> None:
+    there = msgspec.structs.replace(HERE, **{field: OTHERS[field]})
+    with pytest.raises(Misfit) as caught:
+        check_fit(saved, there)
+    assert f"was {getattr(HERE, field)}, and would be {OTHERS[field]}" in str(caught.value)
+    assert caught.value.hint
+    check_fit(msgspec.structs.replace(saved, besides=(field,)), there)
+
+
+def test_a_program_is_known_by_its_content_not_its_time(tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    program.write_bytes(b"one")
+    first = sha256_of(program, tmp_path / "cache")
+    program.touch()
+    assert sha256_of(program, tmp_path / "cache") == first
+    program.write_bytes(b"two")
+    assert sha256_of(program, tmp_path / "cache") != first
