@@ -121,8 +121,9 @@ class Engine:
         Its process runs when this returns; when it raises, nothing is left of it. Raises UsageError and
         HostUnsupported before anything is made, and what pulling, building and booting raise.
         """
-        self._require_open()
-        begun = begun or begin(options, self.settings) or Begun(*await self._create(options, detached=False))
+        if begun is None:
+            self._require_open()
+            begun = begin(options, self.settings) or Begun(*await self._create(options, detached=False))
         return await self._begun_here(begun.record, begun.lock, begun.started)
 
     async def run_detached(self, options: RunOptions) -> Container:

@@ -75,6 +75,9 @@ class Source(Protocol[C_co]):
     async def start(self) -> C_co:
         """One more, running. When this raises, nothing is left of it."""
 
+    def close(self) -> None:
+        """No more are started, and none runs."""
+
 
 class Member(Generic[C]):
     """One machine of a pool. `state` changes by move() only, at `since_ns` (time.monotonic_ns())."""

@@ -170,6 +170,7 @@ class Pool(Generic[C]):
                 self._dismiss()
         finally:
             self._dismiss()
+            self._source.close()
 
     def _step(self, parent: asyncio.TaskGroup) -> float:
         """Begin and end what is to be now. For how long that may hold, in seconds."""

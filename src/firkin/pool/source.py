@@ -1,13 +1,18 @@
 """Sources: where the machines of a pool come from: an image, or a snapshot, of which each is a fork.
 
-The rule: every machine has an identity, a disk and ports of its own, and goes with all that it wrote.
+The rule: every machine has an identity, a disk and ports of its own, and goes with all that it wrote. While
+one is begun, nobody waits for it who does something else: that is done by a thread of the pool's own.
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
+from firkin.aio.worker import Worker
 from firkin.engine.admission import machine_bytes
+from firkin.engine.begin import Begun, begin
 from firkin.engine.engine import Engine
 from firkin.engine.heir import Wishes, own_ports
 from firkin.engine.options import RunOptions
@@ -30,6 +35,7 @@ class OfImage:
                 )
         self._engine = engine
         self._options = msgspec.structs.replace(options, auto_remove=True)
+        self._worker = Worker("firkin pool")
 
     @property
     def each_bytes(self) -> int:
@@ -38,10 +44,16 @@ class OfImage:
 
     async def start(self) -> OwnedContainer:
         """Raises as Engine.run(). What is always to be pulled is pulled for the first."""
-        container = await self._engine.run(self._options)
+        beginning = partial(begin, self._options, self._engine.settings)
+        begun = await self._worker.do(beginning, _abort)
+        container = await self._engine.run(self._options, begun=begun)
         if self._options.pull == "always":
             self._options = msgspec.structs.replace(self._options, pull="missing")
         return container
+
+    def close(self) -> None:
+        """No more are started, and none runs."""
+        self._worker.close()
 
 
 class OfSnapshot:
@@ -62,3 +74,11 @@ class OfSnapshot:
         container = await self._engine.restore(self._snapshot.id, self._wishes)
         assert isinstance(container, OwnedContainer)  # it is not detached
         return container
+
+    def close(self) -> None:
+        """No more are started, and none runs."""
+
+
+def _abort(begun: Begun | None) -> None:
+    if begun is not None:
+        begun.abort()

@@ -129,6 +129,7 @@ class Boxes:
     def __init__(self) -> None:
         self.made: list[Box] = []
         self.begun = 0
+        self.closed = False
         self.errors: list[Exception] = []
         self.error: Exception | None = None
         self.starting = asyncio.Event()
@@ -137,7 +138,12 @@ class Boxes:
         self.waking.set()
         self.at_start: Callable[[Box], None] = lambda box: None
 
+    def close(self) -> None:
+        assert [box.number for box in self.made if not box.over] == []
+        self.closed = True
+
     async def start(self) -> Box:
+        assert not self.closed
         self.begun += 1
         await self.starting.wait()
         await asyncio.sleep(0)
@@ -185,6 +191,7 @@ async def pool_of(boxes: Boxes, host: Host, **words: Any) -> AsyncIterator[Pool[
         yield pool
     stats = pool.stats
     assert (stats.ready, stats.filling, stats.leased, stats.ending, stats.waiting) == (0, 0, 0, 0, 0)
+    assert boxes.closed
     assert [box.number for box in boxes.made if not box.over] == []
 
 
