@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import statistics
 import subprocess
+import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Measures = dict[str, float]
+_TOLD = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,10 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
+    """What was measured; nothing, and why not, where the contender failed."""
+
     values: tuple[float, ...]
+    failure: str = ""
 
     @property
     def n(self) -> int:
@@ -30,30 +36,65 @@ class Sample:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.values)
+        """NaN where there is nothing."""
+        return statistics.median(self.values) if self.values else math.nan
 
     @property
     def p95(self) -> float:
-        """The smallest value that 95% do not exceed: with few values, the largest."""
-        return sorted(self.values)[math.ceil(0.95 * self.n) - 1]
+        """The smallest value that 95% do not exceed: with few values, the largest. NaN where there is
+        nothing.
+        """
+        return sorted(self.values)[math.ceil(0.95 * self.n) - 1] if self.values else math.nan
 
 
-Samples = dict[str, dict[str, Sample]]
-"""Contender's name, then the measure's."""
+class Taken(dict[str, Sample]):
+    """The samples of one contender, by the name of the measure. All of one that failed say why."""
+
+    def __init__(self, samples: Mapping[str, Sample], failure: str = "") -> None:
+        super().__init__({} if failure else samples)
+        self._failure = failure
+
+    def __missing__(self, measure: str) -> Sample:
+        if not self._failure:
+            raise KeyError(measure)
+        return Sample((), self._failure)
+
+
+Samples = dict[str, Taken]
+"""By the contender's name."""
 
 
 def take_turns(contenders: Sequence[Contender], rounds: int, warmups: int = 1) -> Samples:
-    """`rounds` times of each, in turns, after `warmups` that do not count."""
+    """`rounds` times of each, in turns, after `warmups` that do not count.
+
+    A contender that fails has no more turns; the others go on.
+    """
     taken: dict[str, dict[str, list[float]]] = {contender.name: {} for contender in contenders}
+    failures: dict[str, str] = {}
     for number in range(-warmups, rounds):
         for contender in contenders:
-            for measure, value in contender.once().items():
+            if contender.name in failures:
+                continue
+            try:
+                measures = contender.once()
+            except Exception as error:  # whoever reads the table sees it
+                failures[contender.name] = told(error, contender.name)
+                continue
+            for measure, value in measures.items():
                 if number >= 0:
                     taken[contender.name].setdefault(measure, []).append(value)
     return {
-        name: {measure: Sample(tuple(values)) for measure, values in measures.items()}
+        name: Taken(
+            {measure: Sample(tuple(values)) for measure, values in measures.items()}, failures.get(name, "")
+        )
         for name, measures in taken.items()
     }
+
+
+def told(error: Exception, who: str) -> str:
+    """The error in a line for the table; where it comes from goes to stderr."""
+    print(f"{who} failed:", *traceback.format_exception(error, limit=-2), file=sys.stderr, flush=True)
+    return f"{type(error).__name__}: {error}".partition("\n")[0][:_TOLD]
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -40,6 +40,12 @@ def mappings(pid: int) -> Iterator[Mapping]:
             permissions, name = words[0], " ".join(words[4:])
 
 
+def private_bytes(pid: int) -> int:
+    """The memory that is a process's alone: what its end would give back (proc(5), smaps_rollup)."""
+    rolled_up = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in rolled_up if line.startswith("Private_"))
+
+
 def descendants(pid: int) -> list[int]:
     """`pid` and all processes below it."""
     children: dict[int, list[int]] = {}

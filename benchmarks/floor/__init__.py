@@ -1,5 +1,8 @@
-"""The bare machine that a start is measured against: see benchmarks.floor.bare."""
+"""The bare machines that firkin is measured against: benchmarks.floor.bare boots, benchmarks.floor.echo is
+restored.
+"""
 
 from benchmarks.floor.bare import Bare, floor
+from benchmarks.floor.echo import Echo, echoing
 
-__all__ = ["Bare", "floor"]
+__all__ = ["Bare", "Echo", "echoing", "floor"]

@@ -15,13 +15,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from firkin.machine import cpio
+from firkin.machine.prepared import Prepared
 from firkin.machine.qemu.devices import Board, Memory
 from firkin.machine.spec import MachineSpec
-from firkin.machine.prepared import Prepared
 from firkin.machine.start import prepare
 from firkin.settings import Settings
 
-_INIT_C = Path(__file__).with_name("init.c")
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,37 +32,61 @@ class Bare:
     accelerator: str
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a bare machine is put together from."""
+
+    prepared: Prepared
+    cpus: int
+    memory_mib: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Parts:
+        """The settings' QEMU, kernel, accelerator, processors and memory. Raises what a boot raises."""
+        spec = MachineSpec(
+            name="floor", cpus=settings.cpus, memory_bytes=settings.memory_bytes, network="none"
+        )
+        return cls(asyncio.run(prepare(spec, settings)), spec.cpus, -(-spec.memory_bytes // (1 << 20)))
+
+    def board(self, *, memory_path: Path | None = None, shared: bool = False) -> tuple[str, ...]:
+        """QEMU and its board, with its own memory or that of a file."""
+        vmm = self.prepared.vmm
+        board = Board(vmm.accelerator, self.cpus, self.memory_mib)
+        memory = Memory(self.memory_mib, shared, "" if memory_path is None else str(memory_path))
+        return (vmm.qemu, *board.args(), *memory.args())
+
+    def boot(self, directory: Path, init: str) -> tuple[str, ...]:
+        """The kernel, and an initramfs in `directory` with the program of source file `init`."""
+        cold = self.prepared.cold
+        initramfs_path = _initramfs(directory, _HERE / init)
+        return (
+            *("-kernel", str(cold.kernel_path), "-initrd", str(initramfs_path)),
+            *("-append", cold.cmdline),
+        )
+
+
 @contextmanager
 def floor(settings: Settings) -> Iterator[Bare]:
     """The bare machine with the settings' QEMU, kernel, accelerator and memory. Needs gcc.
 
     Raises what a boot raises, and CalledProcessError when gcc fails.
     """
-    spec = MachineSpec(name="floor", cpus=settings.cpus, memory_bytes=settings.memory_bytes, network="none")
-    prepared = asyncio.run(prepare(spec, settings))
+    parts = Parts.of(settings)
     with TemporaryDirectory(prefix="fkfloor") as name:
-        initramfs_path = _initramfs(Path(name))
-        yield Bare(_argv(spec, prepared, initramfs_path), prepared.vmm.accelerator)
+        # isa-debug-exit cannot end QEMU with 0: the shell turns its 1 into success.
+        powered_off = ("/bin/sh", "-c", '"$@"; test $? -eq 1', "floor")
+        argv = (
+            *powered_off,
+            *(*parts.board(), *parts.boot(Path(name), "init.c")),
+            *("-serial", "none", "-chardev", "stdio,id=out,signal=off"),
+            *("-device", "isa-debugcon,iobase=0xe9,chardev=out"),
+        )
+        yield Bare(argv, parts.prepared.vmm.accelerator)
 
 
-def _argv(spec: MachineSpec, prepared: Prepared, initramfs_path: Path) -> tuple[str, ...]:
-    mib = -(-spec.memory_bytes // (1 << 20))
-    board = Board(prepared.vmm.accelerator, spec.cpus, mib)
-    # isa-debug-exit cannot end QEMU with 0: the shell turns its 1 into success.
-    powered_off = ("/bin/sh", "-c", '"$@"; test $? -eq 1', "floor")
-    return (
-        *powered_off,
-        *(prepared.vmm.qemu, *board.args(), *Memory(mib).args()),
-        *("-kernel", str(prepared.cold.kernel_path), "-initrd", str(initramfs_path)),
-        *("-append", prepared.cold.cmdline),
-        *("-serial", "none", "-chardev", "stdio,id=out,signal=off"),
-        *("-device", "isa-debugcon,iobase=0xe9,chardev=out"),
-    )
-
-
-def _initramfs(directory: Path) -> Path:
+def _initramfs(directory: Path, source: Path) -> Path:
     binary = directory / "init"
-    subprocess.run(["gcc", "-O2", "-static", "-o", binary, _INIT_C], check=True)
+    subprocess.run(["gcc", "-O2", "-static", "-o", binary, source], check=True)
     path = directory / "floor.cpio"
     path.write_bytes(cpio.archive([cpio.file("init", binary.read_bytes(), 0o755)]))
     return path

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import GROUPS, measured
+from benchmarks.chart import Chart, Series
 from benchmarks.measure import Contender, Sample, command_times, take_turns
-from benchmarks.memory import MEMORY_BYTES, descendants, weigh
+from benchmarks.memory import MEMORY_BYTES, descendants, private_bytes, weigh
+from benchmarks.place import Place
 from benchmarks.table import Row, draw
 
 
@@ -59,8 +67,6 @@ def test_a_command_that_fails_is_no_measurement() -> None:
 
 
 def test_the_guests_pages_are_told_from_what_stands_beside_them() -> None:
-    import subprocess
-
     program = (
         f"import mmap; m = mmap.mmap(-1, {MEMORY_BYTES}, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS);"
         " m.write(b'x' * (16 << 20)); print(flush=True); input()"
@@ -74,3 +80,93 @@ def test_the_guests_pages_are_told_from_what_stands_beside_them() -> None:
     assert weight["guest"] == pytest.approx(16 << 20, abs=1 << 20)
     assert 0 < weight["vmm"] < 64 << 20
     assert weight["others"] == 0
+
+
+def test_a_contender_that_fails_is_told_in_its_row_and_the_others_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    turns: list[str] = []
+
+    def breaks() -> dict[str, float]:
+        turns.append("breaks")
+        if len(turns) > 1:
+            raise RuntimeError("it is broken\nas one can see")
+        return {"whole": 1.0}
+
+    samples = take_turns([Contender("broken", breaks), Contender("well", lambda: {"whole": 2.0})], rounds=3)
+    broken, well = samples["broken"]["whole"], samples["well"]["whole"]
+    assert len(turns) == 2
+    assert well.values == (2.0, 2.0, 2.0)
+    assert (
+        Row("b", broken, "ms", "<= 3 ms", 0.003, well, "well").verdict == "failed: RuntimeError: it is broken"
+    )
+    assert "as one can see" in capsys.readouterr().err
+
+    beside = Row("w", well, "s", "<= 3 s", 3.0, broken, "broken")
+    assert beside.verdict == "met"
+    assert beside.ratio is None
+    of_floor = Row("w", well, "s", "<= 2 x broken", broken.median * 2, broken, "broken")
+    assert of_floor.verdict == f"broken {why}"
+    assert "failed: broken" in draw([beside])
+    document = json.loads(json.dumps(of_floor.as_json(), allow_nan=False))
+    assert document["limit"] is None
+    assert document["floor"]["failure"] == "RuntimeError: it is broken"
+
+
+def test_a_measure_that_a_contender_did_not_take_is_no_failure_of_it() -> None:
+    samples = take_turns([Contender("well", lambda: {"whole": 2.0})], rounds=1)
+    with pytest.raises(KeyError, match="hole"):
+        samples["well"]["hole"]
+
+
+def test_a_group_that_fails_is_a_row_below_those_that_it_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Row("first", Sample((1.0,)), "s")
+
+    def rows(place: Place) -> Iterator[Row]:
+        yield given
+        raise OSError("no space left")
+
+    module = types.ModuleType("broken_group")
+    module.rows = rows  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "broken_group", module)
+    monkeypatch.setitem(GROUPS, "broken", "broken_group")
+    place = Place(Path("/"), registry=None, rounds=1)  # type: ignore[arg-type]
+    first, last = measured("broken", place)
+    assert first is given
+    assert isinstance(last, Row)
+    assert last.verdict == "failed: OSError: no space left"
+
+
+CHART = Chart(
+    "forks", "forks", (1, 10), (Series("time", "s", (0.5, 2.0)), Series("memory", "MB", (0.0, 0.0)))
+)
+
+
+def test_the_bars_of_a_chart_are_as_long_as_its_values() -> None:
+    time, memory = CHART.text().split("\n\n")
+    assert [line.count("█") + line.count("▌") / 2 for line in time.splitlines()] == [0, 12.5, 50]
+    assert "10    2 s" in time
+    assert "█" not in memory
+
+
+def test_a_chart_is_drawn_as_a_png(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: ./dev bench does that")
+    path = CHART.save(tmp_path / "charts")
+    assert path == tmp_path / "charts" / "forks.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_private_memory_is_what_a_process_shares_with_nobody() -> None:
+    program = (
+        "import mmap, sys, os; before = mmap.mmap(-1, 32 << 20); before.write(b'x' * (32 << 20))\n"
+        "if (pid := os.fork()) == 0:\n"
+        "    own = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+        "    own.write(b'y' * (16 << 20)); print(os.getpid(), flush=True); sys.stdin.read(); os._exit(0)\n"
+        "os.waitpid(pid, 0)"
+    )
+    python = [sys.executable, "-c", program]
+    with subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        held = private_bytes(int(child.stdout.readline()))
+        child.communicate(b"")
+    assert 16 << 20 <= held < 24 << 20
