@@ -11,7 +11,7 @@ from firkin.machine.artifacts import stamp
 from firkin.machine.kernel import Kernel
 from firkin.machine.launch import Vmm
 from firkin.machine.origin import Cold, Restored
-from firkin.machine.qemu.devices import CPU_MODELS
+from firkin.machine.qemu.devices import CPU_MODELS, Board
 from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of
 from firkin.machine.spec import MachineSpec
 from firkin.machine.stub import stub_path
@@ -36,7 +36,8 @@ class Prepared(msgspec.Struct, frozen=True):
         stamps = (stamp(file.resolve()) for file in files)
         shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks))
         boot_id = Path(_BOOT_ID).read_text()
-        inputs = (*stamps, boot_id, self._cpu_model(), self.vmm.accelerator, self.cold.cmdline, *shape)
+        board = Board(self.vmm.accelerator, spec.cpus, spec.memory_bytes >> 20).args()
+        inputs = (*stamps, boot_id, self._cpu_model(), *board, self.cold.cmdline, *shape)
         return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()[:32]
 
     def describe(self, spec: MachineSpec) -> SavedMachine:

@@ -40,6 +40,7 @@ class SavedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """saved.json. All but `state_*` must be the same where it is to run."""
 
     format: int = 1
+    """Another one wherever a firkin gives its machines other devices, or the same with other properties."""
     accelerator: Accelerator
     cpu_model: str
     """As QEMU knows it; with "host" also which CPU that is."""

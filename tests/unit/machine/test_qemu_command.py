@@ -44,7 +44,7 @@ def memory_of(words: list[str]) -> str:
 def test_every_machine_is_a_microvm_behind_qemus_sandbox() -> None:
     words = argv()
     assert words[0] == "/usr/bin/qemu"
-    assert values("-machine", words) == ["microvm,memory-backend=ram"]
+    assert values("-machine", words) == ["microvm,memory-backend=ram,suppress-vmdesc=on"]
     (sandbox,) = values("-sandbox", words)
     assert set(sandbox.split(",")) == {
         "on",

@@ -36,7 +36,7 @@ class Board(msgspec.Struct, frozen=True):
     def args(self) -> tuple[str, ...]:
         return (
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-            *("-machine", f"microvm,memory-backend={RAM}", "-accel", self.accelerator),
+            *("-machine", f"microvm,memory-backend={RAM},suppress-vmdesc=on", "-accel", self.accelerator),
             *("-cpu", CPU_MODELS[self.accelerator]),
             *("-smp", str(self.cpus), "-m", f"{self.memory_mib}M"),
             # Without it virtio-mmio speaks the legacy protocol, on which virtiofs reads hang.
