@@ -117,6 +117,10 @@ class AgentClient:
         self._note(op, answer)
         return answer
 
+    def post(self, op: Op) -> None:
+        """Send `op`, whatever its answer will be."""
+        self.channel.post(op_map(op))
+
     async def batch(self, ops: Sequence[Op]) -> list[Message]:
         """The answers to `ops`, run in order up to the first refusal, which is raised as of request().
 

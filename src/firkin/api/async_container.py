@@ -37,9 +37,15 @@ if TYPE_CHECKING:
 class AsyncContainer:
     """A container. Leaving its `async with` block ends it where it still runs, and removes it."""
 
-    def __init__(self, container: EngineContainer, engine: Engine) -> None:
+    def __init__(self, container: EngineContainer, engine: Engine, *, why_cold: str = "") -> None:
         self._container = container
         self._engine = engine
+        self._why_cold = why_cold
+
+    @property
+    def why_cold(self) -> str:
+        """Why it began anew though a snapshot's memory was there (`restore(or_boot=True)`); "" for others."""
+        return self._why_cold
 
     @property
     def id(self) -> str:
@@ -134,6 +140,22 @@ class AsyncContainer:
         Nothing happens to one that runs. Raises what kept it from starting: then it has ended as before.
         """
         self._container = await self._engine.start(self.id)
+
+    async def suspend(self) -> None:
+        """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too.
+
+        Raises WrongState where it does not run, UsageError where it shares directories with the host,
+        StorageFull; then it goes on.
+        """
+        await self._container.suspend()
+
+    async def resume(self) -> None:
+        """Let it go on where it was suspended; the supervisor has it then. Nothing happens to one that runs.
+
+        Raises WrongState where it was not suspended, Misfit where what was saved cannot go on here, and what
+        kept it from starting: then it is suspended as before.
+        """
+        self._container = await self._engine.resume(self.id)
 
     async def snapshot(self, name: str = "", *, disk_only: bool = False) -> AsyncSnapshot:
         """Keep it as it is now, under `name` or its own with a number; it goes on.
@@ -256,10 +278,10 @@ class AsyncSnapshot:
 
         async def start() -> AsyncContainer:
             if or_boot:
-                container, _ = await engine.restore_or_boot(self.id, wished)
+                container, reason = await engine.restore_or_boot(self.id, wished)
             else:
-                container = await engine.restore(self.id, wished)
-            return AsyncContainer(container, engine)
+                container, reason = await engine.restore(self.id, wished), ""
+            return AsyncContainer(container, engine, why_cold=reason)
 
         return Starting(start)
 

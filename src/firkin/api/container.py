@@ -46,6 +46,11 @@ class Container:
         return self._container.image
 
     @property
+    def why_cold(self) -> str:
+        """Why it began anew though a snapshot's memory was there (`restore(or_boot=True)`); "" for others."""
+        return self._container.why_cold
+
+    @property
     def ports(self) -> tuple[PublishedPort, ...]:
         """What is published, with the host ports that were chosen."""
         return self._container.ports
@@ -110,6 +115,14 @@ class Container:
     def start(self) -> None:
         """Start it again where it has ended, on the disk that it left; the supervisor has it then."""
         self._loop.call(self._container.start())
+
+    def suspend(self) -> None:
+        """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too."""
+        self._loop.call(self._container.suspend())
+
+    def resume(self) -> None:
+        """Let it go on where it was suspended; the supervisor has it then."""
+        self._loop.call(self._container.resume())
 
     def snapshot(self, name: str = "", *, disk_only: bool = False) -> Snapshot:
         """Keep it as it is now, under `name` or its own with a number; it goes on."""

@@ -95,6 +95,8 @@ async def resume(
     that was left, Timeout where its agent does not answer.
     """
     from firkin.agent.client import AgentClient
+    from firkin.machine.save import recover
+    from firkin.wire.messages import Release
 
     machine = adopt(
         spec.name,
@@ -106,10 +108,12 @@ async def resume(
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(machine.stop)
+        await recover(machine)  # its owner may have died while it was being saved
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         booting()
         async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
             await client.start(resume=True)
+        client.post(Release())
         counted = transcript.begin.plus(state.ahead)
         yield Launched(machine, client, take_over(client, state.proc, transcript, counted), counted)
 

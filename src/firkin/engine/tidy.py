@@ -59,8 +59,8 @@ def _tidy(found: Record) -> None:
 def _bury(found: Record) -> None:
     """Its owner and its machine are gone: remove it, or put its end on record."""
     spec, state = found.spec(), found.state()
-    if isinstance(state, Created) and time.time_ns() - spec.created_ns < HANDOVER_NS:
-        return  # somebody is about to own it
+    if isinstance(state, Created) and spec.detached and time.time_ns() - spec.created_ns < HANDOVER_NS:
+        return  # the supervisor is about to own it
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
     if isinstance(state, Suspended):
         return  # it is as it is to be
