@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 from tests.support.images import Images
 from tests.support.registry import Registry, running_registry
 
+_FOREIGN = ("FIRKIN_", "XDG_", "PYTHONDONTWRITEBYTECODE")
+"""Words about other homes, and the one that has Python compile firkin anew at each start."""
 FIRKIN = str(Path(sys.executable).with_name("firkin"))
 
 
@@ -45,11 +47,12 @@ class Place:
         home = self.root / name
         for directory in ("data", "run", "config"):
             (home / directory).mkdir(mode=0o700, parents=True, exist_ok=True)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("FIRKIN_", "XDG_"))}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
         return kept | {
             "XDG_DATA_HOME": str(home / "data"),
             "XDG_RUNTIME_DIR": str(home / "run"),
             "XDG_CONFIG_HOME": str(home / "config"),
+            "PYTHONPYCACHEPREFIX": str(self.root / "bytecode"),
         }
 
 

@@ -1,6 +1,7 @@
-"""From nothing to the first byte of a container's output, and to its end, with the image in the store.
+"""A cold start, without templates: to the first byte of a container's output and to its end.
 
-The floor is the bare machine: same QEMU, kernel and memory, whose init prints one byte and powers off.
+The floor is the bare machine: same QEMU, kernel and memory, whose init prints one byte and powers off. What a
+fork costs is in benchmarks.restore.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def rows(place: Place) -> Iterator[Row]:
     from firkin.settings import Settings
 
     image, say = place.static_image, ["echo", "hi"]
-    settings = Settings.load(place.environ)
+    environ = {**place.environ, "FIRKIN_TEMPLATES": "0"}
+    settings = Settings.load(environ)
     with firkin.Engine(settings) as engine, floor(settings) as bare:
 
         def through_api() -> Measures:
@@ -33,7 +35,7 @@ def rows(place: Place) -> Iterator[Row]:
                 return {"first byte": first_byte, "whole": time.perf_counter() - begin}
 
         def through_command() -> Measures:
-            return command_times([place.firkin, "run", "--rm", image, *say], place.environ)
+            return command_times([place.firkin, "run", "--rm", image, *say], environ)
 
         contenders = [
             Contender("floor", lambda: command_times(bare.argv)),
@@ -43,7 +45,7 @@ def rows(place: Place) -> Iterator[Row]:
         samples = take_turns(contenders, place.rounds)
     for measure in ("first byte", "whole"):
         lowest = samples["floor"][measure]
-        for name, what in (("command", "firkin run --rm"), ("api", "the same, API")):
+        for name, what in (("command", "firkin run --rm, cold"), ("api", "the same, API")):
             goal = (f"<= {FACTOR} x floor", lowest.median * FACTOR) if measure == "first byte" else ("", None)
             yield Row(
                 f"{what}: {measure}", samples[name][measure], "s", goal[0], goal[1], lowest, "bare machine"

@@ -166,8 +166,33 @@ static int configure(const struct link *link, const struct network_request *want
                        (void *)link);
 }
 
+/* The last request, as long as nobody else can have changed what it did: until the first program starts. A template
+ * has heard the one that most of its forks repeat. */
+static struct {
+    uint8_t bytes[1024];
+    uint32_t length;
+    bool others;
+} done;
+
+static bool is_done(struct span request) {
+    return done.length > 0 && done.length == request.length && memcmp(done.bytes, request.bytes, done.length) == 0;
+}
+
+static void note_done(struct span request) {
+    done.length = !done.others && request.length <= sizeof(done.bytes) ? request.length : 0;
+    memcpy(done.bytes, request.bytes, done.length);
+}
+
+void network_open_to_others(void) {
+    done.length = 0;
+    done.others = true;
+}
+
 int op_network(struct span request, struct mpw *ok) {
     (void)ok;
+    if (is_done(request))
+        return 0;
+    done.length = 0;
     struct mp mp = mp_over(request);
     struct network_request wanted = {0};
     int error = fields_decode(&mp, network_fields, COUNT(network_fields), &wanted);
@@ -178,7 +203,10 @@ int op_network(struct span request, struct mpw *ok) {
     if (netlink_fd < 0)
         return fail(-netlink_fd, "netlink", "%s", wanted.interface);
     error = find_link(&link, wanted.interface);
-    return error < 0 ? fail(-error, "link", "%s", wanted.interface) : configure(&link, &wanted);
+    error = error < 0 ? fail(-error, "link", "%s", wanted.interface) : configure(&link, &wanted);
+    if (error == 0)
+        note_done(request);
+    return error;
 }
 
 void network_bring_up(const char *name) {

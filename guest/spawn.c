@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "child.h"
+#include "network.h"
 #include "proc.h"
 #include "program.h"
 #include "stream.h"
@@ -245,6 +246,7 @@ int op_spawn(struct span request, struct mpw *ok) {
         error = check_streams(&spawn);
     if (error < 0)
         return error;
+    network_open_to_others();
     struct proc *proc = proc_reserve(spawn.proc);
     if (proc == NULL)
         return -failure_last()->error;

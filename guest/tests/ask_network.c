@@ -1,6 +1,7 @@
 /* Serves one op outside the agent: each request on its standard input, behind its length (u32), goes to
  * op_network, and a line tells what the agent would answer: nothing, or the errno, the step and the object.
- * tests/guest/test_network.py runs it in a network namespace and lets iproute2 judge. */
+ * tests/guest/test_network.py runs it in a network namespace and lets iproute2 judge.
+ * An empty request stands for the start of a program. */
 #include <stdio.h>
 
 #include "../network.h"
@@ -24,7 +25,11 @@ int main(void) {
     puts("up");
     fflush(stdout);
     while (fread(&length, sizeof(length), 1, stdin) == 1 && length <= sizeof(bytes) &&
-           fread(bytes, length, 1, stdin) == 1)
-        serve((struct span){bytes, length});
+           fread(bytes, 1, length, stdin) == length) {
+        if (length == 0)
+            network_open_to_others();
+        else
+            serve((struct span){bytes, length});
+    }
     return 0;
 }

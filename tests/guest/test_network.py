@@ -56,6 +56,11 @@ class Net:
         assert answer, "the agent is gone"
         return answer.decode().strip()
 
+    def start_program(self) -> None:
+        """What a `spawn` means to the network."""
+        assert self.agent.stdin is not None
+        self.agent.stdin.write(struct.pack("<I", 0))
+
     def run(self, *argv: str) -> str:
         return subprocess.run([*self.enter, *argv], check=True, capture_output=True, text=True).stdout
 
@@ -115,8 +120,26 @@ def test_a_card_that_was_only_brought_up_is_not_taken_down_to_get_its_addresses(
     net.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0")
     assert net.network(**USER) == ""
     assert witness in net.routes()
-    assert net.network(**USER) == ""
+    assert net.network(**USER, mtu=1400) == ""
     assert witness not in net.routes()
+
+
+def test_a_request_that_is_done_is_not_done_again_until_a_program_may_have_undone_it(net):
+    """A fork repeats what its template was told, and that costs nothing."""
+    witness = "203.0.113.0/24 dev eth0 scope link"
+    assert net.network(**USER) == ""
+    net.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0")
+    assert net.network(**USER) == ""
+    assert witness in net.routes()
+    net.start_program()
+    for _ in range(2):
+        assert net.network(**USER) == ""
+        assert witness not in net.routes()
+        net.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0")
+    refused = net.network(interface="eth0", addresses=["nonsense"])
+    assert "nonsense" in refused
+    assert net.network(**USER) == ""
+    assert net.addresses() == ["10.0.2.15/32"]
 
 
 def test_the_same_request_may_be_made_again(net):

@@ -73,7 +73,7 @@ def _run_as_ours(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
         nonlocal begun
         ours, begun = begun, None
         with _shown(showing):
-            container = await session.engine.run(options, begun=ours)
+            container = await session.engine.run(options, begun=ours, meanwhile=_load_foreground)
         return await _in_foreground(session, container, wiring)
 
     try:
@@ -81,6 +81,13 @@ def _run_as_ours(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
     finally:
         if begun is not None:
             begun.abort()
+
+
+def _load_foreground() -> None:
+    """Load what connects a process to this terminal."""
+    from firkin.cli import foreground
+
+    assert foreground
 
 
 @contextmanager

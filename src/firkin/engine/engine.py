@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -114,17 +114,24 @@ class Engine:
 
     # Containers
 
-    async def run(self, options: RunOptions, *, begun: Begun | None = None) -> OwnedContainer:
+    async def run(
+        self,
+        options: RunOptions,
+        *,
+        begun: Begun | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> OwnedContainer:
         """Start a container that this process owns: it ends with this engine.
 
-        `begun` is what begin() made of the same options, taken over from the first line.
+        `begun` is what begin() made of the same options, taken over from the first line. `meanwhile` is
+        called when everything is sent, and the guest is at it.
         Its process runs when this returns; when it raises, nothing is left of it. Raises UsageError and
         HostUnsupported before anything is made, and what pulling, building and booting raise.
         """
         if begun is None:
             self._require_open()
             begun = begin(options, self.settings) or Begun(*await self._create(options, detached=False))
-        return await self._begun_here(begun.record, begun.lock, begun.started)
+        return await self._begun_here(begun.record, begun.lock, begun.started, meanwhile)
 
     async def run_detached(self, options: RunOptions) -> Container:
         """Start a container that the supervisor owns: it lives until somebody stops it. Raises as run()."""
@@ -332,9 +339,15 @@ class Engine:
         lock.close()
         return await self._handed_over(found)
 
-    async def _begun_here(self, found: Record, lock: Lock, started: Started | None = None) -> OwnedContainer:
+    async def _begun_here(
+        self,
+        found: Record,
+        lock: Lock,
+        started: Started | None = None,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> OwnedContainer:
         container = self._own(found, lock, started)
-        tidying = asyncio.create_task(self._tidy_meanwhile(container))
+        tidying = asyncio.create_task(self._tidy_meanwhile(container, meanwhile))
         try:
             await container.start()
         except BaseException:
@@ -360,9 +373,13 @@ class Engine:
         with suppress(ContainerNotFound):
             await (await self.container(found.id)).remove(force=True)
 
-    async def _tidy_meanwhile(self, container: OwnedContainer) -> None:
-        """Tidy what dead owners left, while the guest of `container` boots."""
+    async def _tidy_meanwhile(
+        self, container: OwnedContainer, meanwhile: Callable[[], object] | None
+    ) -> None:
+        """Do `meanwhile` and tidy what dead owners left, while the guest of `container` boots."""
         await container.booting()
+        if meanwhile is not None:
+            meanwhile()
         await in_thread(partial(tidy_running, self.paths))
 
     async def _revive(self) -> None:

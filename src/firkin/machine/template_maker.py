@@ -28,6 +28,7 @@ from firkin.machine.qemu.machine import Machine
 from firkin.machine.save import write_state
 from firkin.machine.saved import MEMORY, Saved, free_bytes, keep, storage_full
 from firkin.machine.spec import Disk, MachineSpec
+from firkin.network.guest import guest_ops
 from firkin.settings import Settings
 
 DISK_BYTES = 8 << 40
@@ -75,7 +76,7 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
     with _run_dir(dir, settings) as run_dir:
         machine = Machine(launch(generic, prepared.vmm, origin, settings, run_dir, run_dir, "owner", None))
         try:
-            with await machine.booted(machine.first_answer()):
+            with await machine.booted(machine.first_answer(guest_ops(spec.network).ops)):
                 await write_state(machine, dir)
         except MachineError as error:
             if free_bytes(dir) < _NO_ROOM_BYTES:  # its memory, which is a file, could not grow

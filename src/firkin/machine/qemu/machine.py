@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from firkin.aio.child import KILL, STOP, Child
-from firkin.errors import BootFailed, FirkinError, MachineDied
+from firkin.errors import AgentError, BootFailed, FirkinError, MachineDied
 from firkin.events import stage
 from firkin.linux import unix_socket
 from firkin.machine.qemu import exit as exits
@@ -21,7 +21,8 @@ from firkin.machine.qemu.exit import VmmExit
 from firkin.machine.qemu.files import AGENT_SOCKET, QMP_SOCKET
 from firkin.machine.qemu.incoming import refusal
 from firkin.machine.started import Started
-from firkin.wire.frames import NONCE_BYTES, Sync, encode
+from firkin.wire.frames import NONCE_BYTES, Control, Frame, FrameParser, Sync, encode
+from firkin.wire.messages import Batch, Op, decode_control, encode_control, op_map
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
@@ -75,20 +76,32 @@ class Machine:
         sock.setblocking(False)
         return sock
 
-    async def first_answer(self) -> socket.socket:
-        """The connection on which the agent has answered a SYNC; the caller closes it.
+    async def first_answer(self, ops: Sequence[Op] = ()) -> socket.socket:
+        """The connection on which the agent has answered a SYNC and done `ops`; the caller closes it.
 
-        Raises MachineDied for one that ends instead.
+        Raises MachineDied for one that ends instead, AgentError where it refuses.
         """
-        sock = self.open_agent()
+        sock, nonce = self.open_agent(), os.urandom(NONCE_BYTES)
+        request = encode_control({**op_map(Batch(ops=tuple(ops))), "id": 1})
+        parser = FrameParser(nonce=nonce)
+        answered = 0
         try:
-            await self._loop.sock_sendall(sock, encode(Sync(nonce=os.urandom(NONCE_BYTES))))
-            if not await self._loop.sock_recv(sock, 1):
-                raise MachineDied(f"machine {self.name!r} hung up", hint="see its console.log")
+            await self._loop.sock_sendall(sock, encode(Sync(nonce)) + encode(Control(request)))
+            while answered == 0:
+                if not (data := await self._loop.sock_recv(sock, 1 << 16)):
+                    raise MachineDied(f"machine {self.name!r} hung up", hint="see its console.log")
+                answered = sum(self._is_answer(frame) for frame in parser.feed(data))
         except BaseException:
             sock.close()
             raise
         return sock
+
+    def _is_answer(self, frame: Frame) -> bool:
+        """Whether `frame` says that all was done that first_answer() asked for. Raises AgentError."""
+        message = decode_control(frame.payload) if isinstance(frame, Control) else {}
+        if "err" in message:
+            raise AgentError(f"machine {self.name!r} refused its first request: {message['err']}")
+        return "ok" in message
 
     async def booted(self, hello: Awaitable[T]) -> T:
         """The agent's `hello`, awaited until the boot deadline and only while the VMM lives.
@@ -96,8 +109,8 @@ class Machine:
         Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and
         what `hello` raises by itself.
         """
-        how = "machine.restore" if self.forked else "machine.boot"
-        with stage(how, machine=self.name, accelerator=self.accelerator):
+        fields = {"machine": self.name, "accelerator": self.accelerator}
+        with stage("machine.restore", **fields) if self.forked else stage("machine.boot", **fields):
             answer = asyncio.ensure_future(hello)
             ended = asyncio.ensure_future(self.wait())
             refused = asyncio.ensure_future(self._refused())
