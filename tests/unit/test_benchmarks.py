@@ -97,9 +97,8 @@ def test_a_contender_that_fails_is_told_in_its_row_and_the_others_go_on(
     broken, well = samples["broken"]["whole"], samples["well"]["whole"]
     assert len(turns) == 2
     assert well.values == (2.0, 2.0, 2.0)
-    assert (
-        Row("b", broken, "ms", "<= 3 ms", 0.003, well, "well").verdict == "failed: RuntimeError: it is broken"
-    )
+    why = "failed: RuntimeError: it is broken"
+    assert Row("b", broken, "ms", "<= 3 ms", 0.003, well, "well").verdict == why
     assert "as one can see" in capsys.readouterr().err
 
     beside = Row("w", well, "s", "<= 3 s", 3.0, broken, "broken")
