@@ -109,8 +109,11 @@ class Machine:
         Raises BootFailed with the console's tail, PortInUse or HostUnsupported for what QEMU refused, and
         what `hello` raises by itself.
         """
-        fields = {"machine": self.name, "accelerator": self.accelerator}
-        with stage("machine.restore", **fields) if self.forked else stage("machine.boot", **fields):
+        with (
+            stage("machine.restore", machine=self.name, accelerator=self.accelerator)
+            if self.forked
+            else stage("machine.boot", machine=self.name, accelerator=self.accelerator)
+        ):
             answer = asyncio.ensure_future(hello)
             ended = asyncio.ensure_future(self.wait())
             refused = asyncio.ensure_future(self._refused())
