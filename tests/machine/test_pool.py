@@ -183,7 +183,7 @@ async def test_an_engine_that_closes_while_its_pool_is_filled_leaves_nothing(
     pool: AsyncPool
     with subscribed(note):
         async with AsyncEngine(settings) as inner:
-            pool = inner.pool("busybox", STAYS, ready=3)
+            pool = inner.pool("busybox", STAYS, ready=3, max_load=1e9)
             await pool.__aenter__()
             await asyncio.wait_for(reached.wait(), 120)
     try:

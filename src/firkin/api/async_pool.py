@@ -36,7 +36,10 @@ class AsyncPool:
         return Starting(lease)
 
     async def filled(self, *, timeout: float | None = None) -> None:
-        """Wait until as many are ready as are to be. Raises Timeout, and what keeps one from being made."""
+        """Wait until as many are ready as are to be, whatever the load is.
+
+        Raises Timeout, whose hint says what is short, and what keeps one from being made.
+        """
         await self._pool.filled(timeout)
 
     @property

@@ -102,11 +102,19 @@ def facts_of(paths: Paths) -> Facts:
 
 
 def plan(
-    bounds: Bounds, counts: Counts, facts: Facts, each_bytes: int, *, stocking: bool, eager: bool
+    bounds: Bounds,
+    counts: Counts,
+    facts: Facts,
+    each_bytes: int,
+    *,
+    stocking: bool,
+    eager: bool,
+    urged: bool = False,
 ) -> Plan:
     """What a pool does next, whose machines are expected to take `each_bytes` of memory.
 
-    Without `stocking` only what somebody waits for is made; with `eager` all of that is made at once.
+    Without `stocking` only what somebody waits for is made; with `eager` all of that is made at once; with
+    `urged` somebody waits for the stock itself.
     """
     surplus = max(0, counts.idle - bounds.ready)
     if shortage := below_floor(bounds, facts):
@@ -117,7 +125,7 @@ def plan(
     hands = max(0, bounds.at_once - counts.filling)
     asked = min(missing, max(0, counts.waiting - counts.filling))
     now = asked if eager else min(asked, hands)
-    busy = _too_much_load(bounds, facts)
+    busy = "" if urged else _too_much_load(bounds, facts)
     stock = max(0, min(missing - asked, hands - now)) if stocking and not busy else 0
     most = _UNLIMITED if bounds.most is None else max(0, bounds.most - counts.all)
     wanted = min(now + stock, most)

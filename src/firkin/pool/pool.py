@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Generic, Literal
 
 from firkin.engine.deadline import within
-from firkin.errors import FirkinError, PoolEmpty, WrongState
+from firkin.errors import FirkinError, PoolEmpty, Timeout, WrongState
 from firkin.events import event
 from firkin.pool.bounds import Bounds, Facts, plan, require_room
 from firkin.pool.lives import Lives
@@ -54,6 +54,8 @@ class Pool(Generic[C]):
         self._tally = Tally()
         self._lives = Lives(source, warm, self._tally, self._note)
         self._pressure = ""
+        self._urging = 0
+        """How many calls of filled() wait."""
         self._evict_at = 0.0
         """Not before this time.monotonic(), so that what went is seen in what the host has."""
         self._open = False
@@ -104,16 +106,25 @@ class Pool(Generic[C]):
         return member.container
 
     async def filled(self, timeout_s: float | None = None) -> None:
-        """Wait until as many are ready as are to be. Raises Timeout, WrongState once it is closed, and what
-        keeps one from being made meanwhile.
+        """Wait until as many are ready as are to be, which are made whatever the load is.
+
+        Raises Timeout, WrongState once it is closed, and what keeps one from being made meanwhile.
         """
         failures = self._tally.failures
-        async with within(timeout_s, "the filling of the pool", hint="its stats tell of pressure"):
-            while len(self._lives.idle) < self._bounds.ready:
-                self._require_open()
-                if self._tally.failures > failures and self._tally.failure is not None:
-                    raise self._tally.failure
-                await self._news.wait()
+        self._urging += 1
+        self._note()
+        try:
+            async with within(timeout_s, "the filling of the pool"):
+                while len(self._lives.idle) < self._bounds.ready:
+                    self._require_open()
+                    if self._tally.failures > failures and self._tally.failure is not None:
+                        raise self._tally.failure
+                    await self._news.wait()
+        except Timeout as error:
+            error.hint = self._pressure
+            raise
+        finally:
+            self._urging -= 1
 
     @property
     def stats(self) -> PoolStats:
@@ -188,6 +199,7 @@ class Pool(Generic[C]):
             self._source.each_bytes,
             stocking=rest_s == 0,
             eager=self._when_empty == "start",
+            urged=self._urging > 0,
         )
         self._press(planned.pressure)
         if planned.evict and now >= self._evict_at:

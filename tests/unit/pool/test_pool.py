@@ -572,6 +572,19 @@ async def test_under_load_nothing_is_made_but_what_somebody_waits_for(boxes: Box
         assert (boxes.begun, pool.stats.pressure[:16]) == (1, "the load is 1e+0")
 
 
+async def test_who_waits_for_the_stock_itself_gets_it_under_load_and_hears_of_other_pressure(
+    boxes: Boxes, host: Host
+) -> None:
+    host.has(load=1000.0)
+    async with pool_of(boxes, host, ready=2) as pool:
+        await pool.filled(5)
+        host.has(available_bytes=0)
+        await (await pool.lease()).close(remove=True)
+        with pytest.raises(Timeout, match=r"filling of the pool took longer than 0\.05 s") as late:
+            await pool.filled(0.05)
+        assert "of memory" in late.value.hint
+
+
 async def test_what_was_leased_does_its_first_work_before_another_is_made(boxes: Boxes, host: Host) -> None:
     async with pool_of(boxes, host, ready=2) as pool:
         await pool.filled(5)
