@@ -92,8 +92,9 @@ def test_one_whose_machine_lives_is_left_for_the_supervisor(paths, left):
 
 
 def test_one_that_was_just_made_is_on_its_way_to_an_owner(paths, left):
-    left("new", state=None, created_ns=time.time_ns())
-    left("forgotten", state=None)
+    left("new", state=None, created_ns=time.time_ns(), detached=True)
+    left("forgotten", state=None, detached=True)
+    left("dead", state=None, created_ns=time.time_ns())  # whoever made it owned it from the first moment
     tidy_running(paths)
     assert set(names(paths)) == {"new"}
 
