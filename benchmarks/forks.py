@@ -1,8 +1,9 @@
 """One running container becomes many: until each has answered a command, and what each one more costs.
 
-`container.fork(n)` keeps the running container and goes on from that, `snapshot.fork(n)` only goes on. The
-memory is the private one of all processes, the engine's own among them, that `n` forks add, for each of them:
-what they share costs once. The floor is as many bare restores at once.
+`container.fork(n)` keeps the running container and goes on from that, `snapshot.fork(n)` only goes on. Memory
+is what `n` forks add to that of all processes, the engine's own among them: for each the private one, which
+one more costs; for the chart all of it, with what they share in it once. The floor is as many bare restores
+at once.
 
 The rule: the many are made seldom, and the ten often.
 """
@@ -16,12 +17,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import firkin
 from benchmarks.chart import Chart, Series
 from benchmarks.floor import Echo, echoing
 from benchmarks.measure import Contender, Measures, Samples, take_turns
-from benchmarks.memory import descendants, private_bytes
+from benchmarks.memory import descendants, private_bytes, proportional_bytes
 from benchmarks.place import Place
 from benchmarks.table import Row
 from firkin.settings import Settings
@@ -97,32 +99,40 @@ async def _answer(fork: firkin.AsyncContainer) -> bool:
 
 
 async def _until_answered(make: Make, n: int) -> Measures:
-    """Since it was asked for, until all run and until all have answered; and what each of them holds then."""
-    before = _private_bytes()
+    """Since it was asked for, until all run and until all have answered; and what they hold then."""
+    before = _memory()
     begin = time.perf_counter()
     async with _alive(make, n) as forks:
         running = time.perf_counter() - begin
         answers = await asyncio.gather(*map(_answer, forks), return_exceptions=True)
         answered = time.perf_counter() - begin
-        held = await _each_holds(before, n)
+        held = await _added(before, n)
     silent = sum(answer is not True for answer in answers)
-    return {"running": running, "answered": answered, "silent": silent, "held": held}
+    return {"running": running, "answered": answered, "silent": silent} | held
 
 
 async def _idle(make: Make, n: int) -> Measures:
-    """What each of `n` forks holds that was asked for nothing."""
-    before = _private_bytes()
+    """What `n` forks hold that were asked for nothing."""
+    before = _memory()
     async with _alive(make, n):
-        return {"held": await _each_holds(before, n)}
+        return await _added(before, n)
 
 
-async def _each_holds(before: int, n: int) -> float:
+async def _added(before: Memory, n: int) -> Measures:
+    """What `n` forks have added: private to each, and in all."""
     await asyncio.sleep(_REST_S)
-    return (_private_bytes() - before) / n
+    now = _memory()
+    return {"each": (now.private - before.private) / n, "all": now.all - before.all}
 
 
-def _private_bytes() -> int:
-    return sum(map(private_bytes, descendants(os.getpid())))
+class Memory(NamedTuple):
+    private: int
+    all: int
+
+
+def _memory() -> Memory:
+    pids = descendants(os.getpid())
+    return Memory(sum(map(private_bytes, pids)), sum(map(proportional_bytes, pids)))
 
 
 def _rows_of_ten(ten: Samples) -> Iterator[Row]:
@@ -139,15 +149,15 @@ def _rows_of_fifty(ten: Samples, many: Samples) -> Iterator[Row]:
     yield Row("fifty forks of a container, until all answered", fifty["answered"], "s")
     yield Row("those of the fifty that did not answer", fifty["silent"], "", "0", 0.0)
     yield Row(
-        "private memory of each of fifty idle forks", idle["held"], "MB", goal, IDLE_LIMIT_BYTES, *beside
+        "private memory of each of fifty idle forks", idle["each"], "MB", goal, IDLE_LIMIT_BYTES, *beside
     )
-    yield Row("the same after its first command", fifty["held"], "MB", "", None, *beside)
+    yield Row("the same after its first command", fifty["each"], "MB", "", None, *beside)
 
 
 def _charts(many: Samples) -> Iterator[Chart]:
     numbers = tuple(n for n in NUMBERS if many[str(n)]["answered"].n)
     if numbers:
         took = tuple(many[str(n)]["answered"].median for n in numbers)
-        held = tuple(many[str(n)]["held"].median * n / 1e6 for n in numbers)
-        series = (Series("until all answered", "s", took), Series("private memory of all", "MB", held))
+        held = tuple(many[str(n)]["all"].median / 1e6 for n in numbers)
+        series = (Series("until all answered", "s", took), Series("memory of all", "MB", held))
         yield Chart("forks", "forks at once", numbers, series)

@@ -41,9 +41,19 @@ def mappings(pid: int) -> Iterator[Mapping]:
 
 
 def private_bytes(pid: int) -> int:
-    """The memory that is a process's alone: what its end would give back (proc(5), smaps_rollup)."""
-    rolled_up = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) << 10 for line in rolled_up if line.startswith("Private_"))
+    """The memory that is a process's alone: what its end would give back."""
+    return _rolled_up(pid, "Private_Clean", "Private_Dirty")
+
+
+def proportional_bytes(pid: int) -> int:
+    """Its own memory and its part of what it shares: summed over all who share, everything is in it once."""
+    return _rolled_up(pid, "Pss")
+
+
+def _rolled_up(pid: int, *names: str) -> int:
+    """From proc(5), smaps_rollup."""
+    lines = (line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return sum(int(value.split()[0]) << 10 for name, value in lines if name in names)
 
 
 def descendants(pid: int) -> list[int]:
