@@ -123,18 +123,30 @@ def test_a_second_ctrl_c_ends_a_process_that_does_not_hear_the_first(busybox: Co
     assert left_in(home) == []
 
 
-def test_timing_and_trace_show_every_stage(busybox: Command, home: Home) -> None:
-    ended = busybox("run", "-q", "--rm", "--timing", "--trace", "t.json", "busybox", "echo", "hi")
+@pytest.mark.parametrize(
+    ("templates", "boot", "traced", "remarks"),
+    [
+        ("8", ["fork"], {"machine.restore"}, 0),
+        ("0", ["kernel", "agent"], {"machine.boot", "machine.kernel", "machine.agent"}, 1),
+    ],
+)
+def test_timing_and_trace_show_every_stage(
+    busybox: Command, home: Home, templates: str, boot: list[str], traced: set[str], remarks: int
+) -> None:
+    busybox("warm", "-q", check=True)
+    argv = ("run", "-q", "--rm", "--timing", "--trace", "t.json", "busybox", "echo", "hi")
+    ended = busybox(*argv, FIRKIN_TEMPLATES=templates)
     assert ended.stdout == "hi\n"
     title, *lines = ended.stderr.splitlines()
     assert title.endswith("s in all")
-    assert [line[2:18].strip() for line in lines] == [
-        "command line", "rootfs", "VMM start", "kernel", "agent", "container start", "first byte",
+    shown = [line[2:18].strip() for line in lines]
+    assert shown[: len(shown) - remarks] == [
+        "command line", "rootfs", "VMM start", *boot, "container start", "first byte",
     ]  # fmt: skip
     found = json.loads((home.work_dir / "t.json").read_text())
     check_trace(found)
     stages = {entry["name"] for entry in found["traceEvents"] if entry["ph"] == "X"}
-    assert {"rootfs", "machine.start", "machine.kernel", "machine.agent", "container.start"} <= stages
+    assert {"rootfs", "machine.start", "container.start", *traced} <= stages
 
 
 def test_a_missing_image_is_pulled_with_progress_on_standard_error(
