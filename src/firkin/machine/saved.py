@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from firkin.errors import Corrupt, Misfit, StorageFull
+from firkin.linux.filesystem import is_tmpfs
 from firkin.machine.artifacts import artifact, stamp
 from firkin.machine.qemu.command import Accelerator
 from firkin.machine.spec import NetworkMode
@@ -99,6 +100,7 @@ def keep(directory: Path, machine: SavedMachine) -> Saved:
     """Put `machine` and the state beside it on record; the caller makes the directory appear. Raises
     OSError.
     """
+    _take_room(directory / MEMORY, machine.memory_bytes)
     state = _bounded(directory / STATE, MAX_STATE_BYTES)
     machine = msgspec.structs.replace(
         machine, state_bytes=len(state), state_sha256=hashlib.sha256(state).hexdigest()
@@ -107,6 +109,15 @@ def keep(directory: Path, machine: SavedMachine) -> Saved:
     for name in (MEMORY, STATE, SAVED):
         os.chmod(directory / name, 0o400)
     return Saved(directory, machine)
+
+
+def _take_room(memory_path: Path, size_bytes: int) -> None:
+    """Let the memory take now, in a tmpfs, what it would take hole by hole, whenever a machine that starts
+    from it touches one: full then, the tmpfs would end that machine by SIGBUS.
+    """
+    if is_tmpfs(memory_path):
+        with open(memory_path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
 
 
 def _bounded(path: Path, limit_bytes: int) -> bytes:

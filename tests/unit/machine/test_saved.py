@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
 import pytest
 
 from firkin.errors import Corrupt, Misfit
+from firkin.linux.filesystem import is_tmpfs
 from firkin.machine.saved import (
     MAX_STATE_BYTES,
     MEMORY,
@@ -52,6 +55,18 @@ def test_what_was_kept_is_what_is_loaded(saved: Saved) -> None:
     assert found == saved
     assert found.machine.state_bytes == 400
     check_fit(found, HERE)
+
+
+def test_memory_in_a_tmpfs_has_all_its_room_before_a_machine_starts_from_it(tmp_path: Path) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as name:
+        for directory in (Path(name), tmp_path):
+            (directory / STATE).write_bytes(b"QEVM")
+            (directory / MEMORY).touch()
+            os.truncate(directory / MEMORY, HERE.memory_bytes)
+        in_tmpfs, on_disk = (keep(each, HERE).memory_path.stat() for each in (Path(name), tmp_path))
+    assert in_tmpfs.st_size == on_disk.st_size == HERE.memory_bytes
+    assert in_tmpfs.st_blocks * 512 == HERE.memory_bytes
+    assert is_tmpfs(tmp_path) or on_disk.st_blocks == 0
 
 
 def test_nobody_may_write_what_was_kept(saved: Saved) -> None:
