@@ -64,7 +64,7 @@ def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:
     each = estimate_bytes(spec)
     if n * each > facts.room_bytes:
         raise MemoryFull(
-            f"{_machines(n)} of {format_size(spec.memory_bytes)} need {format_size(n * each)} of memory "
+            f"{_machines(n)} of {format_size(spec.memory_bytes)} {_need(n)} {format_size(n * each)} of memory "
             f"({format_size(each)} each); {format_size(facts.available_bytes)} are available, of which "
             f"{format_size(facts.reserve_bytes)} are kept free",
             hint=f"ask for at most {facts.room_bytes // each}, or give them less memory",
@@ -72,7 +72,7 @@ def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:
     needed = n * DISK_BYTES + DISK_RESERVE_BYTES
     if needed > facts.disk_free_bytes:
         raise StorageFull(
-            f"{_machines(n)} need {format_size(n * DISK_BYTES)} of disk; "
+            f"{_machines(n)} {_need(n)} {format_size(n * DISK_BYTES)} of disk; "
             f"{format_size(facts.disk_free_bytes)} are left, of which {format_size(DISK_RESERVE_BYTES)} are "
             "kept free",
             hint="free some space: firkin prune",
@@ -87,6 +87,10 @@ def host_facts(paths: Paths) -> HostFacts:
         available_bytes=memory.available_bytes,
         disk_free_bytes=0 if free is None else free,
     )
+
+
+def _need(n: int) -> str:
+    return "needs" if n == 1 else "need"
 
 
 def _machines(n: int) -> str:

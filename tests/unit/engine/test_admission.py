@@ -41,7 +41,7 @@ def test_fifty_machines_fit_where_two_hundred_are_refused_with_the_numbers() -> 
 
 def test_a_host_whose_memory_is_all_reserved_carries_none() -> None:
     admit(0, SPEC, msgspec.structs.replace(HOST, available_bytes=0))
-    with pytest.raises(MemoryFull, match="1 machine of"):
+    with pytest.raises(MemoryFull, match="1 machine of 268MB needs"):
         admit(1, SPEC, msgspec.structs.replace(HOST, available_bytes=HOST.reserve_bytes))
 
 
