@@ -48,6 +48,7 @@ async def take(source: Source, name: str = "") -> Snapshot:
     Raises NameInUse, and what saving.write() raises; then it goes on as it was and there is no snapshot.
     """
     check_name(source.record, name)
+    check_saveable(source.record.spec())
     with stage("snapshot.take", container=source.record.id):
         await _written_down(source.launched)
         async with _taken(source) as taken:
