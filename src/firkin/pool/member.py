@@ -17,6 +17,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from firkin.engine.deadline import within
 from firkin.engine.options import ExecOptions
 from firkin.errors import (
+    AgentError,
     CommandFailed,
     CommandNotExecutable,
     CommandNotFound,
@@ -152,7 +153,7 @@ class Member(Generic[C]):
         """How `command` ended in it. Raises WrongState where its first process ended, and took that along."""
         try:
             status = (await output(await self.container.exec(ExecOptions(command=tuple(command))))).status
-        except (WrongState, MachineDied, OutcomeUnknown) as error:
+        except (WrongState, AgentError, MachineDied, OutcomeUnknown) as error:
             raise await self._end_of_its_process() or error from error
         if status.signal is not None and (ended := await self._end_of_its_process()) is not None:
             raise ended
