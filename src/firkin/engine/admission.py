@@ -65,8 +65,8 @@ def admit(n: int, spec: ContainerSpec, facts: HostFacts) -> None:
     if n * each > facts.room_bytes:
         raise MemoryFull(
             f"{_machines(n)} of {format_size(spec.memory_bytes)} {_need(n)} {format_size(n * each)} of "
-            f"memory ({format_size(each)} each); {format_size(facts.available_bytes)} are available, of which "
-            f"{format_size(facts.reserve_bytes)} are kept free",
+            f"memory ({format_size(each)} each); {format_size(facts.available_bytes)} are available, of "
+            f"which {format_size(facts.reserve_bytes)} are kept free",
             hint=f"ask for at most {facts.room_bytes // each}, or give them less memory",
         )
     needed = n * DISK_BYTES + DISK_RESERVE_BYTES
