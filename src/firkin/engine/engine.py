@@ -14,28 +14,25 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
-
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
 from firkin.container.record import Exited, Record, Running, Suspended
 from firkin.engine import rules
 from firkin.engine.begin import Begun, begin, check_name, put_on_record
 from firkin.engine.container import Container
+from firkin.engine.heirs import Heirs
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.resolve import disk_bytes
 from firkin.engine.tidy import tidy_all, tidy_running
-from firkin.errors import ContainerNotFound, Misfit, WrongState
-from firkin.events import event, span
+from firkin.errors import ContainerNotFound, WrongState
+from firkin.events import span
 from firkin.machine.started import Started
 from firkin.oci.image import Image
 from firkin.rootfs.cache import Rootfs, build, find, key_of
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
-    from firkin.container.spec import ContainerSpec
-    from firkin.engine.heir import Wishes
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
@@ -43,7 +40,7 @@ if TYPE_CHECKING:
     from firkin.trust.key import PrivateKey
 
 
-class Engine:
+class Engine(Heirs):
     """An async context manager: leaving it ends the containers that run() started.
 
     Making one reads nothing but the user's settings, where none are given. Raises UsageError for a setting
@@ -186,53 +183,6 @@ class Engine:
         await supervised.run(self.settings, container.id, again=state.suspended_ns)
         return await self.container(container.id)
 
-    async def restore(self, snapshot: str, wishes: Wishes | None = None) -> Container:
-        """A new container that goes on from `snapshot`, a name or an id: the supervisor's, or with
-        `wishes.detached` false this engine's.
-
-        With a disk only, its process begins anew on that disk. Raises SnapshotNotFound, NameInUse, Misfit
-        where its memory cannot go on here, and what booting raises; then nothing is left of it.
-        """
-        from firkin.engine.heir import Wishes
-        from firkin.snapshot.record import find
-
-        wishes = wishes or Wishes()
-        check_name(wishes.name, self.paths)
-        with self._images.store.adding():
-            begun = self._heir(find(self.paths, snapshot), wishes)
-        return await self._begun(*begun, detached=wishes.detached)
-
-    async def restore_or_boot(self, snapshot: str, wishes: Wishes) -> tuple[Container, str]:
-        """restore(), or where its memory cannot go on here, a new start on its disk; and why that was, or "".
-
-        Raises as restore(), but for Misfit.
-        """
-        try:
-            return await self.restore(snapshot, wishes), ""
-        except Misfit as error:
-            reason = str(error)
-        event("snapshot.cold", snapshot=snapshot, reason=reason)
-        return await self.restore(snapshot, msgspec.structs.replace(wishes, cold=True)), reason
-
-    async def fork(self, name_or_id: str, n: int, wishes: Wishes) -> list[Container]:
-        """`n` containers that go on from where a running one is now, which goes on itself.
-
-        What they start from is gone once they run. Raises MemoryFull, StorageFull where this host does not
-        carry so many, and what Container.snapshot() and restore() raise; then none is left.
-        """
-        container = await self.container(name_or_id)
-        each = self._admitted(n, container.spec, wishes)
-        async with container.lend() as snapshot:
-            return await self._forked(snapshot, each)
-
-    async def fork_snapshot(self, snapshot: str, n: int, wishes: Wishes) -> list[Container]:
-        """`n` containers that go on from `snapshot`, on ports of their own. Raises as fork()."""
-        from firkin.snapshot.record import find
-
-        each = self._admitted(n, find(self.paths, snapshot).spec, wishes)
-        with self._images.store.adding():
-            return await self._forked(find(self.paths, snapshot), each)
-
     async def roll_back(
         self, container: str, snapshot: str, *, discard: bool = False, force: bool = False
     ) -> Snapshot | None:
@@ -305,32 +255,6 @@ class Engine:
                 image.layers, open_blob=store.open_blob, rootfs_dir=rootfs_dir, size_bytes=size_bytes
             )
         )
-
-    def _admitted(self, n: int, spec: ContainerSpec, wishes: Wishes) -> list[Wishes]:
-        """The wishes for each of `n` heirs of `spec`, where this host carries them."""
-        from firkin.engine.admission import admit, host_facts
-        from firkin.engine.forks import each_of
-
-        each = each_of(n, wishes, spec.ports)
-        for wished in each:
-            check_name(wished.name, self.paths)
-        admit(n, spec, host_facts(self.paths))
-        return each
-
-    async def _forked(self, snapshot: Snapshot, each: list[Wishes]) -> list[Container]:
-        from firkin.engine.forks import begin_all
-
-        async def begin(wishes: Wishes) -> Container:
-            return await self._begun(*self._heir(snapshot, wishes), detached=wishes.detached)
-
-        return await begin_all(begin, each)
-
-    def _heir(self, snapshot: Snapshot, wishes: Wishes) -> tuple[Record, Lock]:
-        from firkin.engine.heir import record_heir
-
-        if not wishes.detached:
-            self._require_open()
-        return record_heir(self.paths, snapshot, wishes)
 
     async def _begun(self, found: Record, lock: Lock, *, detached: bool) -> Container:
         """The new container of `found`, once it was started by whoever is to own it."""
