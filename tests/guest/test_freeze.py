@@ -170,3 +170,10 @@ def test_only_what_runs_can_be_frozen(host, box):
     with pytest.raises(Refused) as refused:
         host.ask("freeze", container="c1")
     assert refused.value.errno == errno.ESRCH
+
+
+@pytest.mark.parametrize("op", ["hold", "release"])
+def test_a_machine_that_is_not_ours_is_not_held(host, op):
+    with pytest.raises(Refused) as refused:
+        host.ask(op)
+    assert refused.value.errno == errno.EPERM
