@@ -22,12 +22,13 @@ def stock(home: Home, shelf: Path) -> None:
 
 
 def warm_cache(directory: Path) -> None:
-    """Boot once with `directory` as firkin's cache."""
+    """Boot once with `directory` as firkin's cache, and make the templates that most tests fork."""
     with fresh_home() as home:
         home.share_cache(directory)
         firkin = Command(FIRKIN, home.environ(), home.work_dir)
         firkin("import", "-", "busybox", input=busybox_tar(), check=True)
         firkin("run", "--rm", "busybox", "true", check=True)
+        firkin("warm", "--network", "none", check=True)
 
 
 def fill_shelf(directory: Path, cache_dir: Path) -> None:
