@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from firkin.errors import BootFailed
 from firkin.events import Event, subscribed
 from firkin.machine import begin as begin_module
 from firkin.machine import template
@@ -91,6 +92,26 @@ async def test_a_template_that_was_damaged_is_made_again(
         1,
         0,
     ]
+
+
+async def test_a_template_whose_forks_do_not_come_up_is_removed_and_made_again(
+    templates: Path, spec: MachineSpec, settings: Settings, tmp_path: Path
+) -> None:
+    async with events_of(spec, settings, tmp_path):
+        made = only(templates)
+    (made / MEMORY).chmod(0o600)
+    with open(made / MEMORY, "r+b") as memory:
+        memory.truncate(0)
+        memory.truncate(spec.memory_bytes)
+    brief = msgspec.structs.replace(spec, boot_timeout_s=5)
+    with pytest.raises(BootFailed, match="web") as failed:
+        async with events_of(brief, settings, tmp_path):
+            pass
+    assert "try again" in failed.value.hint
+    assert not list(templates.glob("[!.]*"))
+    async with events_of(spec, settings, tmp_path) as seen:
+        assert only(templates) == made
+    assert len(told(seen, "template.make")) == 1
 
 
 async def test_a_template_that_is_removed_under_a_start_is_made_again(

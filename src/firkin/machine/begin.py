@@ -66,7 +66,7 @@ def _origin(spec: MachineSpec, prepared: Prepared, settings: Settings, saved: Sa
         event("machine.cold", machine=spec.name, reason=reason)
         return prepared.cold
     found = template.find(template.path_of(spec, prepared, settings))
-    return None if found is None else prepared.fork_of(found)
+    return None if found is None else prepared.fork_of(found, found.dir)
 
 
 @contextmanager

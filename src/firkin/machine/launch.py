@@ -90,6 +90,7 @@ def launch(
         boot_timeout_s=spec.boot_timeout_s,
         incoming=incoming,
         forked=isinstance(origin, Restored),
+        template_path=origin.template_path if isinstance(origin, Restored) else None,
     )
 
 

@@ -39,6 +39,8 @@ class Restored(msgspec.Struct, frozen=True):
     """The stub."""
     memory_path: Path
     state_path: Path
+    template_path: Path | None = None
+    """The template that they are of, where they are of one."""
     cmdline: ClassVar[str] = ""
     keeps_memory: ClassVar[bool] = False
     peerless: ClassVar[bool] = False

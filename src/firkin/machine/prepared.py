@@ -63,9 +63,9 @@ class Prepared(msgspec.Struct, frozen=True):
         check_fit(saved, self.describe(spec))
         return self.fork_of(saved)
 
-    def fork_of(self, saved: Saved) -> Restored:
-        """The machine that was saved, which is known to fit."""
-        return Restored(stub_path(self.cache_dir), saved.memory_path, saved.state_path)
+    def fork_of(self, saved: Saved, template_path: Path | None = None) -> Restored:
+        """The machine that was saved, which is known to fit; it is of the template at `template_path`."""
+        return Restored(stub_path(self.cache_dir), saved.memory_path, saved.state_path, template_path)
 
     def _cpu_model(self) -> str:
         model = CPU_MODELS[self.vmm.accelerator]

@@ -143,7 +143,8 @@ async def _template(spec: MachineSpec, prepared: Prepared, settings: Settings) -
     reason = template.why_not(spec, settings)
     if not reason:
         try:
-            return prepared.fork_of(await template_maker.ready(spec, prepared, settings))
+            saved = await template_maker.ready(spec, prepared, settings)
+            return prepared.fork_of(saved, saved.dir)
         except (FirkinError, OSError) as error:
             reason = f"there is no template: {error}"
     event("machine.cold", machine=spec.name, reason=reason)

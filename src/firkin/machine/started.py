@@ -45,6 +45,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     incoming: socket.socket | None = None
     """The connection on which a fork is told what to become."""
     forked: bool = False
+    template_path: Path | None = None
 
     def abort(self) -> None:
         """End it at once: it is gone, and nothing is held of it, when this returns."""

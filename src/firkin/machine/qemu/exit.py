@@ -53,12 +53,17 @@ def _signal_name(number: int) -> str:
     return next((each.name for each in signal.Signals if each == number), f"signal {number}")
 
 
-def boot_failure(name: str, exit: VmmExit, console: str) -> FirkinError:
-    """The error for a machine whose VMM ended before its agent answered."""
+def boot_failure(name: str, exit: VmmExit, console: str, *, forked: bool = False) -> FirkinError:
+    """The error for a machine whose VMM ended before its agent answered; `forked`: it booted no kernel."""
     if forward := _FORWARD.search(exit.complaint):
         return PortInUse(
             f"cannot publish {forward[1]} of machine {name!r}: the host's port is in use",
             hint="choose another port, or find who has it: ss -lntup",
+        )
+    if exit.complaint and forked:
+        return BootFailed(
+            f"QEMU cannot go on with machine {name!r}: {exit.reason}",
+            hint="what was saved may be damaged: boot it anew",
         )
     if exit.complaint and not console:
         return HostUnsupported(

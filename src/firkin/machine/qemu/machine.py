@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from firkin.aio.child import KILL, STOP, Child
 from firkin.errors import AgentError, BootFailed, FirkinError, MachineDied
-from firkin.events import stage
+from firkin.events import event, stage
 from firkin.linux import unix_socket
+from firkin.machine import template
 from firkin.machine.qemu import exit as exits
 from firkin.machine.qemu.command import Accelerator
 from firkin.machine.qemu.exit import VmmExit
@@ -47,6 +48,7 @@ class Machine:
         self.ports = started.ports
         self.confinement = started.confinement
         self.forked = started.forked
+        self._template_path = started.template_path
         self._vmm = Child(started.pid, started.pidfd, ours=started.ours)
         self.run_dir = started.run_dir
         self._console = started.console
@@ -114,34 +116,48 @@ class Machine:
             if self.forked
             else stage("machine.boot", machine=self.name, accelerator=self.accelerator)
         ):
-            answer = asyncio.ensure_future(hello)
-            ended = asyncio.ensure_future(self.wait())
-            refused = asyncio.ensure_future(self._refused())
             try:
-                await asyncio.wait(
-                    (answer, ended, refused),
-                    timeout=self._boot_timeout_s,
-                    return_when=asyncio.FIRST_COMPLETED,
+                return await self._answered(hello)
+            except BootFailed as error:
+                self._blame_template(error)
+                raise
+
+    async def _answered(self, hello: Awaitable[T]) -> T:
+        answer = asyncio.ensure_future(hello)
+        ended = asyncio.ensure_future(self.wait())
+        refused = asyncio.ensure_future(self._refused())
+        try:
+            await asyncio.wait(
+                (answer, ended, refused),
+                timeout=self._boot_timeout_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if answer.done() and answer.exception() is not None:
+                # The connection broke: most often because the VMM ends, which then says more.
+                await asyncio.wait((ended,), timeout=_DYING_S)
+            elif answer.done():
+                self._arrived()
+                return answer.result()
+            if ended.done():
+                raise self._boot_failure(ended.result())
+            if answer.done():
+                return answer.result()
+            if refused.done():
+                raise BootFailed(
+                    f"QEMU cannot go on with machine {self.name!r}: {refused.result()}",
+                    hint="does another machine use its disk? else boot it anew",
                 )
-                if answer.done() and answer.exception() is not None:
-                    # The connection broke: most often because the VMM ends, which then says more.
-                    await asyncio.wait((ended,), timeout=_DYING_S)
-                elif answer.done():
-                    self._arrived()
-                    return answer.result()
-                if ended.done():
-                    raise self._boot_failure(ended.result())
-                if answer.done():
-                    return answer.result()
-                if refused.done():
-                    raise BootFailed(
-                        f"QEMU cannot go on with machine {self.name!r}: {refused.result()}",
-                        hint="does another machine use its disk? else boot it anew",
-                    )
-                raise self._boot_timeout()
-            finally:
-                for task in (answer, ended, refused):
-                    task.cancel()
+            raise self._boot_timeout()
+        finally:
+            for task in (answer, ended, refused):
+                task.cancel()
+
+    def _blame_template(self, error: BootFailed) -> None:
+        """A template whose fork does not come up is removed, so that the next start makes another."""
+        if self._template_path is not None:
+            template.remove(self._template_path)
+            event("template.discarded", template=self._template_path.name, error=error)
+            error.hint = f"its template was removed, so try again; {error.hint}"
 
     async def wait(self) -> VmmExit:
         """How the VMM ended, once it has. May be awaited by many."""
@@ -246,7 +262,9 @@ class Machine:
 
     def _boot_failure(self, ended: VmmExit) -> FirkinError:
         failures = (daemon.failure(self.name) for daemon in self._daemons)
-        return next(filter(None, failures), None) or exits.boot_failure(self.name, ended, self.console_tail())
+        return next(filter(None, failures), None) or exits.boot_failure(
+            self.name, ended, self.console_tail(), forked=self.forked
+        )
 
     def _boot_timeout(self) -> BootFailed:
         return BootFailed(
