@@ -22,7 +22,8 @@ def command(timeout: str | None, names: tuple[str, ...]) -> int:
     """Ask containers to end, and end them when they do not.
 
     The first process gets the container's stop signal (SIGTERM, or what the image says), and after the
-    timeout SIGKILL. A container that has ended already is no error.
+    timeout SIGKILL. A container that has ended already is no error, nor is one that is suspended, which
+    stays so.
     """
     from firkin.cli.session import for_each_container
     from firkin.units import parse_duration

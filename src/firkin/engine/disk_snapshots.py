@@ -20,7 +20,7 @@ import msgspec
 from firkin.aio.thread import in_thread
 from firkin.container import layers
 from firkin.container.disk import DiskRecord
-from firkin.container.record import Exited, Record
+from firkin.container.record import Exited, Record, Suspended
 from firkin.engine.deadline import within
 from firkin.engine.launch import Launched
 from firkin.engine.settled import settled
@@ -133,10 +133,11 @@ def check_way_back(record: Record, name: str, *, force: bool) -> None:
 
 def require_ended(record: Record) -> None:
     """Raise WrongState unless the container has ended; its owner asks."""
-    if not isinstance(record.state(), Exited) or record.is_alive():
-        raise WrongState(
-            f"container {record.spec().name!r} has not ended", hint=f"`firkin stop {record.spec().name}`"
-        )
+    state, name = record.state(), record.spec().name
+    if isinstance(state, Suspended):
+        raise WrongState(f"container {name!r} is suspended", hint=f"`firkin resume {name}`")
+    if not isinstance(state, Exited) or record.is_alive():
+        raise WrongState(f"container {name!r} has not ended", hint=f"`firkin stop {name}`")
 
 
 async def synced(record: Record) -> None:

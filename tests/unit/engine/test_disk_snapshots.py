@@ -10,7 +10,7 @@ import pytest
 from firkin.container import layers, record
 from firkin.container.disk import DiskRecord
 from firkin.container.naming import new_id
-from firkin.container.record import Created, Exited, Running
+from firkin.container.record import Created, Exited, Running, Streams, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine import disk_snapshots, snapshot_use
 from firkin.engine.heir import Wishes, record_heir
@@ -34,6 +34,7 @@ MIB = 1 << 20
 KEY = "a" * 64 + "-1-1"
 RUNNING = Running(pid=1, started_ns=1, accelerator="tcg")
 EXITED = Exited(status=ExitStatus(code=0), started_ns=1, finished_ns=2)
+SUSPENDED = Suspended(suspended_ns=2, started_ns=1, detached=True, proc=1, ahead=Streams())
 
 
 @pytest.fixture
@@ -181,6 +182,17 @@ async def test_only_an_ended_container_is_touched_on_disk(paths, state):
     with box.hold_alive(), pytest.raises(WrongState):
         await disk_snapshots.roll_back(box, one.name)
     assert box.disk() == DiskRecord()
+
+
+async def test_a_suspended_container_is_refused_with_the_way_to_wake_it(paths):
+    box, other = made(paths, state=RUNNING, value=7), made(paths, name="other")
+    box.set_suspended(SUSPENDED)
+    await disk_snapshots.take_of_ended(other, "theirs")
+    for refused in (disk_snapshots.take_of_ended(box), disk_snapshots.roll_back(box, "theirs")):
+        with pytest.raises(WrongState, match="'box' is suspended") as caught:
+            await refused
+        assert caught.value.hint == "`firkin resume box`"
+    assert (box.disk(), box.state()) == (DiskRecord(), SUSPENDED)
 
 
 async def test_a_snapshot_waits_for_the_machine_that_still_writes_down(paths):
