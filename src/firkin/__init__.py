@@ -69,8 +69,7 @@ if TYPE_CHECKING:
     from firkin.process.output import Output
     from firkin.process.spec import ExitStatus, TerminalSize
     from firkin.settings import Settings
-
-__version__ = "0.1.0"
+    from firkin.version import __version__
 
 __all__ = [
     "AgentError",
@@ -148,6 +147,7 @@ _HOMES = {
     "ExitStatus": "process.spec",
     "TerminalSize": "process.spec",
     "Settings": "settings",
+    "__version__": "version",
 }
 """Where each name lives; every other one of `__all__` is an error's."""
 

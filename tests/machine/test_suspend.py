@@ -154,7 +154,8 @@ def test_another_kernel_and_agent_are_no_reason_but_another_qemu_is(busybox: Com
     alter(home, kernel=other, agent=other, qemu=other)
     refused = busybox("resume", "box")
     assert refused.status == 125
-    assert "its QEMU was 9" in refused.stderr
+    assert "suspended container 'box' cannot go on here: its QEMU was 9" in refused.stderr
+    assert "firkin rm -f box" in refused.stderr
     assert busybox("ps", "-a", "--format", "{{.State}}").stdout == "suspended\n"
     true = json.loads(original(home).read_bytes())
     alter(home, qemu=true["qemu"])

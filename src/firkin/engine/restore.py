@@ -29,6 +29,7 @@ from firkin.network.guest import guest_ops
 from firkin.paths import Paths
 from firkin.settings import Settings
 from firkin.snapshot import record as snapshots
+from firkin.snapshot.record import Snapshot
 from firkin.wire.messages import Op, Release
 
 
@@ -53,8 +54,21 @@ def of_snapshot(paths: Paths, spec: ContainerSpec) -> Origin | None:
     snapshot = snapshots.load(paths, spec.snapshot)
     if snapshot.machine is None:
         return None
-    saved = load(snapshots.home(paths, snapshot.id))
+    saved = msgspec.structs.replace(
+        load(snapshots.home(paths, snapshot.id)), name=_called(snapshot), otherwise=_otherwise(snapshot)
+    )
     return Origin(saved, snapshot.container, snapshot.proc, snapshot.streams)
+
+
+def _called(snapshot: Snapshot) -> str:
+    """What a person knows it by. One that is lent has no name."""
+    return f"snapshot {snapshot.name!r}" if snapshot.name else f"a fork of {snapshot.container_name!r}"
+
+
+def _otherwise(snapshot: Snapshot) -> str:
+    if not snapshot.name:
+        return f"`firkin snapshot create --disk-only {snapshot.container_name}`, and restore that"
+    return f"`firkin snapshot restore --or-boot {snapshot.name}` begins anew on its disk"
 
 
 @asynccontextmanager

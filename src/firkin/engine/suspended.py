@@ -77,7 +77,13 @@ def origin(record: Record, state: Suspended, transcript: Transcript) -> Origin:
             record.set_suspended(state)
         assert state.layers is not None
         layers.reset(record, state.layers, record.disk().parent)
-    saved = msgspec.structs.replace(load(record.dir / DIR), besides=OTHERWISE)
+    name = record.spec().name
+    saved = msgspec.structs.replace(
+        load(record.dir / DIR),
+        besides=OTHERWISE,
+        name=f"suspended container {name!r}",
+        otherwise=f"bring back what it was suspended with; `firkin rm -f {name}` gives it up",
+    )
     return Origin(saved, record.id, state.proc, transcript.begin.plus(state.ahead))
 
 

@@ -12,7 +12,7 @@ from firkin.machine.kernel import Kernel
 from firkin.machine.launch import Vmm
 from firkin.machine.origin import Cold, Restored
 from firkin.machine.qemu.devices import CPU_MODELS, Board
-from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of
+from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of, version_of
 from firkin.machine.spec import MachineSpec
 from firkin.machine.stub import stub_path
 
@@ -43,9 +43,12 @@ class Prepared(msgspec.Struct, frozen=True):
     def describe(self, spec: MachineSpec) -> SavedMachine:
         """What a machine of `spec` is on this host. Raises OSError."""
 
+        from firkin.version import __version__
+
         def part(path: Path, version: str) -> Part:
             return Part(version, sha256_of(path, self.cache_dir))
 
+        qemu = Path(self.vmm.qemu).resolve()
         return SavedMachine(
             accelerator=self.vmm.accelerator,
             cpu_model=self._cpu_model(),
@@ -53,9 +56,9 @@ class Prepared(msgspec.Struct, frozen=True):
             memory_bytes=spec.memory_bytes,
             network=spec.network,
             disks=len(spec.disks),
-            qemu=part(Path(self.vmm.qemu).resolve(), ""),
+            qemu=part(qemu, version_of(qemu, self.cache_dir)),
             kernel=part(self.kernel.path, self.kernel.version),
-            agent=part(self.agent, ""),
+            agent=part(self.agent, __version__),
         )
 
     def restored(self, saved: Saved, spec: MachineSpec) -> Restored:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,7 @@ from firkin.machine.spec import NetworkMode
 MEMORY, STATE, SAVED = "memory", "state", "saved.json"
 _MAX_FILE_BYTES = 64 << 10
 MAX_STATE_BYTES = 64 << 20
+_VERSION_S = 10.0
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -63,6 +65,10 @@ class Saved(msgspec.Struct, frozen=True):
     machine: SavedMachine
     besides: tuple[str, ...] = ()
     """The fields in which this host may differ."""
+    name: str = ""
+    """What a person knows it by, such as `snapshot 'one'`; "": its directory."""
+    otherwise: str = ""
+    """What to do where it cannot go on here."""
 
     @property
     def memory_path(self) -> Path:
@@ -148,12 +154,19 @@ def check_fit(saved: Saved, here: SavedMachine) -> None:
     """
     for field in SavedMachine.__struct_fields__:
         was, now = getattr(saved.machine, field), getattr(here, field)
-        if not field.startswith("state_") and field not in saved.besides and was != now:
+        if not field.startswith("state_") and field not in saved.besides and not _same(was, now):
             raise Misfit(
-                f"the machine saved in {saved.dir.name} cannot run here: its {_NAMES.get(field, field)} was "
-                f"{was}, and would be {now}",
-                hint="boot the container anew from its disk, or bring back what the machine was saved with",
+                f"{saved.name or f'the machine saved in {saved.dir}'} cannot go on here: its "
+                f"{_NAMES.get(field, field)} was {was}, and would be {now}",
+                hint=saved.otherwise or "bring back what it was saved with",
             )
+
+
+def _same(was: object, now: object) -> bool:
+    """Whether two values of a field mean the same; a program is what its file holds, however it is called."""
+    if isinstance(was, Part) and isinstance(now, Part):
+        return was.sha256 == now.sha256
+    return was == now
 
 
 _NAMES = {"cpu_model": "CPU model", "memory_bytes": "memory", "cpus": "number of CPUs", "qemu": "QEMU"}
@@ -167,3 +180,20 @@ def sha256_of(path: Path, cache_dir: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest().encode()
 
     return artifact(cache_dir, "sha256", (stamp(path),), digest).read_text()
+
+
+def version_of(qemu: Path, cache_dir: Path) -> str:
+    """What QEMU calls its version, remembered as sha256_of() is; "" where it does not say. Raises OSError."""
+
+    def asked() -> bytes:
+        import subprocess
+
+        words = [str(qemu), "--version"]
+        try:
+            said = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_VERSION_S)
+        except (subprocess.SubprocessError, OSError):
+            return b""
+        found = re.match(rb"QEMU emulator version ([!-~]{1,40})", said.stdout)
+        return found[1] if found else b""
+
+    return artifact(cache_dir, "version", (stamp(qemu),), asked).read_text()

@@ -26,6 +26,7 @@ from firkin.machine.saved import (
     keep,
     load,
     sha256_of,
+    version_of,
 )
 
 HERE = SavedMachine(
@@ -142,6 +143,7 @@ def test_a_host_that_differs_is_told_in_what(saved: Saved, field: str) -> None:
     with pytest.raises(Misfit) as caught:
         check_fit(saved, there)
     assert f"was {getattr(HERE, field)}, and would be {OTHERS[field]}" in str(caught.value)
+    assert str(saved.dir) in str(caught.value)
     assert caught.value.hint
     check_fit(msgspec.structs.replace(saved, besides=(field,)), there)
 
@@ -154,3 +156,33 @@ def test_a_program_is_known_by_its_content_not_its_time(tmp_path: Path) -> None:
     assert sha256_of(program, tmp_path / "cache") == first
     program.write_bytes(b"two")
     assert sha256_of(program, tmp_path / "cache") != first
+
+
+def test_a_program_that_is_called_otherwise_is_still_the_same(saved: Saved) -> None:
+    check_fit(saved, msgspec.structs.replace(HERE, agent=Part("0.2", HERE.agent.sha256)))
+
+
+def test_what_cannot_go_on_is_called_as_a_person_knows_it_and_has_a_way_out(saved: Saved) -> None:
+    known = msgspec.structs.replace(saved, name="snapshot 'one'", otherwise="`firkin snapshot rm one`")
+    with pytest.raises(
+        Misfit, match=r"^snapshot 'one' cannot go on here: its number of CPUs was 1"
+    ) as caught:
+        check_fit(known, msgspec.structs.replace(HERE, cpus=2))
+    assert caught.value.hint == "`firkin snapshot rm one`"
+
+
+def test_qemu_is_asked_for_its_version_once(tmp_path: Path) -> None:
+    program = tmp_path / "qemu"
+    asked = tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\necho x >> {asked}\necho 'QEMU emulator version 7.2.1 (Debian)'\n")
+    program.chmod(0o755)
+    versions = [version_of(program, tmp_path / "cache") for _ in range(2)]
+    assert (versions, asked.read_text()) == (["7.2.1"] * 2, "x\n")
+
+
+@pytest.mark.parametrize("script", ["exit 1", "echo something else"])
+def test_a_qemu_that_does_not_say_its_version_has_none(tmp_path: Path, script: str) -> None:
+    program = tmp_path / "qemu"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    assert version_of(program, tmp_path / "cache") == ""
