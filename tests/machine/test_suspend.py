@@ -11,6 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from firkin.container.record import Record, Running, Suspended
+from firkin.engine.engine import Engine
+from firkin.engine.options import ExecOptions
+from firkin.engine.words import run_options
+from firkin.errors import StorageFull
+from firkin.process.output import output
+from firkin.settings import Settings
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
 from tests.support.images import busybox_tar
@@ -95,6 +102,38 @@ def test_a_suspended_container_says_so_to_whoever_wants_it_to_run(busybox: Comma
     assert busybox("stop", "box").status == 0
     busybox("rm", "box", check=True)
     assert busybox("ps", "-aq").stdout == ""
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_one_that_cannot_be_put_on_record_as_suspended_goes_on_and_keeps_nothing(
+    busybox: Command, settings: Settings, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
+    """Whether the write itself failed, or what makes it survive a power cut."""
+    write = Record.set_suspended
+
+    def fail(record: Record, state: Suspended) -> None:
+        if written:
+            write(record, state)
+        raise StorageFull("the disk is full")
+
+    async with Engine(settings) as engine:
+        box = await engine.run(run_options("busybox", ["sh", "-c", COUNTER], name="box"))
+        record = Record(settings.paths, box.id)
+        with monkeypatch.context() as patch:
+            patch.setattr(Record, "set_suspended", fail)
+            with pytest.raises(StorageFull, match="the disk is full"):
+                await box.suspend()
+        assert isinstance(box.state, Running)
+        assert record.state() == box.state
+        assert not list(record.dir.glob("*suspended*"))
+        script = "before=$(cat /count); until [ $(cat /count) -gt $before ]; do sleep 0.05; done; echo on"
+        said = await output(await box.exec(ExecOptions(command=("sh", "-c", script))))
+        assert said.stdout == b"on\n"
+        await box.suspend()
+        assert isinstance(record.state(), Suspended)
+    busybox("resume", "box", check=True)
+    counts_on(busybox)
+    busybox("rm", "-f", "box", check=True)
 
 
 def test_who_waits_for_it_is_told_that_it_was_suspended(busybox: Command) -> None:

@@ -34,6 +34,9 @@ T = TypeVar("T")
 Opening = Callable[[Callable[[], object]], AbstractAsyncContextManager[Launched]]
 """Makes what gives the running machine, and calls its argument once the guest boots."""
 
+Save = Callable[[Running, Callable[[Suspended], None]], Awaitable[None]]
+"""Saves the machine of a running container, and calls its second argument to put that on record."""
+
 LAST_BYTES_PATIENCE_S = 2.0
 SYNC_PATIENCE_S = 30.0
 
@@ -113,20 +116,30 @@ class Keeper:
         written = Streams(self._transcript.offset("stdout"), self._transcript.offset("stderr"))
         return written.plus(self.state.ahead) if isinstance(self.state, Running) else written
 
-    async def suspend(self, save: Callable[[Running], Awaitable[Suspended]]) -> None:
+    async def suspend(self, save: Save) -> None:
         """End its machine, which `save` saves and lets stand still; gone when this returns.
 
-        Raises WrongState where it does not run or ends meanwhile, and what `save` raises: then it goes on.
+        Raises WrongState where it does not run or ends meanwhile, StorageFull where that cannot be put on
+        record, and what `save` raises: then it goes on.
         """
         self.running()
         assert isinstance(self.state, Running)
-        suspended = await save(self.state)
-        self.running()  # it may have ended meanwhile
-        self.record.set_suspended(suspended)
-        self.state, self._removing = suspended, False
+        await save(self.state, self._suspended)
         event("container.suspended", container=self.record.id, name=self._name)
         self._kill.set()
         await self.gone()
+
+    def _suspended(self, suspended: Suspended) -> None:
+        """Put on record that it is. Raises WrongState, StorageFull; then it is on record as running."""
+        self.running()  # it may have ended meanwhile
+        assert isinstance(self.state, Running)
+        try:
+            self.record.set_suspended(suspended)
+        except FirkinError:
+            with suppress(FirkinError):  # it may have been written, but not be on the disk for sure
+                self.record.set_running(self.state)
+            raise
+        self.state, self._removing = suspended, False
 
     def discard(self) -> None:
         """Delete the record of a container that has ended."""

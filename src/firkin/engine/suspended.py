@@ -3,7 +3,8 @@
     containers/<id>/suspended/      memory, state, saved.json of its machine
                    .suspended.new   being made
 
-    suspend    save its machine, which stands still then ► put that on record ► end the machine
+    suspend    save its machine, which stands still then ► put that on record ► end the machine; where that
+               cannot be put on record, the files go and the machine goes on
     resume     what the disk was then becomes layers, on record ► a new top ► the machine goes on ► it runs,
                on record ► the files go
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +29,9 @@ from firkin.container.record import Record, Running, Suspended
 from firkin.engine.restore import Origin
 from firkin.engine.saving import Source, write
 from firkin.engine.transcript import Transcript
+from firkin.errors import FirkinError
 from firkin.events import stage
+from firkin.machine.qemu.machine import Machine
 from firkin.machine.saved import load
 from firkin.store.files import disk_errors, sync_dir, sync_file
 from firkin.store.store import Store
@@ -37,10 +41,11 @@ OTHERWISE = ("kernel", "agent")
 """What may be others here than those that run in it: they are in its memory."""
 
 
-async def suspend(source: Source, state: Running) -> Suspended:
-    """Save the machine of a running container, which stands still from then on. Its owner's.
+async def suspend(source: Source, state: Running, put_on_record: Callable[[Suspended], None]) -> None:
+    """Save the machine of a running container, which stands still from then on, and have that put on record.
+    Its owner's.
 
-    Raises what saving.write() raises; then it goes on, and nothing was kept.
+    Raises what saving.write() and `put_on_record` raise; then it goes on, and nothing was kept.
     """
     record = source.record
     making = record.dir / _MAKING
@@ -52,11 +57,16 @@ async def suspend(source: Source, state: Running) -> Suspended:
             await write(source, making, stop=True)
             try:
                 await in_thread(partial(_keep, record, making))
-            except BaseException:
-                await finish(source.launched.machine.resume())
+                put_on_record(_suspended_from(state))
+            except BaseException as error:
+                forget(record)
+                await finish(_go_on(source.launched.machine, error))
                 raise
         finally:
             shutil.rmtree(making, ignore_errors=True)
+
+
+def _suspended_from(state: Running) -> Suspended:
     return Suspended(
         suspended_ns=time.time_ns(),
         started_ns=state.started_ns,
@@ -64,6 +74,14 @@ async def suspend(source: Source, state: Running) -> Suspended:
         proc=state.proc,
         ahead=state.ahead,
     )
+
+
+async def _go_on(machine: Machine, error: BaseException) -> None:
+    """Let the machine run again after `error`, which is told where it cannot."""
+    try:
+        await machine.resume()
+    except FirkinError as failure:
+        error.add_note(f"and it does not go on: {failure}")
 
 
 def origin(record: Record, state: Suspended, transcript: Transcript) -> Origin:
