@@ -7,9 +7,9 @@ FIRKIN_* variables, the caller's keyword arguments.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -18,6 +18,8 @@ from firkin.paths import Paths
 from firkin.units import parse_size
 
 Accelerator = Literal["auto", "kvm", "tcg"]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,15 +37,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     memory_bytes: int = 256 << 20
     cpus: int = 1
     disk_bytes: int = 10 << 30
-    boot_timeout_s: float = 60.0
-    templates: int = 8
+    boot_timeout_s: Seconds = 60.0
+    templates: Count = 8
     """How many templates are kept, of which machines are forked; 0: every machine boots a kernel."""
-    templates_bytes: int = 4 << 30
+    templates_bytes: Count = 4 << 30
     """How much disk they may take."""
     insecure_registries: tuple[str, ...] = ()
     """host[:port] of registries that may be spoken to by plain HTTP, beside the loopback ones."""
     parallel_layers: int = 3
-    registry_timeout_s: float = 30.0
+    registry_timeout_s: Seconds = 30.0
     auth_files: tuple[str, ...] = ()
     """Candidates for registry credentials, first match wins."""
     policy: str = ""
@@ -61,8 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def load(cls, environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
         """Settings from the environment and the config file, with `overrides` on top.
 
-        Raises UsageError for an unknown or ill-typed setting, HostUnsupported where no private run directory
-        can be had.
+        Raises UsageError, which names it, for an unknown or bad setting, HostUnsupported where no private run
+        directory can be had.
         """
         env = os.environ if environ is None else environ
         home = Path(env.get("HOME") or os.path.expanduser("~"))
@@ -82,7 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         try:
             return msgspec.convert(chosen, cls, strict=False)
         except msgspec.ValidationError as error:
-            raise UsageError(f"bad setting: {error}", hint="see docs/reference/settings.md") from error
+            given = {name for name in cls.__struct_fields__ if _variable(name) in env} - overrides.keys()
+            raise _bad_setting(str(error), given) from error
 
 
 def _auth_files(env: Mapping[str, str], home: Path) -> tuple[str, ...]:
@@ -108,27 +111,45 @@ def _from_file(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        return _sizes(tomllib.loads(text.decode()))
+        return _sizes(tomllib.loads(text.decode()), str)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot parse {path}: {error}", hint="mend it, or remove it") from error
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    named = {
-        name: env["FIRKIN_" + name.upper()]
-        for name in Settings.__struct_fields__
-        if "FIRKIN_" + name.upper() in env
-    }
+    named = {name: env[_variable(name)] for name in Settings.__struct_fields__ if _variable(name) in env}
     lists = {
         name: tuple(filter(None, named[name].split(",")))
         for name in ("insecure_registries", "auth_files")
         if name in named
     }
-    return _sizes(named | lists)
+    return _sizes(named | lists, _variable)
 
 
-def _sizes(chosen: dict[str, Any]) -> dict[str, Any]:
-    return {k: parse_size(v) if k.endswith("_bytes") and isinstance(v, str) else v for k, v in chosen.items()}
+def _variable(name: str) -> str:
+    return "FIRKIN_" + name.upper()
+
+
+def _sizes(chosen: dict[str, Any], called: Callable[[str], str]) -> dict[str, Any]:
+    """`chosen` with its sizes in bytes; a bad one is named as it is `called` where it stands."""
+    sizes = {}
+    for name, value in chosen.items():
+        if name.endswith("_bytes") and isinstance(value, str):
+            try:
+                sizes[name] = parse_size(value)
+            except UsageError as error:
+                raise UsageError(f"bad setting {called(name)}: {error}", hint=error.hint) from error
+    return chosen | sizes
+
+
+def _bad_setting(complaint: str, variables: set[str]) -> UsageError:
+    """The error for msgspec's complaint; `variables` are the settings that the environment decides."""
+    reason, _, path = complaint.partition(" - at `$.")
+    name = path.rstrip("`").partition("[")[0]
+    called = _variable(name) if name in variables else name
+    return UsageError(
+        f"bad setting{' ' if called else ''}{called}: {reason}", hint="see docs/reference/settings.md"
+    )
 
 
 def _run_dir(env: Mapping[str, str]) -> Path:
