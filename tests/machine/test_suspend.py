@@ -15,7 +15,7 @@ from firkin.container.record import Record, Running, Suspended
 from firkin.engine.engine import Engine
 from firkin.engine.options import ExecOptions
 from firkin.engine.words import run_options
-from firkin.errors import StorageFull
+from firkin.errors import StorageFull, WrongState
 from firkin.process.output import output
 from firkin.settings import Settings
 from tests.support.command import FIRKIN, Command
@@ -100,7 +100,11 @@ def test_a_suspended_container_says_so_to_whoever_wants_it_to_run(busybox: Comma
     )
     assert busybox("suspend", "box").status == 125
     assert busybox("stop", "box").status == 0
-    busybox("rm", "box", check=True)
+    assert busybox("ps", "-a", "--format", "{{.State}}").stdout == "suspended\n"
+    refused = busybox("rm", "box")
+    assert (refused.status, "'box' is suspended" in refused.stderr) == (125, True)
+    assert "firkin rm -f box" in refused.stderr
+    busybox("rm", "-f", "box", check=True)
     assert busybox("ps", "-aq").stdout == ""
 
 
@@ -131,6 +135,8 @@ async def test_one_that_cannot_be_put_on_record_as_suspended_goes_on_and_keeps_n
         assert said.stdout == b"on\n"
         await box.suspend()
         assert isinstance(record.state(), Suspended)
+        with pytest.raises(WrongState, match="is suspended"):
+            await box.remove()
     busybox("resume", "box", check=True)
     counts_on(busybox)
     busybox("rm", "-f", "box", check=True)

@@ -196,7 +196,10 @@ class AsyncContainer:
         await self._container.stop(timeout)
 
     async def remove(self, *, force: bool = False) -> None:
-        """Remove it with all that it wrote; with `force` end it first. Raises WrongState where it runs."""
+        """Remove it with all that it wrote; with `force` end it first.
+
+        Raises WrongState where it runs or is suspended, without `force`.
+        """
         await self._container.remove(force=force)
 
     async def logs(

@@ -148,7 +148,10 @@ class Container:
         self._loop.call(self._container.stop(timeout))
 
     def remove(self, *, force: bool = False) -> None:
-        """Remove it with all that it wrote; with `force` end it first. Raises WrongState where it runs."""
+        """Remove it with all that it wrote; with `force` end it first.
+
+        Raises WrongState where it runs or is suspended, without `force`.
+        """
         self._loop.call(self._container.remove(force=force))
 
     def logs(

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("-f", "--force", is_flag=True, help="End running ones first, and remove unreadable ones.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Also running ones, which end first, suspended and unreadable ones."
+)
 @click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
 def command(force: bool, names: tuple[str, ...]) -> int:
     """Remove containers and what they wrote.

@@ -11,9 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firkin.container.log import LogRecord
-from firkin.container.record import State
+from firkin.container.record import Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine.options import ExecOptions
+from firkin.errors import WrongState
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow
@@ -85,7 +86,9 @@ class Container(Protocol):
         """
 
     async def remove(self, *, force: bool = False) -> None:
-        """Delete it. With `force` a running one is killed first; else that raises WrongState."""
+        """Delete it. With `force` a running one is killed first, and a suspended one given up; else that
+        raises WrongState.
+        """
 
     def logs(
         self, *, follow: bool = False, tail: int | None = None, since_ns: int | None = None
@@ -100,3 +103,14 @@ class Container(Protocol):
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""
+
+
+def check_removable(state: State, name: str) -> None:
+    """Raise WrongState where removing a container of that state would end or lose what it is at."""
+    if isinstance(state, Running):
+        raise WrongState(f"container {name!r} is running", hint=f"`firkin rm -f {name}`, or stop it first")
+    if isinstance(state, Suspended):
+        raise WrongState(
+            f"container {name!r} is suspended",
+            hint=f"`firkin rm -f {name}` gives up its memory, `firkin resume {name}` lets it go on",
+        )

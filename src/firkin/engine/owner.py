@@ -14,6 +14,7 @@ from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
+from firkin.engine.container import check_removable
 from firkin.engine.keeper import Keeper, Opening
 from firkin.engine.launch import Launched, launch, resume
 from firkin.engine.options import ExecOptions
@@ -178,11 +179,11 @@ class OwnedContainer:
         return await self._keeper.ended()
 
     async def remove(self, *, force: bool = False) -> None:
-        """Delete it with all that it wrote. Raises WrongState where it runs and `force` is not given."""
-        if self._keeper.launched is not None and not force:
-            raise WrongState(
-                f"container {self.name!r} is running", hint=f"`firkin rm -f {self.name}`, or stop it first"
-            )
+        """Delete it with all that it wrote. Raises WrongState where it runs or is suspended and `force` is
+        not given.
+        """
+        if not force:
+            check_removable(self.state, self.name)
         if not self._keeper.over:
             await self.close(remove=True)
         else:

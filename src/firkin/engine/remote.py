@@ -18,6 +18,7 @@ from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine import control_ops as ops
+from firkin.engine.container import check_removable
 from firkin.engine.options import ExecOptions
 from firkin.engine.remote_process import Loss, RemoteProcess, join
 from firkin.errors import ContainerNotFound, Corrupt, OutcomeUnknown, Timeout, WrongState
@@ -146,11 +147,9 @@ class RemoteContainer:
             await channel.request(ops.to_message(ops.GoOn()))
 
     async def remove(self, *, force: bool = False) -> None:
-        """Delete it. Raises WrongState where it runs and `force` is not given."""
-        if not force and isinstance(self.state, Running):
-            raise WrongState(
-                f"container {self.name!r} is running", hint=f"`firkin rm -f {self.name}`, or stop it first"
-            )
+        """Delete it. Raises WrongState where it runs or is suspended and `force` is not given."""
+        if not force:
+            check_removable(self.state, self.name)
         layered = has_layers(self._record)
         await self._remove(force=force)
         if layered:
