@@ -12,6 +12,7 @@ import time
 import msgspec
 
 from firkin.container import names
+from firkin.container.record import Streams
 from firkin.container.spec import ContainerSpec
 from firkin.errors import Corrupt, UsageError
 from firkin.events import event
@@ -29,6 +30,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "stop_signal": (1, 64),
     "stop_timeout_s": (0, 1e9),
 }
+_MAX_PROC = (1 << 32) - 1
+_MAX_STREAM_BYTES = (1 << 63) - 1
 _MAX_IMAGE_CHARS = 512
 
 
@@ -47,9 +50,7 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
     spec = snapshot.spec
     check_movable(spec, what)
     _check_words(paths, snapshot, what)
-    for field, (least, most) in _RANGES.items():
-        if not least <= getattr(spec, field) <= most:
-            raise Corrupt(f"{what} has {getattr(spec, field)} for {field}", hint="have it exported again")
+    _check_numbers(snapshot, what)
     if spec.ports:
         ports = ", ".join(map(str, spec.ports))
         event("snapshot.ports_left_out", snapshot=snapshot.name, ports=ports)
@@ -58,6 +59,16 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
     return msgspec.structs.replace(
         snapshot, spec=spec, parent="", created_ns=_past(snapshot.created_ns, now_ns)
     )
+
+
+def _check_numbers(snapshot: Snapshot, what: str) -> None:
+    numbers = [(field, getattr(snapshot.spec, field), *bounds) for field, bounds in _RANGES.items()]
+    numbers.append(("proc", snapshot.proc, 1, _MAX_PROC))
+    for field in Streams.__struct_fields__:
+        numbers.append((f"streams.{field}", getattr(snapshot.streams, field), 0, _MAX_STREAM_BYTES))
+    for field, number, least, most in numbers:
+        if not least <= number <= most:
+            raise Corrupt(f"{what} has {number} for {field}", hint="have it exported again")
 
 
 def _check_words(paths: Paths, snapshot: Snapshot, what: str) -> None:

@@ -217,6 +217,13 @@ ALTERATIONS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (lambda c: c["snapshot"]["spec"].update(cpus=1 << 20), "has 1048576 for cpus"),
     (lambda c: c["snapshot"]["spec"].update(memory_bytes=-1), "has -1 for memory_bytes"),
     (lambda c: c["snapshot"]["spec"].update(stop_timeout_s=-1), "has -1.0 for stop_timeout_s"),
+    (lambda c: c["snapshot"].update(proc=0), "has 0 for proc"),
+    (lambda c: c["snapshot"].update(proc=1 << 32), "has 4294967296 for proc"),
+    (lambda c: c["snapshot"].update(streams={"stdout": -1}), "has -1 for streams.stdout"),
+    (
+        lambda c: c["snapshot"].update(streams={"stderr": 1 << 63}),
+        "has 9223372036854775808 for streams.stderr",
+    ),
 ]
 
 
