@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from firkin.container import layers, record
-from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, InUse
+from firkin.errors import ContainerNotFound, Corrupt, FirkinError, HostUnsupported, InUse
 from firkin.events import event
 from firkin.paths import Paths
 from firkin.snapshot import names
@@ -17,6 +18,23 @@ def children(paths: Paths, snapshot: Snapshot) -> list[Snapshot]:
     """The snapshots that were made of what stood on it, as far as they can be read."""
     found = snapshots.snapshots(paths, unreadable=lambda _: None)
     return [each for each in found if each.parent == snapshot.id]
+
+
+def children_first(paths: Paths, texts: Iterable[str]) -> list[str]:
+    """These names and ids of snapshots, each before those that it was made upon, unreadable ones last."""
+    parents = {each.id: each.parent for each in snapshots.snapshots(paths, unreadable=lambda _: None)}
+    naming = names.of(paths)
+
+    def depth(text: str) -> int:
+        with suppress(FirkinError):  # told when it is its turn
+            above, at = set(), naming.lookup(text)
+            while at in parents and at not in above:
+                above.add(at)
+                at = parents[at]
+            return len(above)
+        return 0
+
+    return sorted(texts, key=depth, reverse=True)
 
 
 def containers(paths: Paths, snapshot: Snapshot) -> list[str]:

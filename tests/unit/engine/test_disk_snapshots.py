@@ -278,6 +278,21 @@ async def test_what_others_stand_on_goes_only_by_force_and_leaves_them_what_they
     assert holds(kid, 6)
 
 
+async def test_of_several_those_made_upon_others_go_first_however_they_are_called(paths):
+    box = made(paths, value=5)
+    one, two, three = [await disk_snapshots.take_of_ended(box, name) for name in ("one", "two", "three")]
+    (
+        paths.snapshot_dir((await disk_snapshots.take_of_ended(made(paths, name="other"), "bad")).id)
+        / "snapshot.json"
+    ).write_bytes(b"{")
+    order = snapshot_use.children_first(paths, ["bad", "one", three.id[:12], "nobody", two.id])
+    assert order == [three.id[:12], two.id, "one", "bad", "nobody"]
+    for text in order[:3]:
+        snapshot_use.remove(paths, text)
+    with pytest.raises(SnapshotNotFound):
+        snapshots.load(paths, one.id)
+
+
 async def test_one_that_cannot_be_read_goes_by_force_and_keeps_the_sweep_away_until_then(paths):
     box = made(paths, value=5)
     one = await disk_snapshots.take_of_ended(box, "one")
