@@ -144,12 +144,26 @@ async def test_one_that_cannot_be_put_on_record_as_suspended_goes_on_and_keeps_n
 
 def test_who_waits_for_it_is_told_that_it_was_suspended(busybox: Command) -> None:
     run(busybox)
-    waiting = subprocess.Popen(
-        [*FIRKIN, "wait", "box"], stderr=subprocess.PIPE, env=busybox.environ, cwd=busybox.cwd
+    execing, attached, waiting = (
+        subprocess.Popen(
+            [*FIRKIN, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=busybox.environ,
+            cwd=busybox.cwd,
+        )
+        for words in (["exec", "box", "sh", "-c", COUNTER], ["attach", "box"], ["wait", "box"])
     )
+    for process in (execing, attached):
+        assert process.stdout is not None
+        assert process.stdout.readline().strip().isdigit()
     busybox("suspend", "box", check=True)
-    _, complaint = waiting.communicate(timeout=60)
-    assert (waiting.returncode, b"suspended" in complaint) == (125, True)
+    for process in (execing, attached, waiting):
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 125
+        assert b"container 'box' was suspended" in complaint or process is waiting
+        assert b"suspended" in complaint
+        assert b"firkin resume box" in complaint
     busybox("rm", "-f", "box", check=True)
 
 

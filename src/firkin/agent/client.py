@@ -53,6 +53,7 @@ class AgentClient:
         self.greeted_ns = 0
         self.session_key = b""
         self._last_proc = 0
+        self._parting: FirkinError | None = None
         self._nonce = os.urandom(NONCE_BYTES)
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
         self._synced = False
@@ -116,6 +117,10 @@ class AgentClient:
         answer = await self.channel.post(op_map(op))
         self._note(op, answer)
         return answer
+
+    def part(self, error: FirkinError) -> None:
+        """The machine is about to end for a reason: from here on `error` is what a lost connection means."""
+        self._parting = error
 
     def post(self, op: Op) -> None:
         """Send `op`, whatever its answer will be."""
@@ -268,7 +273,7 @@ class AgentClient:
         process.end(exit)
 
     def _died(self, reason: str) -> FirkinError:
-        return MachineDied(f"the connection to machine {self.machine!r} was lost: {reason}")
+        return self._parting or MachineDied(f"the connection to machine {self.machine!r} was lost: {reason}")
 
     def _on_lost(self, error: FirkinError) -> None:
         for process in self.processes.values():

@@ -96,7 +96,7 @@ class Keeper:
         """How the process ended, once nothing of the machine is left. Raises what ended it otherwise."""
         await self.gone()
         if isinstance(self.state, Suspended):
-            raise WrongState(f"container {self._name!r} was suspended", hint=f"`firkin resume {self._name}`")
+            raise self._was_suspended()
         if self._ending is None:
             raise WrongState(f"container {self._name!r} did not start")
         if self._ending.error is not None:
@@ -122,9 +122,10 @@ class Keeper:
         Raises WrongState where it does not run or ends meanwhile, StorageFull where that cannot be put on
         record, and what `save` raises: then it goes on.
         """
-        self.running()
+        launched = self.running()
         assert isinstance(self.state, Running)
         await save(self.state, self._suspended)
+        launched.client.part(self._was_suspended())
         event("container.suspended", container=self.record.id, name=self._name)
         self._kill.set()
         await self.gone()
@@ -140,6 +141,9 @@ class Keeper:
                 self.record.set_running(self.state)
             raise
         self.state, self._removing = suspended, False
+
+    def _was_suspended(self) -> WrongState:
+        return WrongState(f"container {self._name!r} was suspended", hint=f"`firkin resume {self._name}`")
 
     def discard(self) -> None:
         """Delete the record of a container that has ended."""

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from firkin.agent import AgentClient
-from firkin.errors import AgentError, CommandNotFound, MachineDied, OutcomeUnknown
+from firkin.errors import AgentError, CommandNotFound, MachineDied, OutcomeUnknown, WrongState
 from firkin.process.output import output
 from firkin.process.spec import ExitStatus
 from firkin.testing.check_agent import command, container, expect, shell
@@ -319,6 +319,21 @@ async def test_an_offence_against_the_wire_ends_the_connection(offence):
         await loop.sock_sendall(theirs, b"".join(x if isinstance(x, bytes) else encode(x) for x in offence))
         with pytest.raises(MachineDied):
             await process.wait()
+
+
+async def test_an_end_that_was_told_before_is_the_error_of_whoever_waits():
+    suspended = WrongState("container 'm' was suspended")
+    async with fake_machine() as (_, sock), await AgentClient.open(sock, "m") as client:
+        process = client.register(command("cat"), stdin=True)
+        await client.start([process.op])
+        reading = asyncio.create_task(process.stdout.read())
+        await asyncio.sleep(0)
+        client.part(suspended)
+        await client.close()
+        for waiting in (reading, process.wait()):
+            with pytest.raises(WrongState) as caught:
+                await waiting
+            assert caught.value is suspended
 
 
 async def test_a_hello_beyond_the_bounds_is_refused():
