@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "arp.h"
 #include "netlink.h"
 
 #define MOST_LINKS 16u
@@ -141,6 +142,17 @@ static int one_route(void *item, void *context) {
     return error < 0 ? fail(-error, "route", "%s", wanted->dst) : 0;
 }
 
+static int one_address(const struct link *link, const char *text, const uint8_t *new_hwaddr) {
+    struct address address;
+    int error = parse_address(text, &address) ? netlink_add_address(link->netlink_fd, link->index, &address) : -EINVAL;
+    if (error < 0)
+        return fail(-error, "address", "%s", text);
+    if (new_hwaddr == NULL || address.family != AF_INET)
+        return 0;
+    error = arp_announce(link->index, new_hwaddr, address.bytes);
+    return error < 0 ? fail(-error, "announcement", "%s", text) : 0;
+}
+
 static int configure(const struct link *link, const struct network_request *wanted) {
     bool has_hwaddr = wanted->hwaddr.bytes != NULL;
     if (has_hwaddr && wanted->hwaddr.length != HWADDR_BYTES)
@@ -156,11 +168,9 @@ static int configure(const struct link *link, const struct network_request *want
     if (error < 0)
         return fail(-error, "link up", "%s", wanted->interface);
     for (uint32_t i = 0; i < wanted->addresses.count; i++) {
-        struct address address;
-        const char *text = wanted->addresses.items[i];
-        error = parse_address(text, &address) ? netlink_add_address(link->netlink_fd, link->index, &address) : -EINVAL;
+        error = one_address(link, wanted->addresses.items[i], has_hwaddr ? wanted->hwaddr.bytes : NULL);
         if (error < 0)
-            return fail(-error, "address", "%s", text);
+            return error;
     }
     return fields_each(wanted->routes, route_fields, COUNT(route_fields), sizeof(struct route_request), one_route,
                        (void *)link);

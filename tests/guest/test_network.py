@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ import pytest
 
 from tests.guest.test_c import FLAGS, GUEST
 
-PARTS = ["network.c", "netlink.c", "msgpack.c", "fields.c", "failure.c", "util.c"]
+PARTS = ["network.c", "netlink.c", "arp.c", "msgpack.c", "fields.c", "failure.c", "util.c"]
 FIRST, SECOND = bytes.fromhex("525400aabb01"), bytes.fromhex("525400aabb02")
 USER = {
     "interface": "eth0",
@@ -168,6 +170,44 @@ def test_a_forks_card_has_nothing_left_of_its_parents(net):
     ]
     assert "2001:db8::" not in net.run("ip", "-6", "route")
     assert net.run("ip", "neighbour", "show", "dev", "eth0") == ""
+
+
+def test_a_card_with_a_new_address_announces_each_of_its_ipv4_addresses_and_others_announce_nothing(net):
+    """Else the other end goes on sending to the address that it had, as QEMU's network does in a fork."""
+    with subprocess.Popen([*net.enter, sys.executable, "-c", ARP_LISTENER, "peer"], **_PIPES) as listener:
+        assert listener.stdin is not None
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == b"listening\n"
+        assert net.network(**USER) == ""
+        for hwaddr in (FIRST, SECOND):
+            addresses = ["10.0.2.15/32", "2001:db8::2/64", "192.0.2.1/24"]
+            assert net.network(interface="eth0", hwaddr=hwaddr, addresses=addresses) == ""
+        heard = [bytes.fromhex(listener.stdout.readline().decode()) for _ in range(4)]
+        listener.stdin.close()
+        assert listener.stdout.read() == b""
+    assert heard == [
+        announcement(hwaddr, socket.inet_aton(ip))
+        for hwaddr in (FIRST, SECOND)
+        for ip in ("10.0.2.15", "192.0.2.1")
+    ]
+
+
+# Prints each ARP frame that it receives on an interface, until its standard input ends.
+ARP_LISTENER = """
+import select, socket, sys
+ETH_P_ARP = 0x0806
+frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ARP))
+frames.bind((sys.argv[1], ETH_P_ARP))
+print("listening", flush=True)
+while frames in select.select([frames, sys.stdin], [], [])[0]:
+    print(frames.recv(65536).hex(), flush=True)
+"""
+
+
+def announcement(hwaddr: bytes, ip: bytes) -> bytes:
+    """RFC 5227 section 2.3, in the layout of RFC 826: a request to all, for the sender's own address."""
+    ethernet = b"\xff" * 6 + hwaddr + b"\x08\x06"
+    return ethernet + bytes.fromhex("0001 0800 06 04 0001") + hwaddr + ip + bytes(6) + ip
 
 
 def test_more_addresses_than_one_answer_holds_are_all_taken_back(net):

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.machine
 HERE = Wishes(detached=False)
 COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"]
 SLEEPER = ["sleep", "1000000"]
+HOSTNAME_PLEASE = b"GET /hostname HTTP/1.0\r\n\r\n"
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -224,21 +225,41 @@ async def test_a_fork_is_reached_on_ports_of_its_own(engine: Engine) -> None:
     assert len({port_of(each) for each in (parent, *forks)}) == 3
 
 
+async def test_forks_of_who_was_asked_just_before_answer_though_they_begin_nothing(engine: Engine) -> None:
+    """They announce their cards' new addresses: the VMM may know the old (tests/guest/test_network.py)."""
+    serve = ["sh", "-c", "httpd -p 80 -h /etc; while sleep 0.3; do echo tick; done"]
+    parent = await run(engine, serve, name="parent", publish=["127.0.0.1::80"])
+    await answer(parent, HOSTNAME_PLEASE)
+    forks = await engine.fork("parent", 4, HERE)
+    for each in (*forks, parent):
+        async with asyncio.timeout(20):
+            assert (await once(each, HOSTNAME_PLEASE)).endswith(f"\r\n\r\n{each.id[:12]}")
+
+
 def port_of(container: Container) -> int:
     (port,) = container.state.ports  # type: ignore[union-attr]
     assert isinstance(port, PublishedPort)
     return port.host_port
 
 
-async def answer(container: Container) -> str:
+async def answer(container: Container, request: bytes = b"") -> str:
     """What its server says, once it listens."""
     async with asyncio.timeout(30):
-        while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port_of(container))
-            text = await reader.read()
-            writer.close()
-            if text:
-                return text.decode().strip()
+        while not (text := await once(container, request)):
+            pass
+    return text
+
+
+async def once(container: Container, request: bytes = b"") -> str:
+    """What its server says to `request`, or "" where the connection ends without a word."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(container))
+    try:
+        writer.write(request)
+        return (await reader.read()).decode().strip()
+    except ConnectionResetError:
+        return ""
+    finally:
+        writer.close()
 
 
 # --- what is refused, and what is left then ----------------------------------------------------------------
