@@ -23,5 +23,5 @@ def test_the_demo_shows_the_main_job_and_ends_well() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout
-    for shown in ("Debian GNU/Linux", "exit status 7", "kernel  ", "tick 1", "one\nthree\ntwo\n"):
+    for shown in ("Debian GNU/Linux", "exit status 7", "fork  ", "tick 1", "one\nthree\ntwo\n"):
         assert shown in ended.stdout

@@ -147,7 +147,7 @@ class Record(msgspec.Struct, frozen=True):
             return self._exited(state) or Exited(  # its owner may have written it while we looked
                 status=LOST,
                 started_ns=state.started_ns,
-                finished_ns=(self.dir / "state.json").stat().st_mtime_ns,
+                finished_ns=self._changed_ns(),
                 reason="its machine ended",
             )
         return state
@@ -231,6 +231,13 @@ class Record(msgspec.Struct, frozen=True):
     def _started(self) -> Created | Running | Suspended:
         started: Created | Running | Suspended = self._read("state.json", Created | Running | Suspended)
         return started
+
+    def _changed_ns(self) -> int:
+        """When its state was last put on record."""
+        try:
+            return (self.dir / "state.json").stat().st_mtime_ns
+        except FileNotFoundError as error:
+            raise self._removed() from error
 
     def _exited(self, started: Created | Running | Suspended) -> Exited | None:
         """How the start `started` ended, where that is on record."""
