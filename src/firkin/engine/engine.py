@@ -51,6 +51,7 @@ class Engine(Heirs):
         self.settings = Settings.load() if settings is None else settings
         self.paths = self.settings.paths
         self._owned: dict[str, OwnedContainer] = {}
+        self._tidying: set[asyncio.Task[None]] = set()
         self._entered = False
 
     async def __aenter__(self) -> Engine:
@@ -64,6 +65,7 @@ class Engine(Heirs):
         owned, self._owned = tuple(self._owned.values()), {}
         await asyncio.gather(*(container.close() for container in owned))
         await asyncio.gather(*(container.finished() for container in owned))
+        await asyncio.gather(*self._tidying, return_exceptions=True)
 
     # Images
 
@@ -276,9 +278,10 @@ class Engine(Heirs):
             await container.start()
         except BaseException:
             self._owned.pop(container.id, None)
-            raise
-        finally:
             tidying.cancel()
+            raise
+        self._tidying.add(tidying)
+        tidying.add_done_callback(self._tidying.discard)
         return container
 
     async def _handed_over(self, found: Record) -> Container:

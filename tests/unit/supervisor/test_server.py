@@ -79,6 +79,11 @@ async def test_it_stays_while_somebody_is_connected(settings, monkeypatch):
 
 async def test_it_refuses_what_is_not_for_it(settings):
     foreground = make(settings)
+    with foreground.own():  # else it is a dead owner's, and tidied
+        await _refused(settings, foreground)
+
+
+async def _refused(settings, foreground):
     async with serving(settings), await supervised._connected(settings) as channel:
         with pytest.raises(ContainerNotFound):
             await supervised.run(settings, new_id())
