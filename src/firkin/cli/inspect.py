@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +20,7 @@ def command(form: str, kind: str | None, names: tuple[str, ...]) -> int:
 
     A name that a container and an image both have means the container.
     """
-    from firkin.cli.listing import shown
+    from firkin.cli.listing import say_inspected
     from firkin.cli.report import report
     from firkin.cli.session import with_engine
     from firkin.cli.template import Template
@@ -41,12 +40,7 @@ def command(form: str, kind: str | None, names: tuple[str, ...]) -> int:
         return status
 
     status = with_engine(inspect)
-    if form == "json":
-        click.echo(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
-    elif form:
-        click.echo("".join(shown(facts, form) for facts in found), nl=False)
-    else:
-        click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+    say_inspected(found, form)
     return status
 
 

@@ -8,8 +8,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import click
 
 from firkin.cli.table import table
 from firkin.cli.template import Template
@@ -48,3 +51,13 @@ def _unescaped(form: str) -> str:
     return "".join(
         part if part.startswith("{{") else part.replace("\\t", "\t").replace("\\n", "\n") for part in parts
     )
+
+
+def say_inspected(found: Sequence[dict[str, Any]], form: str) -> None:
+    """Print facts as `--format` of an inspecting verb asks: "json", a template, or "" for indented JSON."""
+    if form == "json":
+        click.echo(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
+    elif form:
+        click.echo("".join(shown(each, form) for each in found), nl=False)
+    else:
+        click.echo(json.dumps(found, indent=4, ensure_ascii=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -17,7 +16,7 @@ def command(form: str, names: tuple[str, ...]) -> int:
 
     Containers and Children are those that stand on it.
     """
-    from firkin.cli.listing import shown
+    from firkin.cli.listing import say_inspected
     from firkin.cli.report import report
     from firkin.engine.snapshot_summary import facts
     from firkin.errors import FirkinError
@@ -32,10 +31,5 @@ def command(form: str, names: tuple[str, ...]) -> int:
             found.append(facts(paths, find(paths, name)))
         except FirkinError as error:
             status = report(error)
-    if form == "json":
-        click.echo(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
-    elif form:
-        click.echo("".join(shown(each, form) for each in found), nl=False)
-    else:
-        click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+    say_inspected(found, form)
     return status
