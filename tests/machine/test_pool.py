@@ -151,7 +151,8 @@ async def test_what_cannot_start_is_told_at_the_first_lease(engine: AsyncEngine)
     async with engine.pool("no-such-image", pull="never") as pool:
         with pytest.raises(ImageNotFound, match="no-such-image"):
             await pool.lease(timeout=60)
-    async with engine.pool("busybox", warm=["true"]) as pool:  # the image's own command ends at once
+    # The image's own command ends at once, and takes along what would make the machine warm for ever.
+    async with engine.pool("busybox", warm=STAYS) as pool:
         with pytest.raises(WrongState, match="ended with exit status 0 before it could be leased"):
             await pool.filled(timeout=60)
 

@@ -38,7 +38,8 @@ _WAYS: dict[MemberState, tuple[MemberState, ...]] = {
     "gone": (),
 }
 WAKE_PATIENCE_S = 5.0
-_ENDING_S = 2.0
+_ENDING_S = 10.0
+"""How long a machine whose process has ended may take to be gone, so that the end is what is told."""
 NOTHING = ("true",)
 """What a new machine does once before it is paused, so that the first command of a lease is not its first."""
 
