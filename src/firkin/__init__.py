@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         UsageError,
         WrongState,
     )
+    from firkin.network.spec import HostEntry
     from firkin.oci.image import Image
     from firkin.pool.stats import PoolStats
     from firkin.process.output import Output
@@ -91,6 +92,7 @@ __all__ = [
     "Engine",
     "ExitStatus",
     "FirkinError",
+    "HostEntry",
     "HostUnsupported",
     "Image",
     "ImageNotFound",
@@ -145,6 +147,7 @@ _HOMES = {
     "Image": "oci.image",
     "Output": "process.output",
     "ExitStatus": "process.spec",
+    "HostEntry": "network.spec",
     "TerminalSize": "process.spec",
     "Settings": "settings",
     "__version__": "version",

@@ -14,7 +14,8 @@ import pytest
 from firkin.agent.client import AgentClient
 from firkin.errors import AgentError
 from firkin.machine.spec import MachineSpec
-from firkin.network.guest import guest_ops
+from firkin.network.guest import guest_network
+from firkin.network.spec import NetworkSpec
 from firkin.settings import Settings
 from firkin.wire.messages import Clock, Entropy, Freeze, Identity, Thaw
 from tests.support.machines import BUSYBOX, Guest, busybox_disk, guest, spawn_op
@@ -30,7 +31,7 @@ async def test_a_fork_is_somebody_else_in_one_batch(settings: Settings, tmp_path
     async with guest(spec, settings, tmp_path) as it:
         await it.sh(f"echo {PARENT} > /etc/machine-id")
         parent, key = (await it.sh(WHO))[1].split(), it.client.session_key
-        network = guest_ops("user").ops[0]
+        network = guest_network(NetworkSpec()).ops[0]
         now_ns = time.time_ns() + 3600 * 10**9
         await it.client.batch(
             [

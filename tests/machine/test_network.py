@@ -49,6 +49,73 @@ def test_a_container_without_network_reaches_nothing(outside: Command, stocked: 
     assert ended.stdout.splitlines() == ["no name", "no way", "lo"]
 
 
+def test_a_container_has_the_names_resolver_card_and_parameters_that_it_was_given(
+    firkin: Command, stocked: Home
+) -> None:
+    asked = (
+        "--dns=192.0.2.53 --dns=2001:db8::53 --dns-search=a.example --dns-search=b.example "
+        "--dns-option=ndots:3 "
+        "--add-host=db,cache:10.0.0.5 --add-host=six:2001:db8::5 --add-host=host:host-gateway "
+        "--network=user:host-loopback=true --hostname=box --domainname=corp.example "
+        "--mac-address=02:42:ac:11:00:02 --sysctl=net.core.somaxconn=2048 --sysctl=kernel.msgmax=9001"
+    )
+    firkin("run", "-d", "--name", "told", *asked.split(), "debian", "sleep", "inf", check=True)
+    for _ in range(2):  # and again after it was started again
+        resolver = _inside(firkin, "told", "cat /etc/resolv.conf")
+        assert resolver.splitlines() == [
+            "nameserver 192.0.2.53", "nameserver 2001:db8::53", "domain corp.example",
+            "search a.example b.example", "options ndots:3",
+        ]  # fmt: skip
+        names = _inside(firkin, "told", "for name in db cache six host; do getent hosts $name; done")
+        addresses = [line.split()[0] for line in names.splitlines()]
+        assert addresses == ["10.0.0.5", "10.0.0.5", "2001:db8::5", "10.0.2.2"]
+        own = "hostname; hostname --fqdn; cat /proc/sys/kernel/domainname"
+        assert _inside(firkin, "told", own).split() == ["box", "box.corp.example", "corp.example"]
+        assert _inside(firkin, "told", "cat /sys/class/net/eth0/address") == "02:42:ac:11:00:02\n"
+        parameters = "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/msgmax"
+        assert _inside(firkin, "told", parameters).split() == ["2048", "9001"]
+        firkin("stop", "-t", "0", "told", check=True)
+        firkin("start", "told", check=True)
+    settings = "{{.NetworkSettings.MacAddress}} {{.HostConfig.Dns}} {{.Config.Domainname}}"
+    said = firkin("inspect", "--format", settings, "told", check=True).stdout
+    assert said == "02:42:ac:11:00:02 [192.0.2.53 2001:db8::53] corp.example\n"
+    firkin("rm", "-f", "told", check=True)
+
+
+def test_the_hosts_loopback_is_reached_only_where_that_was_asked_for(firkin: Command, stocked: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        knock = f"timeout 5 bash -c 'echo hello > /dev/tcp/10.0.2.2/{server.getsockname()[1]}' || echo no way"
+        asked = firkin("run", "--rm", "--network=user:host-loopback=true", "debian", "bash", "-c", knock)
+        assert (asked.stdout, asked.status) == ("", 0), asked
+        with server.accept()[0] as client:
+            assert client.recv(16) == b"hello\n"
+        assert firkin("run", "--rm", "debian", "bash", "-c", knock).stdout == "no way\n"
+
+
+def test_everything_exposed_is_published_and_port_says_where(firkin: Command, stocked: Home) -> None:
+    firkin("run", "-d", "--name", "all", "-P", "--expose=9000/udp", "-p", "127.0.0.1::80-81", "--expose=80",
+           "debian", "perl", "-e", _ECHO, check=True)  # fmt: skip
+    shown = dict(line.split(" -> ") for line in firkin("port", "all", check=True).stdout.splitlines())
+    assert set(shown) == {"80/tcp", "81/tcp", "9000/udp"}
+    host, _, number = shown["9000/udp"].partition(":")
+    assert host == "0.0.0.0"
+    assert shown["80/tcp"].startswith("127.0.0.1:")
+    assert firkin("port", "all", "9000/udp", check=True).stdout == f"0.0.0.0:{number}\n"
+    none = firkin("port", "all", "9000")
+    assert none.status != 0
+    assert "publishes no port 9000" in none.stderr
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.2)
+        client.connect(("127.0.0.1", int(number)))
+        assert _ask(client, b"hello") == b"echo hello"
+    firkin("rm", "-f", "all", check=True)
+
+
+def _inside(firkin: Command, name: str, script: str) -> str:
+    """What `script` prints in the container."""
+    return firkin("exec", name, "bash", "-c", script, check=True).stdout
+
+
 def test_a_published_datagram_port_answers(firkin: Command, stocked: Home) -> None:
     publish = ("-p", "127.0.0.1::9000/udp")
     firkin("run", "-d", "--name", "echo", *publish, "debian", "perl", "-e", _ECHO, check=True)

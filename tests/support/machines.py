@@ -14,7 +14,8 @@ from firkin import machine as machines
 from firkin.agent.client import AgentClient
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.spec import Disk, MachineSpec
-from firkin.network.guest import guest_ops
+from firkin.network.guest import guest_network
+from firkin.network.spec import NetworkSpec
 from firkin.process.capabilities import DEFAULT
 from firkin.settings import Settings
 from firkin.wire.messages import Container, Mount, Root, Spawn
@@ -91,9 +92,9 @@ async def guest(
         # The container lives as long as its first process.
         first = client.register(spawn_op([BUSYBOX, "sleep", "1000000"]), stdout=False, stderr=False)
         assert first.op is not None
-        await machine.booted(
-            client.start([*guest_ops(spec.network, published=bool(spec.ports)).ops, container, first.op])
-        )
+        cards = NetworkSpec() if spec.network == "user" else NetworkSpec(interfaces=())
+        network = guest_network(cards, published=bool(spec.ports))
+        await machine.booted(client.start([*network.ops, container, first.op]))
         yield Guest(machine, client)
 
 

@@ -37,7 +37,8 @@ NEIGHBOURS = {
         "firkin.process.spec",
         "firkin.process.capabilities",
         "firkin.machine.spec",
-        "firkin.network.guest",  # what the guest of a mode is asked for
+        "firkin.network.guest",  # what the guest is asked for
+        "firkin.network.spec",  # what a container's network is to be
         "firkin.network.user",  # the VMM's words for a network mode
         "firkin.network.publish",  # ports with 0 in, ports with numbers out
     },

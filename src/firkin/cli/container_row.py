@@ -39,17 +39,35 @@ def container_row(
         "Names": spec.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
         "Mounts": ",".join(bind.source for bind in spec.binds),
-        "Networks": spec.network,
+        "Networks": ",".join(spec.network.names),
     }
 
 
 def ports_text(ports: Iterable[PublishedPort]) -> str:
-    """`0.0.0.0:8080->80/tcp, ...`."""
-    return ", ".join(
-        f"{f'[{port.host_ip}]' if ':' in port.host_ip else port.host_ip}:{port.host_port}"
-        f"->{port.guest_port}/{port.protocol}"
-        for port in ports
-    )
+    """`0.0.0.0:8080->80/tcp, ...`; a range stands as one, as with Docker."""
+    runs: list[list[PublishedPort]] = []
+    for port in ports:
+        if runs and _follows(runs[-1][-1], port):
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    return ", ".join(_run_text(run[0], run[-1]) for run in runs)
+
+
+def at_host(port: PublishedPort, last: int = 0) -> str:
+    """`0.0.0.0:8080`, with `last` as a range."""
+    ip = f"[{port.host_ip}]" if ":" in port.host_ip else port.host_ip
+    return f"{ip}:{port.host_port}" + (f"-{last}" if last > port.host_port else "")
+
+
+def _follows(port: PublishedPort, following: PublishedPort) -> bool:
+    same = (port.host_ip, port.protocol) == (following.host_ip, following.protocol)
+    return same and (following.guest_port - port.guest_port, following.host_port - port.host_port) == (1, 1)
+
+
+def _run_text(first: PublishedPort, last: PublishedPort) -> str:
+    inside = str(first.guest_port) + (f"-{last.guest_port}" if last != first else "")
+    return f"{at_host(first, last.host_port)}->{inside}/{first.protocol}"
 
 
 def _status(state: State, now_ns: int) -> str:

@@ -7,13 +7,14 @@ from functools import partial
 
 import click
 
+from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
 from firkin.cli.sections import Headed
 
 _container = partial(click.option, cls=Headed, heading="The container")
 _process = partial(click.option, cls=Headed, heading="The process")
 _machine = partial(click.option, cls=Headed, heading="The machine")
-_reach = partial(click.option, cls=Headed, heading="Files and network")
+_reach = partial(click.option, cls=Headed, heading="Files")
 _image = partial(click.option, cls=Headed, heading="The image")
 
 FLAGS = (
@@ -29,14 +30,11 @@ FLAGS = (
     _machine("--cpus", default=None, metavar="NUMBER", help="Its CPUs, a whole number."),
     _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
-    _machine("-h", "--hostname", default="", metavar="NAME", help="Its host name; else the short id."),
     _reach("-v", "--volume", "volumes", multiple=True, metavar="HOST:DIR[:ro]",
            help="Show a file or directory of the host there."),
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
-    _reach("--network", default="user", metavar="user|none", show_default=True, help="Its network."),
-    _reach("-p", "--publish", multiple=True, metavar="[IP:]HOST:GUEST[/udp]",
-           help="Make a port of it reachable on the host."),
+    *NETWORK_FLAGS,
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
            help="When to fetch it."),
     platform_option,

@@ -6,7 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.machine.spec import PublishedPort
+from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
 
 
@@ -44,7 +45,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int = 10 << 30
     shm_bytes: int = 64 << 20
     read_only: bool = False
-    network: NetworkMode = "user"
+    network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

@@ -10,11 +10,9 @@ from __future__ import annotations
 import posixpath
 import uuid
 
-import msgspec
-
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.engine.shape import share_tag
-from firkin.network.guest import GuestNetwork
+from firkin.network.guest import GuestNetwork, hosts
 from firkin.process import capabilities
 from firkin.process.spec import ProcessSpec
 from firkin.wire import messages as wire
@@ -66,13 +64,7 @@ def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wi
         machine_id=uuid.uuid4().hex,
         files=_own_files(spec, guest),
     )
-    card = hardware_address(spec.id)
-    return (identity, *(msgspec.structs.replace(op, hwaddr=card) for op in guest.ops))
-
-
-def hardware_address(container_id: str) -> bytes:
-    """The Ethernet address of a container that was not booted: of its own, locally administered, unicast."""
-    return bytes([0x02, *bytes.fromhex(container_id[:10])])
+    return (identity, *guest.ops)
 
 
 def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:
@@ -91,7 +83,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         files=_own_files(spec, guest),
         masked=MASKED,
         readonly_paths=READ_ONLY,
-        sysctls=SYSCTLS,
+        sysctls=SYSCTLS | _domain(spec) | spec.network.sysctls,
         shm_bytes=spec.shm_bytes,
     )
 
@@ -126,7 +118,7 @@ def _own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...
     covered = {each.target for each in spec.binds} | {each.target for each in spec.tmpfs}
     contents = {
         "/etc/hostname": f"{spec.hostname}\n".encode(),
-        "/etc/hosts": _hosts(spec.hostname, guest.address).encode(),
+        "/etc/hosts": hosts(spec.network, spec.hostname, guest.address),
         "/etc/resolv.conf": guest.resolv_conf,
     }
     return tuple(
@@ -136,10 +128,6 @@ def _own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...
     )
 
 
-def _hosts(hostname: str, address: str) -> str:
-    """A container can always look up itself; without a network its name is on the loopback, as in Debian."""
-    return (
-        "127.0.0.1\tlocalhost\n"
-        "::1\tlocalhost ip6-localhost ip6-loopback\n"
-        f"{address or '127.0.1.1'}\t{hostname}\n"
-    )
+def _domain(spec: ContainerSpec) -> dict[str, str]:
+    """The domain that uname(2) shows, as a sysctl of the container's uts namespace."""
+    return {"kernel.domainname": spec.network.domain} if spec.network.domain else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.spec import ContainerSpec
-from firkin.machine.spec import PublishedPort
+from firkin.engine.network_facts import network_config, network_host_config, network_settings
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -29,7 +29,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "Config": _config(spec),
         "HostConfig": _host_config(spec),
         "Mounts": _mounts(spec),
-        "NetworkSettings": {"Ports": _ports(state.ports if isinstance(state, Running) else spec.ports)},
+        "NetworkSettings": network_settings(spec, state),
         "LogPath": str(record.log_path),
         "ConsolePath": str(record.dir / "console.log"),
         "RootFS": str(record.paths.rootfs_dir / spec.rootfs_key),
@@ -57,6 +57,7 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "Image": spec.image,
         "Hostname": spec.hostname,
+        **network_config(spec),
         "User": process.user,
         "WorkingDir": process.cwd,
         "Env": list(process.env),
@@ -76,10 +77,9 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "NanoCpus": spec.cpus * 10**9,
         "DiskSize": spec.disk_bytes,
         "ShmSize": spec.shm_bytes,
-        "NetworkMode": spec.network,
         "ReadonlyRootfs": spec.read_only,
-        "PortBindings": _ports(spec.ports),
         "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},
+        **network_host_config(spec),
     }
 
 
@@ -88,14 +88,6 @@ def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
         {"Type": "bind", "Source": bind.source, "Destination": bind.target, "RW": not bind.readonly}
         for bind in spec.binds
     ]
-
-
-def _ports(ports: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
-    found: dict[str, list[dict[str, str]]] = {}
-    for port in ports:
-        binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
-        found.setdefault(f"{port.guest_port}/{port.protocol}", []).append(binding)
-    return found
 
 
 def timestamp(time_ns: int) -> str:

@@ -14,6 +14,8 @@ from firkin.container.record import Record, create
 from firkin.container.spec import ContainerSpec
 from firkin.errors import NameInUse
 from firkin.machine.spec import PublishedPort
+from firkin.network import mac
+from firkin.network.spec import NetworkSpec
 from firkin.paths import Paths
 from firkin.snapshot.record import Snapshot
 
@@ -37,6 +39,15 @@ def own_ports(ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
     return tuple(msgspec.structs.replace(port, host_port=0) for port in ports)
 
 
+def own_cards(network: NetworkSpec, container_id: str) -> NetworkSpec:
+    """`network` for one more container: with cards that nobody else has."""
+    cards = tuple(
+        msgspec.structs.replace(card, mac=mac.of_container(container_id, index))
+        for index, card in enumerate(network.interfaces)
+    )
+    return msgspec.structs.replace(network, interfaces=cards)
+
+
 def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) -> ContainerSpec:
     """The spec of a container of its own that starts from `snapshot`. Its environment has its host name."""
     parent = snapshot.spec
@@ -51,6 +62,7 @@ def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) ->
         created_ns=time.time_ns(),
         hostname=hostname,
         process=msgspec.structs.replace(parent.process, env=env),
+        network=own_cards(parent.network, container_id),
         ports=parent.ports if wishes.ports is None else wishes.ports,
         auto_remove=wishes.auto_remove,
         detached=wishes.detached,

@@ -173,9 +173,9 @@ async def _started(
 ) -> RemoteProcess:
     """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
     from firkin.engine import batch
-    from firkin.network.guest import guest_ops
+    from firkin.network.guest import guest_network
 
-    guest = guest_ops(spec.network, published=bool(spec.ports))
+    guest = guest_network(spec.network, published=bool(spec.ports))
     process = client.register(batch.spawn_op(spec.id, spec.process), stdin=spec.process.stdin)
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))

@@ -12,7 +12,8 @@ from typing import Literal
 import msgspec
 
 from firkin.container.spec import Bind, Tmpfs
-from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.machine.spec import PublishedPort
+from firkin.network.spec import NetworkSpec
 from firkin.process.spec import TerminalSize
 
 PullPolicy = Literal["always", "missing", "never"]
@@ -42,7 +43,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
-    network: NetworkMode = "user"
+    network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
     pull: PullPolicy = "missing"
     platform: str = ""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import posixpath
 
+import msgspec
+
 from firkin.container.spec import ContainerSpec
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
 from firkin.engine.options import ExecOptions, RunOptions
+from firkin.engine.published import exposed_ports, published_ports
 from firkin.engine.rules import check_user, check_words, check_workdir
 from firkin.engine.signals import parse_signal
 from firkin.errors import HostUnsupported, UsageError
@@ -49,8 +52,8 @@ def container_spec(
         disk_bytes=disk_bytes(options, settings),
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         read_only=options.read_only,
-        network=options.network,
-        ports=options.ports,
+        network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
+        ports=published_ports(options, config),
         binds=options.binds,
         tmpfs=options.tmpfs,
         stop_signal=_stop_signal(options, config),

@@ -25,7 +25,7 @@ from firkin.engine.launch import Launched, booted, take_over
 from firkin.engine.transcript import Transcript
 from firkin.machine.saved import Saved, load
 from firkin.machine.start import Lifetime
-from firkin.network.guest import guest_ops
+from firkin.network.guest import guest_network
 from firkin.paths import Paths
 from firkin.settings import Settings
 from firkin.snapshot import record as snapshots
@@ -108,5 +108,5 @@ def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
     prologue = (*batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)), Release())
     if spec.id == origin.container:
         return prologue
-    guest = guest_ops(spec.network, published=bool(spec.ports))
+    guest = guest_network(spec.network, published=bool(spec.ports))
     return (*prologue, *batch.identity_ops(spec, guest, origin.container))

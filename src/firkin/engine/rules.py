@@ -9,6 +9,7 @@ import os
 import re
 
 from firkin.container.spec import Bind
+from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
 from firkin.errors import HostUnsupported, UsageError
 
@@ -17,27 +18,17 @@ MIN_DISK_BYTES = 16 << 20
 MAX_MOUNTS = 64
 MAX_WORD_BYTES = 128 << 10  # execve(2): MAX_ARG_STRLEN
 MAX_WORDS_BYTES = 512 << 10  # args and environment travel in one control message of 1 MiB
-_HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _USER = re.compile(r"[^\s:\0/]{1,256}(:[^\s:\0/]{1,256})?")
 
 
 def check(options: RunOptions) -> None:
     """Refuse what is wrong. Raises UsageError, or HostUnsupported where a -v cannot be read."""
-    _check_hostname(options.hostname)
+    check_network(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)
     _check_mounts(options)
-    _check_ports(options)
     check_words((*(options.entrypoint or ()), *options.command, *options.env))
-
-
-def _check_hostname(hostname: str) -> None:
-    if hostname and not _HOSTNAME.fullmatch(hostname):
-        raise UsageError(
-            f"hostname: {hostname!r} is not a host name",
-            hint="letters, digits, - and ., at most 63, and neither - nor . at the ends",
-        )
 
 
 def check_user(user: str) -> None:
@@ -90,19 +81,6 @@ def _check_source(bind: Bind) -> None:
         raise HostUnsupported(
             f"volume: host path {bind.source} is not readable by you", hint="change its mode or owner"
         )
-
-
-def _check_ports(options: RunOptions) -> None:
-    if options.ports and options.network == "none":
-        raise UsageError(
-            "publish: a container without network has no ports", hint="leave out --network none or -p"
-        )
-    taken = [(port.host_ip, port.host_port, port.protocol) for port in options.ports if port.host_port]
-    for each in taken:
-        if taken.count(each) > 1:
-            raise UsageError(
-                f"publish: host port {each[1]}/{each[2]} is given twice", hint="give each a port of its own"
-            )
 
 
 def check_words(words: tuple[str, ...]) -> None:

@@ -17,7 +17,8 @@ def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> Machine
         memory_bytes=spec.memory_bytes,
         disks=(disk,),
         shares=shares(spec),
-        network=spec.network,
+        network=spec.network.mode,
+        host_loopback=spec.network.host_loopback,
         ports=spec.ports,
         boot_timeout_s=settings.boot_timeout_s,
     )

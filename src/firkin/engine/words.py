@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, get_args
+from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
+from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
 from firkin.engine.signals import parse_signal
 from firkin.engine.volumes import parse_bind, parse_tmpfs
@@ -38,7 +39,11 @@ class ProcessWords(TypedDict, total=False):
     terminal: bool | TerminalSize | None
 
 
-class RunWords(ProcessWords, total=False):
+class GroupWords(NetworkWords, total=False):
+    """Words of a container that have modules of their own."""
+
+
+class RunWords(ProcessWords, GroupWords, total=False):
     """What may be said of a container: the keywords of run_options()."""
 
     entrypoint: str | Iterable[str] | None
@@ -52,8 +57,6 @@ class RunWords(ProcessWords, total=False):
     read_only: bool
     volumes: Iterable[str | Bind]
     tmpfs: Iterable[str | Tmpfs]
-    network: str
-    publish: Iterable[str | int | PublishedPort]
     pull: str
     platform: str
     stop_signal: str | int | None
@@ -92,13 +95,12 @@ def run_options(
     read_only: bool = False,
     volumes: Iterable[str | Bind] = (),
     tmpfs: Iterable[str | Tmpfs] = (),
-    network: str = "user",
-    publish: Iterable[str | int | PublishedPort] = (),
     pull: str = "missing",
     platform: str = "",
     stop_signal: str | int | None = None,
     stop_timeout: float | str | None = None,
     labels: Mapping[str, str] | Iterable[str] = (),
+    **more: Unpack[GroupWords],
 ) -> RunOptions:
     """RunOptions from words, with Docker's syntax for each.
 
@@ -127,8 +129,8 @@ def run_options(
             parse_bind(each) if isinstance(each, str) else each for each in listed("volumes", volumes)
         ),
         tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
-        network=choice("network", network, NetworkMode),
-        ports=parse_ports(publish),
+        network=network_spec(more),
+        ports=parse_ports(more.get("publish", ())),
         pull=choice("pull", pull, PullPolicy),
         platform=platform,
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),

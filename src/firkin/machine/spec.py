@@ -110,5 +110,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     disks: tuple[Disk, ...] = ()
     shares: tuple[Share, ...] = ()
     network: NetworkMode = "user"
+    host_loopback: bool = False
+    """Whether the guest may reach what listens on the host's loopback."""
     ports: tuple[PublishedPort, ...] = ()
     boot_timeout_s: float = 60.0

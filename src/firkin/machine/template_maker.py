@@ -28,8 +28,10 @@ from firkin.machine.qemu.machine import Machine
 from firkin.machine.save import write_state
 from firkin.machine.saved import MEMORY, Saved, free_bytes, keep, storage_full
 from firkin.machine.spec import Disk, MachineSpec
-from firkin.network.guest import guest_ops
+from firkin.network.guest import guest_network
+from firkin.network.spec import NetworkSpec
 from firkin.settings import Settings
+from firkin.wire.messages import Network
 
 DISK_BYTES = 8 << 40
 """How large a fork's disk may be: the template's guest saw one of this size."""
@@ -76,7 +78,7 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
     with _run_dir(dir, settings) as run_dir:
         machine = Machine(launch(generic, prepared.vmm, origin, settings, run_dir, run_dir, "owner", None))
         try:
-            with await machine.booted(machine.first_answer(guest_ops(spec.network).ops)):
+            with await machine.booted(machine.first_answer(_heard(spec))):
                 await write_state(machine, dir)
         except MachineError as error:
             if free_bytes(dir) < _NO_ROOM_BYTES:  # its memory, which is a file, could not grow
@@ -85,6 +87,11 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
         finally:
             await finish(machine.stop())
     return keep(dir, described)
+
+
+def _heard(spec: MachineSpec) -> tuple[Network, ...]:
+    """What most forks of it are told of their network, which the agent then need not do again."""
+    return guest_network(NetworkSpec()).ops if spec.network == "user" else ()
 
 
 @contextmanager

@@ -1,16 +1,16 @@
-"""The guest's side of a network mode: what the agent is told to set up, without asking anybody.
+"""The guest's side of a container's network: what the agent is told to set up, without asking anybody.
 
-The rule: addresses are fixed, so a start needs no DHCP round trips; what the mode does not offer has no
+The rule: addresses are fixed, so a start needs no DHCP round trips; what a network does not offer has no
 route.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
-from firkin.machine.spec import NetworkMode
+from firkin.network import mac
+from firkin.network.resolv_conf import of_the_host, resolv_conf
+from firkin.network.spec import HOST_GATEWAY, Interface, NetworkSpec
 from firkin.network.user import ADDRESS
 from firkin.wire.messages import Network, Route
 
@@ -22,10 +22,6 @@ see network.user."""
 LOOPBACK = "127.0.0.0/8"
 """Of the card, not of `lo`: slirp would take a packet for it to the host's own."""
 
-_RESOLV_CONF = Path("/etc/resolv.conf")
-_MAX_RESOLV_CONF_BYTES = 64 << 10
-_MAX_SEARCH_DOMAINS = 6
-
 
 class GuestNetwork(msgspec.Struct, frozen=True):
     """What the guest gets: requests for the agent, /etc/resolv.conf, and its address, maybe ""."""
@@ -35,41 +31,46 @@ class GuestNetwork(msgspec.Struct, frozen=True):
     address: str
 
 
-def guest_ops(mode: NetworkMode, *, published: bool = False) -> GuestNetwork:
-    """The guest's side of `mode`.
+def guest_network(network: NetworkSpec, *, published: bool = False) -> GuestNetwork:
+    """The guest's side of `network`, of a container that has `published` ports or none."""
+    gateway = published or network.host_loopback
+    ops = tuple(_user(index, card, gateway=gateway) for index, card in enumerate(network.interfaces))
+    own = (NAMESERVER,) if ops else ()
+    host = of_the_host() if ops else ""
+    return GuestNetwork(ops, resolv_conf(host, own, network.dns, network.domain), ADDRESS if ops else "")
 
-    `user` reaches the outside, but no other address of the VMM's subnet than the name server: whatever
-    listens on the host's loopback trusts who can reach it (docs/design/network.md). With `published` ports
-    the gateway itself can be reached too, since it is whom their callers seem to be; else there is none, and
-    the name server is the next hop.
+
+def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
+    """hosts(5). A container can always look up itself; without a network its name is on the loopback, as in
+    Debian.
     """
-    if mode == "none":
-        return GuestNetwork((), b"", "")
+    lines = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"]
+    for entry in network.hosts:
+        comment = f"\t# {entry.comment}" if entry.comment else ""
+        to = GATEWAY if entry.address == HOST_GATEWAY else entry.address
+        lines.append(f"{to}\t{' '.join(entry.names)}{comment}")
+    own = f"{hostname}.{network.domain} {hostname}" if network.domain else hostname
+    lines.append(f"{address or '127.0.1.1'}\t{own}")
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _user(index: int, card: Interface, *, gateway: bool) -> Network:
+    """The card of the user network, which reaches the outside, but no other address of the VMM's subnet than
+    the name server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
+
+    With published ports the `gateway` itself can be reached too, since it is whom their callers seem to be,
+    and where that was asked for; else there is none, and the name server is the next hop.
+    """
     routes = (
         Route(dst=f"{NAMESERVER}/32"),
-        *((Route(dst=f"{GATEWAY}/32"),) if published else ()),
-        Route(dst="default", via=GATEWAY if published else NAMESERVER, onlink=True),
+        *((Route(dst=f"{GATEWAY}/32"),) if gateway else ()),
+        Route(dst="default", via=GATEWAY if gateway else NAMESERVER, onlink=True),
         Route(dst=SUBNET, kind="prohibit"),
         Route(dst=LOOPBACK, kind="prohibit"),
     )
-    eth0 = Network(interface="eth0", addresses=(f"{ADDRESS}/32",), routes=routes)
-    return GuestNetwork((eth0,), resolv_conf(_host_resolv_conf()), ADDRESS)
-
-
-def resolv_conf(host: str) -> bytes:
-    """resolv.conf(5) for the guest: the VMM's name server, the host's search domains and options."""
-    kept = {}
-    for line in host.splitlines():
-        keyword, *values = line.split()[: _MAX_SEARCH_DOMAINS + 1] or [""]
-        if values and keyword in ("search", "domain", "options"):
-            kept["search" if keyword == "domain" else keyword] = " ".join(values)
-    lines = [f"nameserver {NAMESERVER}", *(f"{keyword} {values}" for keyword, values in kept.items())]
-    return "".join(f"{line}\n" for line in lines if line != "search .").encode()
-
-
-def _host_resolv_conf() -> str:
-    try:
-        with _RESOLV_CONF.open("rb") as file:
-            return file.read(_MAX_RESOLV_CONF_BYTES).decode("ascii", "replace")
-    except OSError:
-        return ""  # a host without a resolver; the guest's queries then fail as the host's do
+    return Network(
+        interface=f"eth{index}",
+        hwaddr=mac.packed(card.mac) if card.mac else None,
+        addresses=(f"{ADDRESS}/32",),
+        routes=routes,
+    )

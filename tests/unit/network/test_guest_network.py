@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from firkin.network.guest import guest_ops, resolv_conf
+import msgspec
+
+from firkin.network.guest import guest_network, hosts
+from firkin.network.resolv_conf import resolv_conf
+from firkin.network.spec import HOST_GATEWAY, Dns, HostEntry, Interface, NetworkSpec
+
+SLIRP = ("10.0.2.3",)
+
+
+def of_host(host: str) -> bytes:
+    return resolv_conf(host, SLIRP, Dns(), "")
 
 
 def test_without_a_network_the_guest_is_told_nothing() -> None:
-    network = guest_ops("none")
+    network = guest_network(NetworkSpec(interfaces=()))
     assert (network.ops, network.resolv_conf, network.address) == ((), b"", "")
 
 
 def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns() -> None:
-    (eth0,) = guest_ops("user").ops
+    (eth0,) = guest_network(NetworkSpec()).ops
     routes = {route.dst: route for route in eth0.routes}
     assert eth0.addresses == ("10.0.2.15/32",)
     assert routes["10.0.2.0/24"].kind == "prohibit"
@@ -20,24 +30,69 @@ def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns
     assert set(routes) == {"10.0.2.3/32", "default", "10.0.2.0/24", "127.0.0.0/8"}
 
 
-def test_a_machine_with_published_ports_has_a_way_back_to_the_host() -> None:
-    (eth0,) = guest_ops("user", published=True).ops
-    routes = {route.dst: route for route in eth0.routes}
-    assert routes["10.0.2.2/32"].kind == "unicast"
-    assert routes["default"].via == "10.0.2.2"
+def test_a_machine_with_published_ports_or_by_request_has_a_way_to_the_host() -> None:
+    for network in (
+        guest_network(NetworkSpec(), published=True),
+        guest_network(NetworkSpec(host_loopback=True)),
+    ):
+        (eth0,) = network.ops
+        routes = {route.dst: route for route in eth0.routes}
+        assert routes["10.0.2.2/32"].kind == "unicast"
+        assert routes["default"].via == "10.0.2.2"
+
+
+def test_a_card_with_an_address_of_its_own_gets_it() -> None:
+    (eth0,) = guest_network(NetworkSpec(interfaces=(Interface(mac="02:00:00:00:00:0a"),))).ops
+    assert eth0.hwaddr == bytes.fromhex("02000000000a")
 
 
 def test_the_guest_asks_the_vmms_name_server_in_the_hosts_domains() -> None:
     host = "# made by something\nnameserver 192.0.2.1\nsearch corp.example lab.example\noptions ndots:2\n"
-    assert resolv_conf(host) == b"nameserver 10.0.2.3\nsearch corp.example lab.example\noptions ndots:2\n"
+    assert of_host(host) == b"nameserver 10.0.2.3\nsearch corp.example lab.example\noptions ndots:2\n"
 
 
 def test_a_single_domain_is_a_search_list_and_later_lines_win() -> None:
-    assert (
-        resolv_conf("domain old.example\nsearch new.example\n")
-        == b"nameserver 10.0.2.3\nsearch new.example\n"
-    )
+    assert of_host("domain old.example\nsearch new.example\n") == b"nameserver 10.0.2.3\nsearch new.example\n"
 
 
 def test_an_empty_search_list_and_a_strange_file_are_left_out() -> None:
-    assert resolv_conf("search .\n\n\t\nsearch\n") == b"nameserver 10.0.2.3\n"
+    assert of_host("search .\n\n\t\nsearch\n") == b"nameserver 10.0.2.3\n"
+
+
+def test_what_was_asked_of_the_resolver_replaces_the_hosts_of_its_kind_and_leaves_the_rest() -> None:
+    host = "search corp.example\noptions ndots:2\n"
+    servers = Dns(servers=("192.0.2.53", "2001:db8::53"))
+    assert resolv_conf(host, SLIRP, servers, "") == (
+        b"nameserver 192.0.2.53\nnameserver 2001:db8::53\nsearch corp.example\noptions ndots:2\n"
+    )
+    others = Dns(search=("a.example",), options=("rotate",))
+    assert resolv_conf(host, SLIRP, others, "") == (
+        b"nameserver 10.0.2.3\nsearch a.example\noptions rotate\n"
+    )
+    assert resolv_conf(host, SLIRP, Dns(search=()), "") == b"nameserver 10.0.2.3\noptions ndots:2\n"
+
+
+def test_a_domain_is_searched_in_place_of_the_hosts_and_behind_a_search_list() -> None:
+    host = "search corp.example\n"
+    assert resolv_conf(host, SLIRP, Dns(), "b.example") == b"nameserver 10.0.2.3\ndomain b.example\n"
+    asked = resolv_conf(host, SLIRP, Dns(search=("a.example",)), "b.example")
+    assert asked == b"nameserver 10.0.2.3\ndomain b.example\nsearch a.example\n"
+
+
+def test_hosts_hold_several_names_and_comments_and_the_container_itself() -> None:
+    entries = (
+        HostEntry(names=("db", "cache"), address="10.0.0.5", comment="the old one"),
+        HostEntry(names=("six",), address="2001:db8::5"),
+        HostEntry(names=("host",), address=HOST_GATEWAY),
+    )
+    network = NetworkSpec(hosts=entries, domain="corp.example")
+    assert hosts(network, "box", "10.0.2.15").decode().splitlines() == [
+        "127.0.0.1\tlocalhost",
+        "::1\tlocalhost ip6-localhost ip6-loopback",
+        "10.0.0.5\tdb cache\t# the old one",
+        "2001:db8::5\tsix",
+        "10.0.2.2\thost",
+        "10.0.2.15\tbox.corp.example box",
+    ]
+    alone = msgspec.structs.replace(network, hosts=(), domain="")
+    assert hosts(alone, "box", "").endswith(b"127.0.1.1\tbox\n")

@@ -27,7 +27,7 @@ _RESOLV_CONF = "/etc/resolv.conf"
 class Confinement(msgspec.Struct, frozen=True):
     """What holds QEMU: its uid, the Landlock ABI (0: absent), its seccomp filter; and what is missing.
 
-    `reaches_loopback`: the machine's published ports open the way to the host's loopback.
+    `reaches_loopback`: published ports open the machine's way to the host's loopback, or it was asked for.
     """
 
     uid: int
@@ -47,7 +47,9 @@ class Confinement(msgspec.Struct, frozen=True):
         if self.uid == 0:
             lines.append("no other uid is mapped here: QEMU runs as this user namespace's root")
         if self.reaches_loopback:
-            lines.append("published ports let the machine reach services on the host's loopback")
+            lines.append(
+                "the machine reaches services on the host's loopback: by published ports, or as was asked"
+            )
         return tuple(lines)
 
 

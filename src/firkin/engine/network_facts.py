@@ -1,0 +1,74 @@
+"""The facts of a container's network, with the names that `docker inspect` uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from firkin.container.record import Running, State
+from firkin.container.spec import ContainerSpec
+from firkin.machine.spec import PublishedPort
+from firkin.network.guest import GATEWAY, NAMESERVER
+from firkin.network.spec import Interface
+from firkin.network.user import ADDRESS, MACS
+
+
+def network_settings(spec: ContainerSpec, state: State) -> dict[str, Any]:
+    """`NetworkSettings`. The outer address is that of the first card."""
+    networks = {
+        card.network: _endpoint(spec, index, card) for index, card in enumerate(spec.network.interfaces)
+    }
+    first = next(iter(networks.values()), _NOWHERE)
+    ports = state.ports if isinstance(state, Running) else spec.ports
+    exposed: dict[str, list[dict[str, str]]] = {port: [] for port in spec.network.exposed}
+    return {
+        **{name: first[name] for name in _NOWHERE},
+        "Ports": exposed | port_bindings(ports),
+        "Networks": networks,
+    }
+
+
+def network_config(spec: ContainerSpec) -> dict[str, Any]:
+    """What of the network stands in `Config`."""
+    return {"Domainname": spec.network.domain, "ExposedPorts": {port: {} for port in spec.network.exposed}}
+
+
+def network_host_config(spec: ContainerSpec) -> dict[str, Any]:
+    """What of the network stands in `HostConfig`: what was asked for."""
+    network = spec.network
+    return {
+        "NetworkMode": network.names[0],
+        "HostLoopback": network.host_loopback,
+        "PortBindings": port_bindings(spec.ports),
+        "PublishAllPorts": network.publish_all,
+        "Dns": list(network.dns.servers),
+        "DnsSearch": list(network.dns.search or ()),
+        "DnsOptions": list(network.dns.options or ()),
+        "ExtraHosts": [f"{name}:{entry.address}" for entry in network.hosts for name in entry.names],
+        "Sysctls": dict(network.sysctls),
+    }
+
+
+def port_bindings(ports: tuple[PublishedPort, ...]) -> dict[str, list[dict[str, str]]]:
+    """Where each published port is reached."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        binding = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+        found.setdefault(f"{port.guest_port}/{port.protocol}", []).append(binding)
+    return found
+
+
+_NOWHERE = {
+    "IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "",
+    "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "IPv6Gateway": "",
+}  # fmt: skip
+
+
+def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
+    published = bool(spec.ports) or spec.network.host_loopback
+    return _NOWHERE | {
+        "Interface": f"eth{index}",
+        "IPAddress": ADDRESS,
+        "IPPrefixLen": 32,
+        "Gateway": GATEWAY if published else NAMESERVER,
+        "MacAddress": card.mac or MACS[index],
+    }

@@ -1,0 +1,69 @@
+"""NetworkSpec: what a container's network is to be. Values only; engine.network_words makes them from words.
+
+The rule: an address, a name and an option stand here as the guest will read them, so nothing in them can be
+taken for more than one of it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from firkin.machine.spec import NetworkMode
+
+USER = "user"
+"""The network that leads outside, which every machine has for itself (network.user)."""
+
+
+class Interface(msgspec.Struct, frozen=True, kw_only=True):
+    """A card of the container: eth0, eth1, ... in declared order."""
+
+    network: str = USER
+    mac: str = ""
+    """"": the machine's own choice."""
+
+
+class Dns(msgspec.Struct, frozen=True, kw_only=True):
+    """What of resolv.conf(5) was asked for. None is left to the host's; an empty tuple is none of it."""
+
+    servers: tuple[str, ...] = ()
+    """None given: the network's own."""
+    search: tuple[str, ...] | None = None
+    options: tuple[str, ...] | None = None
+
+
+class HostEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of /etc/hosts. `address` may be HOST_GATEWAY."""
+
+    names: tuple[str, ...]
+    address: str
+    comment: str = ""
+
+
+HOST_GATEWAY = "host-gateway"
+"""Docker's word for the address by which a container reaches its host."""
+
+
+class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The network of one container."""
+
+    interfaces: tuple[Interface, ...] = (Interface(),)
+    host_loopback: bool = False
+    """Whether it may reach what listens on the host's loopback."""
+    dns: Dns = Dns()
+    hosts: tuple[HostEntry, ...] = ()
+    domain: str = ""
+    sysctls: dict[str, str] = {}
+    exposed: tuple[str, ...] = ()
+    """`80/tcp`: what it listens on, by its own word and by its image's."""
+    publish_all: bool = False
+    """Whether what is exposed is published, on ports that are chosen."""
+
+    @property
+    def mode(self) -> NetworkMode:
+        """What its machine needs."""
+        return "user" if self.interfaces else "none"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The networks that it is on, as `--network` names them; `none` for none."""
+        return tuple(each.network for each in self.interfaces) or ("none",)
