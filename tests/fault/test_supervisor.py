@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 from firkin.container import record
+from firkin.container.record import Exited
+from firkin.process.spec import ExitStatus
 from tests.support.command import FIRKIN
 from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
@@ -67,6 +69,18 @@ def test_a_machine_that_dies_unowned_is_told_and_removed(firkin, stocked, settin
     assert "Exited (255)" in firkin("ps", "-a").stdout
     firkin("rm", "lost", check=True)
     assert list(record.records(settings.paths)) == []
+
+
+def test_a_machine_whose_supervisor_dies_when_its_container_has_ended_is_ended(firkin, stocked, settings):
+    firkin("run", "-d", "--name", "over", "busybox", "sleep", "1000", check=True)
+    found = record.find(settings.paths, "over")
+    state = found.state()
+    kill_supervisor(stocked)
+    found.set_exited(Exited(status=ExitStatus(code=3), finished_ns=2, started_ns=state.started_ns))
+    firkin("start", "over", check=True)  # it is in nobody's way
+    assert firkin("exec", "over", "echo", "here").stdout == "here\n"
+    firkin("rm", "-f", "over", check=True)
+    wait_until_gone([state.pid], 30)
 
 
 def test_two_who_need_a_supervisor_at_once_get_one(firkin, stocked):

@@ -4,21 +4,29 @@ Running, machine alive    adopted: its output goes on at the byte where the log 
 Running, machine gone     its end is put on record, by engine.tidy
 Suspended, machine alive  died between the save and the machine's end: the machine is killed
 Begun, machine alive      died between the machine's start and the record of it: the machine is killed
+Exited, machine alive     died while that wrote down what the container wrote: it is told to end once it has
 Begun                     on its way to us: a request will come, or engine.tidy
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from firkin.aio.child import KILL, Child
+from firkin.agent.client import AgentClient
+from firkin.aio.child import KILL, Child, Rung
 from firkin.container.locks import Lock, holders
 from firkin.container.record import Record, Running, Suspended, records
+from firkin.engine.keeper import SYNC_PATIENCE_S
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
+from firkin.linux.unix_socket import connect
 from firkin.paths import Paths
+
+_NO_SIGNAL = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +68,34 @@ async def end_half_started(record: Record) -> None:
     if not begun or not record.is_alive():
         return
     event("machine.orphan", container=record.id)
+    await _end(record, KILL)
+
+
+async def write_down(record: Record) -> None:
+    """Let the machine of a container that has ended write down what that wrote, and end. For its owner.
+
+    Its dead owner may have asked for that or not; what does not end in time is killed. Raises Timeout where
+    it does not die.
+    """
+    with suppress(TimeoutError, OSError, FirkinError):  # it may be ending already
+        async with asyncio.timeout(SYNC_PATIENCE_S):
+            sock = connect(record.paths.agent_socket_path(record.id))
+            async with await AgentClient.open(sock, record.spec().name) as client:
+                await client.start(resume=True)
+                await client.poweroff(sync=True)
+    await _end(record, (Rung(_NO_SIGNAL, SYNC_PATIENCE_S), *KILL))
+
+
+async def _end(record: Record, ladder: Sequence[Rung]) -> None:
+    """End whatever holds that it is alive, by `ladder`."""
     for pid in holders(record.alive_path):
-        if pid != os.getpid():
-            await _kill(pid)
-
-
-async def _kill(pid: int) -> None:
-    try:
-        child = Child.adopt(pid)
-    except ProcessLookupError:
-        return
-    try:
-        await child.stop(KILL)
-    finally:
-        child.close()
+        if pid == os.getpid():
+            continue
+        try:
+            child = Child.adopt(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            await child.stop(ladder)
+        finally:
+            child.close()

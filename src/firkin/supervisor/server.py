@@ -31,7 +31,7 @@ from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError, WrongState
 from firkin.events import Event, event, subscribed
 from firkin.linux.unix_socket import listen
 from firkin.settings import Settings
-from firkin.supervisor.adoption import Orphan, end_half_started, orphans
+from firkin.supervisor.adoption import Orphan, end_half_started, orphans, write_down
 from firkin.wire.messages import convert
 
 IDLE_S = 10.0
@@ -153,6 +153,9 @@ class Supervisor:
                 )
             elif isinstance(state, Running):
                 container = OwnedContainer.adopt(record, lock, state, settings=self._settings)
+            elif record.is_alive():
+                self._start(self._let_go(record, lock))
+                return
             else:
                 lock.close()  # it has ended, or its client is about to ask again
                 return
@@ -160,6 +163,12 @@ class Supervisor:
             lock.close()
             raise
         await self._keep(container)
+
+    async def _let_go(self, record: Record, lock: Lock) -> None:
+        """Let go of one that has ended, once its machine has."""
+        async with self._turns.setdefault(record.id, asyncio.Lock()):
+            with lock:
+                await write_down(record)
 
     async def _keep(self, container: OwnedContainer) -> None:
         """Start or take over `container`, and own it until its end."""
