@@ -23,7 +23,8 @@ from firkin.engine.container import Container as EngineContainer
 from firkin.engine.deadline import within
 from firkin.engine.engine import Engine
 from firkin.engine.signals import parse_signal
-from firkin.engine.words import ProcessWords, exec_options
+from firkin.engine.waiting import Condition
+from firkin.engine.words import ProcessWords, choice, exec_options
 from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
@@ -129,17 +130,31 @@ class AsyncContainer:
         await self._container.wait()
         return finished(said, f"container {self.name!r}", check=check, text=text)
 
-    async def wait(self, timeout: float | None = None) -> ExitStatus:
-        """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""
+    async def wait(self, timeout: float | None = None, *, condition: str = "not-running") -> ExitStatus:
+        """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied.
+
+        `condition` "not-running" holds of one that has ended already, "next-exit" when it has ended once
+        more, "removed" when it is gone.
+        """
+        awaited = choice("condition", condition, Condition)
         async with within(timeout, f"wait for container {self.name!r}"):
-            return await self._container.wait()
+            return await self._engine.wait(self._container, awaited)
 
     async def start(self) -> None:
-        """Start it again where it has ended, on the disk that it left; the supervisor has it then.
+        """Start it where it was only created, or again where it has ended, on the disk that it left; the
+        supervisor has it then.
 
-        Nothing happens to one that runs. Raises what kept it from starting: then it has ended as before.
+        Nothing happens to one that runs. Raises what kept it from starting: then it is as before.
         """
         self._container = await self._engine.start(self.id)
+
+    async def restart(self, timeout: float | None = None) -> None:
+        """Stop it, as stop() does, where it runs, and start it; the supervisor has it then."""
+        self._container = await self._engine.restart(self.id, timeout)
+
+    async def rename(self, name: str) -> None:
+        """Give it another name, whatever it does. Raises UsageError, NameInUse."""
+        await self._container.rename(name)
 
     async def suspend(self) -> None:
         """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too.

@@ -64,6 +64,14 @@ class AsyncEngine:
 
         return Starting(start)
 
+    async def create(
+        self, image: str, command: Iterable[str] = (), **words: Unpack[RunWords]
+    ) -> AsyncContainer:
+        """A container that start() starts: the supervisor has it then, and it stays until somebody removes
+        it, started or not. Raises as run() with `detach`, but for booting.
+        """
+        return AsyncContainer(await self._engine.create(run_options(image, command, **words)), self._engine)
+
     async def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
         """The image of that name, from its registry unless `policy` lets a local one do.
 

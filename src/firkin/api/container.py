@@ -108,13 +108,21 @@ class Container:
         """Run its first process to its end: Process.output() of attach()."""
         return self._loop.call(self._container.output(input, timeout=timeout, check=check, text=text))
 
-    def wait(self, timeout: float | None = None) -> ExitStatus:
+    def wait(self, timeout: float | None = None, *, condition: str = "not-running") -> ExitStatus:
         """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""
-        return self._loop.call(self._container.wait(timeout))
+        return self._loop.call(self._container.wait(timeout, condition=condition))
 
     def start(self) -> None:
-        """Start it again where it has ended, on the disk that it left; the supervisor has it then."""
+        """Start it where it was created or has ended, on the disk it left; the supervisor has it then."""
         self._loop.call(self._container.start())
+
+    def restart(self, timeout: float | None = None) -> None:
+        """Stop it, as stop() does, where it runs, and start it; the supervisor has it then."""
+        self._loop.call(self._container.restart(timeout))
+
+    def rename(self, name: str) -> None:
+        """Give it another name, whatever it does."""
+        self._loop.call(self._container.rename(name))
 
     def suspend(self) -> None:
         """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too."""

@@ -69,6 +69,12 @@ class Engine:
 
         return self._loop.call(start())
 
+    def create(self, image: str, command: Iterable[str] = (), **words: Unpack[RunWords]) -> Container:
+        """A container that its start() starts: the supervisor has it then, and it stays until somebody
+        removes it, started or not. Raises as run() with `detach`, but for booting.
+        """
+        return Container(self._loop.call(self._engine.create(image, command, **words)), self._loop)
+
     def pull(self, reference: str, *, platform: str = "", policy: PullPolicy = "always") -> Image:
         """The image of that name, from its registry unless `policy` lets a local one do."""
         return self._loop.call(self._engine.pull(reference, platform=platform, policy=policy))

@@ -38,8 +38,7 @@ class Verbs(click.Group):
                 )
 
 
-_MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "load": "import", "shell": "exec",
-          "create": "run"}  # fmt: skip
+_MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "load": "import", "shell": "exec"}
 """Verbs that people try, and what does it here."""
 
 

@@ -55,4 +55,8 @@ platform_option = click.option(
     metavar="OS/ARCH",
     help="Choose this platform of the image, such as linux/amd64.",
 )
+stop_timeout_option = click.option(
+    "-t", "--time", "--timeout", "timeout", default=None, metavar="SECONDS",
+    help="How long to wait before ending it; else what the container was made with, or 10.",
+)  # fmt: skip
 names_argument = click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import click
 
@@ -18,7 +19,6 @@ _reach = partial(click.option, cls=Headed, heading="Files")
 _image = partial(click.option, cls=Headed, heading="The image")
 
 FLAGS = (
-    _container("-d", "--detach", is_flag=True, help="Run it in the background, and print its id."),
     _container("--rm", "auto_remove", is_flag=True, help="Remove it when it ends."),
     _container("--name", default="", metavar="NAME", help="Name it."),
     _container("-l", "--label", "labels", multiple=True, metavar="NAME=VALUE", help="Label it."),
@@ -39,6 +39,12 @@ FLAGS = (
            help="When to fetch it."),
     platform_option,
     _image("-q", "--quiet", is_flag=True, help="Show no progress, and no notices."),
+)  # fmt: skip
+"""What is said of a container that is made, by `firkin run` and `firkin create`."""
+
+_RUN = (
+    _container("-d", "--detach", is_flag=True, help="Run it in the background, and print its id."),
+    *FLAGS,
     click.option("--timing", is_flag=True, help="Show afterwards where the time went."),
     click.option("--trace", default="", metavar="FILE", help="Write the same in the Chrome trace format."),
     detach_keys_option,
@@ -47,7 +53,16 @@ FLAGS = (
 
 
 def run_flags(function: Callable[..., int]) -> Callable[..., int]:
+    """`function` with all that `firkin run` can be told."""
+    return _with(_RUN, function)
+
+
+def create_flags(function: Callable[..., int]) -> Callable[..., int]:
     """`function` with all FLAGS."""
-    for flag in reversed(FLAGS):
+    return _with(FLAGS, function)
+
+
+def _with(flags: Sequence[Callable[..., Any]], function: Callable[..., int]) -> Callable[..., int]:
+    for flag in reversed(flags):
         function = flag(function)
     return function

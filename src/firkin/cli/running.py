@@ -47,6 +47,18 @@ def run_in_background(options: RunOptions, showing: Showing) -> int:
         return with_session(run)
 
 
+def create(options: RunOptions, showing: Showing) -> int:
+    """`create`: print the id of a container that nobody has started."""
+
+    async def made(session: Session) -> int:
+        with _shown(showing):
+            container = await session.engine.create(options)
+        print(container.id, flush=True)
+        return 0
+
+    return with_session(made)
+
+
 def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
     """`run`: the exit status of the container's process, once it has ended or was left."""
     recorded = showing.timing or bool(showing.trace)

@@ -1,4 +1,4 @@
-"""`firkin start`: an ended container, once more."""
+"""`firkin start`: a container that was created, or an ended one once more."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LAST_WORDS_S = 5.0
 def command(
     attach: bool, interactive: bool, sig_proxy: bool, detach_keys: str, names: tuple[str, ...]
 ) -> int:
-    """Start containers again that have ended.
+    """Start containers that were created or have ended.
 
-    The same command runs in a new machine, on the disk that the container left; its log goes on. A container
-    that runs already is no error.
+    The command of one that has ended runs again in a new machine, on the disk that it left; its log goes on.
+    A container that runs already is no error.
     """
     from firkin.cli.detach import parse_keys
     from firkin.cli.session import each, with_engine, with_session

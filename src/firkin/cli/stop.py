@@ -6,17 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from firkin.cli.options import names_argument
+from firkin.cli.options import names_argument, stop_timeout_option
 
 if TYPE_CHECKING:
     from firkin.engine.container import Container
 
 
 @click.command()
-@click.option(
-    "-t", "--time", "--timeout", "timeout", default=None, metavar="SECONDS",
-    help="How long to wait before ending it; else what the container was made with, or 10.",
-)  # fmt: skip
+@stop_timeout_option
 @names_argument
 def command(timeout: str | None, names: tuple[str, ...]) -> int:
     """Ask containers to end, and end them when they do not.

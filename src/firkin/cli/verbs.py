@@ -18,12 +18,15 @@ CONTAINERS, LOOK, IMAGES, HOST = "Containers", "Looking", "Images", "This host"
 
 VERBS: dict[str, Verb] = {
     "run": Verb("run", CONTAINERS, "Run a command in a new container, in a machine of its own."),
+    "create": Verb("create", CONTAINERS, "Make a container that `firkin start` starts, and print its id."),
     "exec": Verb("exec", CONTAINERS, "Run another command in a running container."),
     "attach": Verb("attach", CONTAINERS, "Connect this terminal to a running container."),
-    "start": Verb("start", CONTAINERS, "Start containers again that have ended."),
+    "start": Verb("start", CONTAINERS, "Start containers that were created or have ended."),
     "stop": Verb("stop", CONTAINERS, "Ask containers to end, and end them when they do not."),
+    "restart": Verb("restart", CONTAINERS, "Stop containers, and start them."),
     "kill": Verb("kill", CONTAINERS, "Send a signal to containers."),
     "wait": Verb("wait", CONTAINERS, "Wait until containers end, and print their exit statuses."),
+    "rename": Verb("rename", CONTAINERS, "Give a container another name."),
     "rm": Verb("rm", CONTAINERS, "Remove containers and what they wrote."),
     "suspend": Verb("suspend", CONTAINERS, "Save running containers to the disk, and end their machines."),
     "resume": Verb("resume", CONTAINERS, "Let suspended containers go on where they were."),

@@ -13,19 +13,34 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option(
+    "--condition", default="not-running", metavar="not-running|next-exit|removed", show_default=True,
+    help="What to wait for.",
+)  # fmt: skip
 @names_argument
-def command(names: tuple[str, ...]) -> int:
+def command(condition: str, names: tuple[str, ...]) -> int:
     """Wait until containers end, and print their exit statuses.
 
-    One line for each container, in the order given. A container that has ended already answers at once.
+    One line for each container, in the order given. A container that has ended already answers at once, but
+    for --condition next-exit, which waits until it has ended once more.
     """
+    import asyncio
+
     from firkin.cli.session import each, with_engine
+    from firkin.engine.waiting import Condition
+    from firkin.engine.words import choice
+
+    awaited: Condition = choice("condition", condition, Condition)
 
     async def wait(engine: Engine) -> int:
         async def one(name: str) -> str:
-            ended = await (await engine.container(name)).wait()
-            return str(ended.status)
+            return str((await engine.wait(await engine.container(name), awaited)).status)
 
-        return await each(names, one)
+        all_at_once = {name: asyncio.ensure_future(one(name)) for name in names}
+        try:
+            return await each(names, all_at_once.__getitem__)
+        finally:
+            for waiting in all_at_once.values():
+                waiting.cancel()
 
     return with_engine(wait)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -81,15 +81,16 @@ class Naming(msgspec.Struct, frozen=True):
 
     @contextmanager
     def reserved(self, name: str, object_id: str) -> Iterator[None]:
-        """Give `name` to `object_id`, whose directory must appear within the block.
+        """Give `name` to `object_id`, whose directory is there or must appear within the block.
 
         Nobody else takes a name meanwhile. Raises NameInUse. Where the block fails, or the process dies in
-        it, the link leads nowhere and the name is free.
+        it, and there is no directory, the link leads nowhere and the name is free.
         """
         with disk_errors(self.links_dir):
             self.links_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
-            self.check_free(name)
+            if self.named(name) != object_id:
+                self.check_free(name)
             temporary = self.links_dir / f".{uuid.uuid4().hex}"
             with disk_errors(self.links_dir):
                 temporary.symlink_to(object_id)
@@ -105,6 +106,16 @@ class Naming(msgspec.Struct, frozen=True):
                     path.unlink()
             except FileNotFoundError:
                 pass
+
+    def settle(self, name_of: Callable[[str], str]) -> None:
+        """Take back the names of objects that have another one, which `name_of` tells by their ids; "" for
+        one that cannot be asked. That is what a change of names leaves that was cut off.
+        """
+        with self._locked():
+            for name in os.listdir(self.links_dir):
+                holder = self.named(name)
+                if holder is not None and name_of(holder) not in ("", name):
+                    (self.links_dir / name).unlink()
 
     def lookup(self, text: str) -> str:
         """The id of the one that `text` is: its id, its name, or the beginning of its id.

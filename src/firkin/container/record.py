@@ -1,7 +1,7 @@
 """What is on disk for one container, and who may change it.
 
     containers/<id>/
-      spec.json      ContainerSpec, immutable
+      spec.json      ContainerSpec, immutable but for its name
       state.json     Created, then Running, again at each start; Suspended in between
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
@@ -44,7 +44,10 @@ _MAX_FILE_BYTES = 4 << 20
 
 
 class Created(msgspec.Struct, frozen=True, tag="created", tag_field="is"):
-    """Made, and not started: its owner is at it, or died before."""
+    """Made, and not started: its owner is at it, or died before; or somebody is to start it later."""
+
+    kept: bool = False
+    """Whether it was asked for as this, and stays so until somebody starts or removes it."""
 
 
 class Streams(msgspec.Struct, frozen=True):
@@ -85,6 +88,8 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field=
     finished_ns: int
     started_ns: int | None = None
     reason: str = ""
+    again_ns: int | None = None
+    """When it is to be started again, whoever dies until then; None: once somebody asks."""
 
 
 class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag="suspended", tag_field="is"):
@@ -175,6 +180,25 @@ class Record(msgspec.Struct, frozen=True):
         """Record how it ended. The owner's, once a start: a second call changes nothing."""
         if self._exited(self._started()) is None:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
+
+    def set_again(self, ended: Exited) -> None:
+        """Put another time to start again, or none, on the record of that end. The owner's."""
+        replace_file(self.dir / "exit.json", msgspec.json.encode(ended))
+
+    def rename(self, name: str) -> ContainerSpec:
+        """Give it another name. The owner's. Raises UsageError, NameInUse, StorageFull.
+
+        A crash in the middle leaves it both names, of which the next tidying takes the wrong one away.
+        """
+        spec, naming = self.spec(), names.of(self.paths)
+        renamed = msgspec.structs.replace(spec, name=naming.validate(name))
+        if name != spec.name:
+            try:
+                with naming.reserved(name, self.id):
+                    replace_file(self.dir / "spec.json", _encode(renamed))
+            finally:
+                naming.release(spec.name if self.spec().name == name else name, self.id)
+        return renamed
 
     def begin_again(self, ended: Exited) -> None:
         """Record that a container that ended so is being started again. The owner's.
@@ -267,8 +291,11 @@ class Record(msgspec.Struct, frozen=True):
         return f"`firkin rm -f {self.id[:12]}` removes what is left of it"
 
 
-def create(paths: Paths, spec: ContainerSpec, disk: DiskRecord | None = None) -> tuple[Record, Lock]:
-    """Make the record of a new container, owned by the caller until the Lock is closed.
+def create(
+    paths: Paths, spec: ContainerSpec, disk: DiskRecord | None = None, *, kept: bool = False
+) -> tuple[Record, Lock]:
+    """Make the record of a new container, owned by the caller until the Lock is closed; with `kept` it stays
+    whether or not it is started.
 
     Whoever gives its `disk` layers holds Store.adding() since it read who lists them. Raises NameInUse,
     StorageFull, UsageError where the spec is not text.
@@ -284,7 +311,7 @@ def create(paths: Paths, spec: ContainerSpec, disk: DiskRecord | None = None) ->
     lock = take(making / "lock", "a container that is being made is owned by another process")
     try:
         replace_file(making / "spec.json", content)
-        replace_file(making / "state.json", msgspec.json.encode(Created()))
+        replace_file(making / "state.json", msgspec.json.encode(Created(kept=kept)))
         if disk is not None:
             replace_file(making / "disk.json", msgspec.json.encode(disk))
         with names.of(paths).reserved(spec.name, spec.id), disk_errors(record.dir):

@@ -80,10 +80,17 @@ def check_name(name: str, paths: Paths) -> None:
 
 
 def put_on_record(
-    options: RunOptions, image: Image, rootfs: Rootfs, settings: Settings, *, detached: bool
+    options: RunOptions,
+    image: Image,
+    rootfs: Rootfs,
+    settings: Settings,
+    *,
+    detached: bool,
+    kept: bool = False,
 ) -> tuple[Record, Lock]:
-    """The record of a new container, under its name or one that is made up, owned by us. The caller holds
-    Store.adding(). Raises NameInUse, StorageFull, UsageError, HostUnsupported.
+    """The record of a new container, under its name or one that is made up, owned by us; with `kept` it stays
+    whether or not it is started. The caller holds Store.adding(). Raises NameInUse, StorageFull, UsageError,
+    HostUnsupported.
     """
     while True:
         spec = container_spec(
@@ -97,7 +104,7 @@ def put_on_record(
             detached=detached,
         )
         try:
-            return create(settings.paths, spec)
+            return create(settings.paths, spec, kept=kept)
         except NameInUse:
             if options.name:
                 raise  # a made-up name was just taken: make up another

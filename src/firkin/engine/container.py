@@ -49,10 +49,14 @@ class Container(Protocol):
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises CommandNotFound, CommandNotExecutable, UsageError."""
 
-    async def stop(self, timeout_s: float | None = None) -> None:
+    async def rename(self, name: str) -> None:
+        """Give it another name, whatever its state. Raises UsageError, NameInUse."""
+
+    async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal, after `timeout_s` (None: the container's own) SIGKILL; ended when this returns.
 
-        Legal in every state.
+        Legal in every state. With `again` it stays, to be started: by the next supervisor, if by nobody
+        before.
         """
 
     async def kill(self, signal: int) -> None:

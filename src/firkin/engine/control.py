@@ -136,7 +136,9 @@ class _Session:
             case ops.Resize():
                 await self._joined().resize(op.rows, op.cols)
             case ops.Stop():
-                await container.stop(op.timeout_s)
+                await container.stop(op.timeout_s, again=op.again)
+            case ops.Rename():
+                await container.rename(op.name)
             case ops.Kill():
                 await container.kill(op.signal)
             case ops.Wait():

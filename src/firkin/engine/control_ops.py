@@ -57,6 +57,13 @@ class Stop(_Op, frozen=True, kw_only=True):
     """Stop the container; answered once it has ended."""
 
     timeout_s: float | None
+    again: bool = False
+
+
+class Rename(_Op, frozen=True, kw_only=True):
+    """Give the container another name."""
+
+    name: str
 
 
 class Kill(_Op, frozen=True, kw_only=True):
@@ -109,6 +116,7 @@ Op = (
     | Signal
     | Resize
     | Stop
+    | Rename
     | Kill
     | Wait
     | Remove

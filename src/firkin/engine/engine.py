@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
     from firkin.engine.summaries import ContainerSummary
+    from firkin.engine.waiting import Condition
+    from firkin.process.spec import ExitStatus
     from firkin.snapshot.record import Snapshot
     from firkin.trust.key import PrivateKey
 
@@ -138,11 +140,34 @@ class Engine(Heirs):
         lock.close()
         return await self._handed_over(found)
 
+    async def create(self, options: RunOptions) -> Container:
+        """A container that is not started before start() is asked for. Raises as run(), but for booting."""
+        found, lock = await self._create(options, detached=True, kept=True)
+        lock.close()
+        return await self.container(found.id)
+
+    async def restart(self, name_or_id: str, timeout_s: float | None = None) -> Container:
+        """Stop a container where it runs, as Container.stop() does, and start it: also one with auto_remove.
+
+        Raises as start().
+        """
+        container = await self.container(name_or_id)
+        if isinstance(container.state, Running):
+            await container.stop(timeout_s, again=True)
+        return await self.start(container.id)
+
+    async def wait(self, container: Container, condition: Condition = "not-running") -> ExitStatus:
+        """How `container` ended, once `condition` holds; see engine.waiting."""
+        from firkin.engine.waiting import until
+
+        return await until(container, self.paths, condition)
+
     async def start(self, name_or_id: str) -> Container:
-        """Start an ended container again, its disk and its log as they are; the supervisor owns it then.
+        """Start a container that was created, or an ended one again, its disk and its log as they are; the
+        supervisor owns it then.
 
         Nothing happens to one that runs. Raises ContainerNotFound, UsageError, and what booting raises: then
-        it has ended as before.
+        it is as before.
         """
         from firkin.engine import supervised
         from firkin.engine.settled import settled
@@ -231,14 +256,16 @@ class Engine(Heirs):
 
         return Images(self.settings)
 
-    async def _create(self, options: RunOptions, *, detached: bool) -> tuple[Record, Lock]:
+    async def _create(
+        self, options: RunOptions, *, detached: bool, kept: bool = False
+    ) -> tuple[Record, Lock]:
         """The record of a new container, owned by us."""
         rules.check(options)
         check_name(options.name, self.paths)
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)
             rootfs = await self._rootfs(image, disk_bytes(options, self.settings))
-            return put_on_record(options, image, rootfs, self.settings, detached=detached)
+            return put_on_record(options, image, rootfs, self.settings, detached=detached, kept=kept)
 
     def _require_open(self) -> None:
         if not self._entered:

@@ -68,7 +68,8 @@ class Keeper:
         self.launched: Launched | None = None
         self.state = state
         self.chores = Chores()
-        self._name = spec.name
+        self.spec = spec
+        self._again = False
         self._detached = detached
         self._lock = lock
         self._opening = opening
@@ -82,6 +83,10 @@ class Keeper:
         self._started = asyncio.Event()
         self._ending: Ending | None = None
         self._over = asyncio.Event()
+
+    @property
+    def _name(self) -> str:
+        return self.spec.name
 
     @property
     def over(self) -> bool:
@@ -145,6 +150,14 @@ class Keeper:
     def _was_suspended(self) -> WrongState:
         return WrongState(f"container {self._name!r} was suspended", hint=f"`firkin resume {self._name}`")
 
+    def rename(self, name: str) -> None:
+        """Give it another name. Raises as Record.rename()."""
+        self.spec = self.record.rename(name)
+
+    def expect_another_start(self) -> None:
+        """It is about to end in order to be started again, and stays for that even with auto_remove."""
+        self._again, self._removing = True, False
+
     def discard(self) -> None:
         """Delete the record of a container that has ended."""
         if not self._removing:
@@ -159,7 +172,7 @@ class Keeper:
         try:
             await asyncio.wait((self._task, started), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self.close(remove=isinstance(self.state, Created))
+            await self.close(remove=self._is_new())
             raise
         finally:
             started.cancel()
@@ -288,6 +301,7 @@ class Keeper:
                 started_ns=self.state.started_ns,
                 finished_ns=time.time_ns(),
                 reason=ending.reason,
+                again_ns=time.time_ns() if self._again else None,
             )
             event("container.exited", container=self.record.id, name=self._name, status=ending.status.status)
             if not self._removing:
@@ -316,7 +330,7 @@ class Keeper:
         try:
             if isinstance(self.state, Suspended):
                 pass  # it is as it was, or as it is to be
-            elif self._removing or isinstance(self.state, Created):
+            elif self._removing or self._is_new():
                 self.record.remove()
             elif self._ending is not None:
                 self._conclude(self._ending)
@@ -325,6 +339,10 @@ class Keeper:
         finally:
             self._lock.close()
             self._over.set()
+
+    def _is_new(self) -> bool:
+        """Whether there is to be nothing of it unless it is started."""
+        return isinstance(self.state, Created) and not self.state.kept
 
     def _outlets(self, first: FirstByte) -> tuple[Outlet, Outlet]:
         def outlet(stream: Stream) -> Outlet:

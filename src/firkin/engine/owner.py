@@ -49,13 +49,13 @@ class OwnedContainer:
         *,
         detached: bool,
     ) -> None:
-        self.spec = record.spec()
+        spec = record.spec()
         self._settings = settings
         transcript = Transcript(record.log_path, _began(state))
-        launched = opening(self.spec, transcript)
+        launched = opening(spec, transcript)
         self._snapshotting = asyncio.Lock()
         self._keeper = Keeper(
-            record, lock, self.spec, launched, transcript, self._serving, state, detached=detached
+            record, lock, spec, launched, transcript, self._serving, state, detached=detached
         )
 
     @classmethod
@@ -98,6 +98,10 @@ class OwnedContainer:
             return partial(resume, record, spec, state, transcript)
 
         return cls(record, lock, opening, state, settings, detached=state.detached)
+
+    @property
+    def spec(self) -> ContainerSpec:
+        return self._keeper.spec
 
     @property
     def id(self) -> str:
@@ -159,8 +163,17 @@ class OwnedContainer:
         )
         return SpawnedProcess(spawned, self._keeper.chores)
 
-    async def stop(self, timeout_s: float | None = None) -> None:
+    async def rename(self, name: str) -> None:
+        """Give it another name; see Container.rename()."""
+        if not self._keeper.over:
+            return self._keeper.rename(name)
+        with self._keeper.record.own():
+            self._keeper.rename(name)
+
+    async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""
+        if again:
+            self._keeper.expect_another_start()
         patience_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
         if patience_s > 0:
             await self._send(self.spec.stop_signal)

@@ -71,16 +71,16 @@ class RemoteContainer:
         streams = {"stdin": options.stdin, "stdout": not options.detach, "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
 
-    async def stop(self, timeout_s: float | None = None) -> None:
+    async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Stop it, or whatever is left of it; ended when this returns."""
-        while self._needs_owner():
-            try:
-                await self._request(ops.Stop(timeout_s=timeout_s))
-                return
-            except (OutcomeUnknown, ContainerNotFound):
-                continue  # it has a new owner, or is gone: the disk knows
-            except WrongState as refusal:
-                await self._settled(refusal)
+        await self._told(ops.Stop(timeout_s=timeout_s, again=again))
+
+    async def rename(self, name: str) -> None:
+        """Give it another name; see Container.rename()."""
+        if not await self._told(ops.Rename(name=name)):
+            with self._record.own():
+                self._record.rename(name)
+        self.spec = self._record.spec()
 
     async def kill(self, signal: int) -> None:
         """Send `signal` to its first process. Raises WrongState where it does not run."""
@@ -158,14 +158,8 @@ class RemoteContainer:
             sweep_layers(self._record.paths)
 
     async def _remove(self, *, force: bool) -> None:
-        while self._needs_owner():
-            try:
-                await self._request(ops.Remove(force=force))
-                return
-            except (OutcomeUnknown, ContainerNotFound):
-                continue
-            except WrongState as refusal:
-                await self._settled(refusal)
+        if await self._told(ops.Remove(force=force)):
+            return
         if self._record.is_alive():
             await self._revive()  # its machine outlived whoever was starting it
         remove(self._record)
@@ -200,6 +194,18 @@ class RemoteContainer:
         from firkin.engine.facts import container_facts
 
         return container_facts(self.spec, self.state, self._record)
+
+    async def _told(self, op: ops.Op) -> bool:
+        """Whether an owner did `op`, which may be asked twice; False where there is no need for one."""
+        while self._needs_owner():
+            try:
+                await self._request(op)
+                return True
+            except (OutcomeUnknown, ContainerNotFound):
+                continue  # it has a new owner, or is gone: the disk knows
+            except WrongState as refusal:
+                await self._settled(refusal)
+        return False
 
     def _needs_owner(self) -> bool:
         """Whether there is something that only an owner can end; False once it is removed."""
@@ -276,7 +282,7 @@ class RemoteContainer:
         return WrongState(f"container {self.name!r} is suspended", hint=f"`firkin resume {self.name}`")
 
     def _never_started(self) -> WrongState:
-        return WrongState(f"container {self.name!r} was never started", hint=f"`firkin rm {self.name}`")
+        return WrongState(f"container {self.name!r} was never started", hint=f"`firkin start {self.name}`")
 
 
 def has_layers(record: Record) -> bool:

@@ -42,6 +42,15 @@ def tidy_all(paths: Paths) -> None:
         leftovers.sweep(directory)
     for found in record.records(paths):
         _tidy(found)
+    if paths.names_dir.is_dir():
+        names.of(paths).settle(lambda each: _name(Record(paths, each)))
+
+
+def _name(found: Record) -> str:
+    try:
+        return found.spec().name
+    except FirkinError:
+        return ""
 
 
 def _tidy(found: Record) -> None:
@@ -61,9 +70,13 @@ def _bury(found: Record) -> None:
     spec, state = found.spec(), found.state()
     if isinstance(state, Created) and spec.detached and time.time_ns() - spec.created_ns < HANDOVER_NS:
         return  # the supervisor is about to own it
+    if isinstance(state, Created) and state.kept:
+        return  # it is as it is to be
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
     if isinstance(state, Suspended):
         return  # it is as it is to be
+    if isinstance(state, Exited) and state.again_ns is not None:
+        return  # a supervisor is to start it
     if spec.auto_remove or isinstance(state, Created):
         found.remove()
     elif isinstance(state, Exited):

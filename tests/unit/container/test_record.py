@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, InUse, NameInUse, UsageError
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus, ProcessSpec
+from tests.support.kills import survives
 
 RUNNING = Running(pid=1, started_ns=5, accelerator="tcg")
 ENDED = Exited(status=ExitStatus(code=3), finished_ns=9, started_ns=5)
@@ -272,3 +274,43 @@ def test_a_spec_that_json_cannot_hold_is_the_callers_mistake(paths):
     with pytest.raises(UsageError, match="UTF-8"):
         make(paths, process=ProcessSpec(args=(os.fsdecode(b"\xff"),)))
     assert list(record.records(paths)) == []
+
+
+def test_a_container_that_is_to_be_started_later_says_so(paths):
+    made, lock = record.create(paths, spec(), kept=True)
+    lock.close()
+    assert made.state() == Created(kept=True)
+
+
+def test_a_new_name_finds_it_and_the_old_one_is_free(paths):
+    made, other = make(paths), make(paths, "other")
+    renamed = made.rename("site")
+    assert made.spec() == renamed
+    assert renamed.name == "site"
+    assert record.find(paths, "site") == made
+    with pytest.raises(ContainerNotFound):
+        record.find(paths, "web")
+    make(paths, "web")
+    for refused, name in ((NameInUse, "other"), (UsageError, "bad/name")):
+        with pytest.raises(refused):
+            made.rename(name)
+        assert record.find(paths, "site") == made
+        assert made.spec().name == "site"
+    assert record.find(paths, "other") == other
+    assert made.rename("site") == renamed, "which it has"
+    assert record.find(paths, "site") == made
+
+
+def test_a_rename_that_is_cut_off_at_any_line_leaves_one_name_once_it_is_tidied(paths):
+    for line in itertools.count(1):
+        made = make(paths, f"old{line}")
+        over = survives(line, lambda made=made, line=line: made.rename(f"new{line}"))
+        name = made.spec().name
+        assert name in (f"old{line}", f"new{line}")
+        assert record.find(paths, name) == made, "found by the name that it shows at any time"
+        names.of(paths).settle(lambda each: record.Record(paths, each).spec().name)
+        links = [link.name for link in paths.names_dir.iterdir() if not link.name.startswith(".")]
+        assert links == [name]
+        made.remove()
+        if over:
+            return

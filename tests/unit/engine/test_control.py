@@ -87,7 +87,7 @@ class Owner:
         spawn = command(*options.command, terminal=terminal)
         return await self.client.spawn(spawn, stdin=options.stdin, stdout=read, stderr=read)
 
-    async def stop(self, timeout_s=None):
+    async def stop(self, timeout_s=None, *, again=False):
         await self.main.signal(signal.SIGKILL)
         await self.main.wait()
 

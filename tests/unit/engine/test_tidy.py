@@ -6,7 +6,7 @@ import time
 import msgspec
 import pytest
 
-from firkin.container.record import LOST, Exited, Running, create
+from firkin.container.record import LOST, Created, Exited, Running, create
 from firkin.container.spec import ContainerSpec
 from firkin.engine.summaries import summaries
 from firkin.engine.tidy import HANDOVER_NS, tidy_all, tidy_running
@@ -25,7 +25,7 @@ def paths(settings):
 def left(paths):
     """Make a record as a dead owner leaves it: its locks are free, its run directory is there."""
 
-    def leave(name, *, state=RUNNING, created_ns=LONG_AGO_NS, keep_lock=False, **words):
+    def leave(name, *, state=RUNNING, created_ns=LONG_AGO_NS, keep_lock=False, kept=False, **words):
         spec = ContainerSpec(
             id=os.urandom(32).hex(),
             name=name,
@@ -37,7 +37,7 @@ def left(paths):
             hostname="h",
             **words,
         )
-        record, lock = create(paths, spec)
+        record, lock = create(paths, spec, kept=kept)
         if state is not None:
             record.set_running(state)
         paths.container_run_dir(record.id).mkdir(parents=True)
@@ -124,3 +124,24 @@ def test_a_run_directory_of_nobody_goes(paths):
     (paths.run / "c" / "0123456789ab").mkdir(parents=True)
     tidy_running(paths)
     assert list((paths.run / "c").iterdir()) == []
+
+
+def test_one_that_was_made_to_be_started_later_stays(paths, left):
+    record, _ = left("later", state=None, kept=True, auto_remove=True)
+    tidy_all(paths)
+    assert record.state() == Created(kept=True)
+
+
+def test_one_that_ended_in_order_to_be_started_again_stays_for_that(paths, left):
+    record, _ = left("again", auto_remove=True)
+    ended = Exited(status=ExitStatus(code=3), finished_ns=5, started_ns=1, again_ns=6)
+    record.set_exited(ended)
+    tidy_all(paths)
+    assert record.state() == ended
+
+
+def test_names_that_a_cut_off_rename_left_are_free(paths, left):
+    left("web")
+    (paths.names_dir / "stray").symlink_to(os.readlink(paths.names_dir / "web"))
+    tidy_all(paths)
+    assert [link.name for link in paths.names_dir.iterdir() if link.is_symlink()] == ["web"]

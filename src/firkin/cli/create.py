@@ -1,0 +1,34 @@
+"""`firkin create`: a container that is started later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from firkin.cli.run_flags import create_flags
+from firkin.cli.sections import Sectioned
+
+
+@click.command(cls=Sectioned, context_settings={"allow_interspersed_args": False})
+@create_flags
+@click.argument("image", metavar="IMAGE")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND...]")
+def command(
+    *, image: str, words: tuple[str, ...], interactive: bool, tty: bool, quiet: bool, **chosen: Any
+) -> int:
+    """Make a container that `firkin start` starts, and print its id.
+
+    Everything that `firkin run` can be told of it, but nothing runs yet. It stays until it is removed.
+
+    \b
+    firkin create --name job alpine sh -c 'sleep 1; echo done'
+    firkin start -a job
+    """
+    import os
+
+    from firkin.cli.running import Showing, create
+    from firkin.engine.words import run_options
+
+    options = run_options(image, words, stdin=interactive, terminal=tty, environ=os.environ, **chosen)
+    return create(options, Showing(quiet=quiet))
