@@ -9,8 +9,10 @@
 #include <time.h>
 
 #include "child.h"
+#include "connection.h"
 #include "freeze.h"
 #include "init.h"
+#include "listener.h"
 #include "proc.h"
 
 #define BUILD_MS 60000
@@ -69,6 +71,8 @@ void containers_write(struct mpw *w) {
 /* Its root is unmounted once we don't hold it either. */
 static void let_go(struct container *container) {
     freeze_end(container);
+    listeners_end_of(container);
+    connections_end_of(container);
     for (size_t i = 0; i < ROOT_KEPT; i++)
         close_fd(&container->kept[i]);
     close_fd(&container->pidfd);
@@ -79,16 +83,21 @@ static bool is_mounted(const struct container *container) {
     return container->used && container->kept[ROOT_FD] >= 0;
 }
 
+/* What came through a socket of its file system is read to the end first, as the output of its processes is. */
+static bool is_over(const struct container *container) {
+    return container->ended && !connections_hold(container);
+}
+
 bool containers_ended(void) {
     for (size_t i = 0; i < MAX_CONTAINERS; i++)
-        if (is_mounted(&containers[i]) && containers[i].ended)
+        if (is_mounted(&containers[i]) && is_over(&containers[i]))
             return true;
     return false;
 }
 
 void containers_unmount(bool all) {
     for (size_t i = 0; i < MAX_CONTAINERS; i++)
-        if (is_mounted(&containers[i]) && (all || containers[i].ended))
+        if (is_mounted(&containers[i]) && (all || is_over(&containers[i])))
             let_go(&containers[i]);
 }
 
@@ -100,6 +109,7 @@ void container_reaped(pid_t pid) {
             continue;
         container->ended = true;
         freeze_end(container);
+        listeners_end_of(container);
     }
 }
 

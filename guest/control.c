@@ -6,10 +6,12 @@
 #include <time.h>
 
 #include "clock.h"
+#include "connection.h"
 #include "container.h"
 #include "freeze.h"
 #include "hold.h"
 #include "identity.h"
+#include "listener.h"
 #include "module.h"
 #include "network.h"
 #include "port.h"
@@ -34,7 +36,9 @@ static const struct op ops[] = {
     {"sync", op_sync, false},            {"poweroff", op_poweroff, false},
     {"identity", op_identity, false},    {"freeze", op_freeze, false},
     {"thaw", op_thaw, false},            {"hold", op_hold, true},
-    {"release", op_release, true},
+    {"release", op_release, true},       {"connect", op_connect, false},
+    {"hangup", op_hangup, false},        {"listen", op_listen, false},
+    {"accept", op_accept, false},        {"unlisten", op_unlisten, false},
 };
 
 struct head {

@@ -6,9 +6,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "connection.h"
 #include "control.h"
 #include "freeze.h"
 #include "hold.h"
+#include "listener.h"
 #include "stream.h"
 
 #define READ_BYTES 65536u
@@ -77,10 +79,17 @@ static void fill_output(void) {
     }
 }
 
-static void lose_host(void) {
+/* What belongs to a session and ends with it. */
+static void forget_session(void) {
     drop_output();
-    hold_end();
     freeze_end_all();
+    listeners_end_all();
+    connections_end_all();
+}
+
+static void lose_host(void) {
+    hold_end();
+    forget_session();
     streams_disconnect();
     port.input_first = port.input_last = 0;
     port.session = port.readable = port.writable = false;
@@ -121,8 +130,7 @@ static bool driver_says_hung_up(void) {
 
 static void begin_session(const uint8_t *nonce) {
     port.hung_up = driver_says_hung_up();
-    drop_output();
-    freeze_end_all();
+    forget_session();
     streams_resync();
     port.session = true;
     frame_begin(port.control, FRAME_SYNC, 0, 0, NONCE_BYTES);
@@ -149,9 +157,8 @@ static int take_frame(const struct frame *frame) {
 static void end_session(const char *why) {
     say("protocol error: %s; waiting for the next SYNC", why);
     port.session = false;
-    drop_output();
     hold_end();
-    freeze_end_all();
+    forget_session();
     streams_disconnect();
 }
 

@@ -189,8 +189,9 @@ static int open_streams(const struct spawn *spawn, struct pipes *pipes, int term
         if (ids[i] == 0)
             continue;
         int fd = steal_fd(&pipes->ours[i]);
-        struct stream *stream = i == 0 ? stream_open_input(ids[i], fd, spawn->has_terminal)
-                                       : stream_open_output(ids[i], fd, spawn->has_terminal);
+        enum stream_kind kind = spawn->has_terminal ? STREAM_TERMINAL : STREAM_PIPE;
+        struct stream *stream =
+            i == 0 ? stream_open_input(ids[i], fd, kind) : stream_open_output(ids[i], fd, kind);
         if (stream == NULL) {
             close_fd(&fd);
             return fail(ENOSPC, "spawn", "more than %u streams", MAX_STREAMS);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <termios.h>
 
 #define BUCKETS 1024u
@@ -35,13 +36,13 @@ struct stream *stream_find(uint32_t id) {
     return stream;
 }
 
-static struct stream *open_stream(uint32_t id, int fd, bool input, bool terminal) {
+static struct stream *open_stream(uint32_t id, int fd, bool input, enum stream_kind kind) {
     struct stream *stream = free_slot();
     if (stream == NULL)
         return NULL;
     /* A slot that was given back may still wait in the queue: that stays true of its next user. */
     *stream = (struct stream){
-        .watch.ready = stream_ready, .id = id, .fd = fd, .used = true, .input = input, .terminal = terminal,
+        .watch.ready = stream_ready, .id = id, .fd = fd, .used = true, .input = input, .kind = kind,
         .synced = true, .queued = stream->queued, .next_queued = stream->next_queued,
         .next_hashed = buckets[id % BUCKETS],
     };
@@ -52,12 +53,19 @@ static struct stream *open_stream(uint32_t id, int fd, bool input, bool terminal
     return stream;
 }
 
-struct stream *stream_open_input(uint32_t id, int fd, bool terminal) {
-    return open_stream(id, fd, true, terminal);
+struct stream *stream_open_input(uint32_t id, int fd, enum stream_kind kind) {
+    return open_stream(id, fd, true, kind);
 }
 
-struct stream *stream_open_output(uint32_t id, int fd, bool terminal) {
-    return open_stream(id, fd, false, terminal);
+struct stream *stream_open_output(uint32_t id, int fd, enum stream_kind kind) {
+    return open_stream(id, fd, false, kind);
+}
+
+/* What was duplicated would be watched on, for whoever has the slot next, until its last duplicate is closed. */
+static void let_go(struct stream *stream) {
+    if (stream->fd >= 0 && stream->kind != STREAM_PIPE)
+        watch_remove(stream->fd);
+    close_fd(&stream->fd);
 }
 
 void stream_release(struct stream *stream) {
@@ -67,7 +75,7 @@ void stream_release(struct stream *stream) {
     while (*link != stream)
         link = &(*link)->next_hashed;
     *link = stream->next_hashed;
-    close_fd(&stream->fd);
+    let_go(stream);
     ring_close(&stream->ring);
     stream->used = false;
 }
@@ -106,7 +114,7 @@ static struct stream *dequeue(void) {
 /* ---- output: from the process to the host ---- */
 
 static void end_output(struct stream *stream) {
-    close_fd(&stream->fd);
+    let_go(stream);
     stream->ended = true;
     stream->eof_due = !stream->discarding;
 }
@@ -129,7 +137,7 @@ static void pull(struct stream *stream) {
             continue;
         stream->ready = false;
         /* A terminal whose slave nobody has open may be opened again while its process lives. */
-        if (got == 0 || (errno != EAGAIN && !(stream->terminal && errno == EIO && !stream->orphaned)))
+        if (got == 0 || (errno != EAGAIN && !(stream->kind == STREAM_TERMINAL && errno == EIO && !stream->orphaned)))
             end_output(stream);
     }
     enqueue(stream);
@@ -152,8 +160,10 @@ static void stop_output(struct stream *stream) {
     stream->eof_due = false;
     stream->sent = stream->ring.last;
     ring_drop(&stream->ring, stream->ring.last);
-    if (!stream->terminal)
-        close_fd(&stream->fd); /* the writer gets SIGPIPE */
+    if (stream->kind == STREAM_SOCKET)
+        shutdown(stream->fd, SHUT_RD);
+    if (stream->kind != STREAM_TERMINAL)
+        let_go(stream); /* the writer gets SIGPIPE */
     pull(stream);
 }
 
@@ -168,7 +178,7 @@ static void owe_credit(struct stream *stream) {
 static void break_input(struct stream *stream) {
     stream->discarding = stream->break_due = true;
     ring_drop(&stream->ring, stream->ring.last);
-    close_fd(&stream->fd);
+    let_go(stream);
 }
 
 /* A terminal's reader sees the end of its input as a pipe's does: by VEOF, where it reads lines at all. */
@@ -183,9 +193,11 @@ static void type_end(struct stream *stream) {
 }
 
 static void finish_input(struct stream *stream) {
-    if (stream->terminal)
+    if (stream->kind == STREAM_TERMINAL)
         type_end(stream);
-    close_fd(&stream->fd);
+    if (stream->kind == STREAM_SOCKET)
+        shutdown(stream->fd, SHUT_WR);
+    let_go(stream);
 }
 
 static ssize_t write_some(struct stream *stream, const uint8_t *bytes, size_t count) {
@@ -286,7 +298,7 @@ static void stream_ready(struct watch *watch, uint32_t events) {
         return;
     }
     /* A pipe whose last reader is gone says EPOLLERR, before anybody writes to it. */
-    if (!stream->terminal && (events & (EPOLLERR | EPOLLHUP)))
+    if (stream->kind != STREAM_TERMINAL && (events & (EPOLLERR | EPOLLHUP)))
         break_input(stream);
     push(stream);
 }

@@ -9,6 +9,10 @@
 #include "ring.h"
 #include "watch.h"
 
+/* What is behind a stream's descriptor: a terminal's master has no end of its own in either direction; a socket
+ * has both directions, each with an end of its own. Those two are duplicated, one descriptor for each direction. */
+enum stream_kind { STREAM_PIPE, STREAM_TERMINAL, STREAM_SOCKET };
+
 struct stream {
     struct watch watch;
     struct ring ring;
@@ -18,7 +22,8 @@ struct stream {
     uint64_t credited;  /* input: what the host was last told is consumed */
     uint32_t id;
     int fd;
-    bool used, input, terminal;
+    enum stream_kind kind;
+    bool used, input;
     bool ready;       /* the descriptor may have more to give, or room to take */
     bool ended;       /* no byte follows `ring.last` */
     bool queued;      /* waits for its turn to send frames */
@@ -31,10 +36,9 @@ struct stream {
 
 int streams_init(void);
 
-/* Opens stream `id` over `fd`, which it owns from now on; NULL when all are in use. `terminal`: `fd` is the
- * master of a terminal, which has no end of its own in either direction. */
-struct stream *stream_open_input(uint32_t id, int fd, bool terminal);
-struct stream *stream_open_output(uint32_t id, int fd, bool terminal);
+/* Opens stream `id` over `fd`, which it owns from now on; NULL when all are in use. */
+struct stream *stream_open_input(uint32_t id, int fd, enum stream_kind kind);
+struct stream *stream_open_output(uint32_t id, int fd, enum stream_kind kind);
 
 /* The stream in use with this id, or NULL; so also for id 0. */
 struct stream *stream_find(uint32_t id);

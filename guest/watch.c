@@ -16,6 +16,10 @@ int watch_add(int fd, struct watch *watch) {
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+void watch_remove(int fd) {
+    epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
 bool watch_wait(int timeout_ms) {
     struct epoll_event events[EVENTS_AT_ONCE];
     int count = epoll_wait(epoll_fd, events, EVENTS_AT_ONCE, timeout_ms);

@@ -13,5 +13,8 @@ int watch_init(void);
 /* Begins to watch `fd` for reading and writing. Closing the descriptor ends it. Returns 0 or -errno. */
 int watch_add(int fd, struct watch *watch);
 
+/* Ends it before the descriptor is closed: for one that has duplicates, whose closing would not. */
+void watch_remove(int fd);
+
 /* Waits up to `timeout_ms` (-1: for ever) and calls whoever is ready. Returns whether anybody was. */
 bool watch_wait(int timeout_ms);

@@ -30,4 +30,6 @@ enum frame_type {
 #define MAX_PROCS 1024u
 #define MAX_STREAMS 4096u
 #define MAX_CONTAINERS 64u
+#define MAX_CONNECTIONS 512u
+#define MAX_LISTENERS 64u
 #define CONTAINER_ID_BYTES 64u

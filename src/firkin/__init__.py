@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from firkin.api.async_engine import AsyncEngine
     from firkin.api.async_pool import AsyncPool
     from firkin.api.async_process import AsyncProcess
+    from firkin.api.async_sockets import AsyncConnection, AsyncListener
     from firkin.api.container import Container, Snapshot
     from firkin.api.engine import Engine, run
     from firkin.api.pool import Pool
     from firkin.api.process import Process
+    from firkin.api.sockets import Connection, Listener
     from firkin.errors import (
         AgentError,
         AuthenticationFailed,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         Misfit,
         NameInUse,
         NotFound,
+        NotListening,
         OutcomeUnknown,
         PlatformNotFound,
         PoolEmpty,
@@ -74,8 +77,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentError",
+    "AsyncConnection",
     "AsyncContainer",
     "AsyncEngine",
+    "AsyncListener",
     "AsyncPool",
     "AsyncProcess",
     "AsyncSnapshot",
@@ -85,6 +90,7 @@ __all__ = [
     "CommandNotExecutable",
     "CommandNotFound",
     "Conflict",
+    "Connection",
     "Container",
     "ContainerNotFound",
     "Corrupt",
@@ -98,12 +104,14 @@ __all__ = [
     "ImageNotFound",
     "InUse",
     "IntegrityError",
+    "Listener",
     "MachineDied",
     "MachineError",
     "MemoryFull",
     "Misfit",
     "NameInUse",
     "NotFound",
+    "NotListening",
     "OutcomeUnknown",
     "Output",
     "PlatformNotFound",
@@ -132,12 +140,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncConnection": "api.async_sockets",
     "AsyncContainer": "api.async_container",
+    "AsyncListener": "api.async_sockets",
     "AsyncEngine": "api.async_engine",
     "AsyncPool": "api.async_pool",
     "AsyncProcess": "api.async_process",
     "AsyncSnapshot": "api.async_container",
+    "Connection": "api.sockets",
     "Container": "api.container",
+    "Listener": "api.sockets",
     "Engine": "api.engine",
     "run": "api.engine",
     "Pool": "api.pool",

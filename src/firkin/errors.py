@@ -32,6 +32,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 ├── ProcessError                 the command inside did not do what was asked of it
 │   ├── CommandNotFound          exit 127
 │   ├── CommandNotExecutable     exit 126
+│   ├── NotListening             nobody takes connections there (also a ConnectionError)
 │   └── CommandFailed            it ended, and check=True asked for 0; has .output
 ├── AgentError                   the guest agent refused a request, or broke the protocol
 │   └── ProtocolError            a peer sent bytes that the wire does not allow: the connection is dropped
@@ -152,6 +153,9 @@ class CommandNotFound(ProcessError):
 
 class CommandNotExecutable(ProcessError):
     exit_status = 126
+
+
+class NotListening(ProcessError, ConnectionError): ...
 
 
 class CommandFailed(ProcessError):

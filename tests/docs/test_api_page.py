@@ -58,12 +58,16 @@ def signature(function: Any) -> str:
     return f"({', '.join(shown)})"
 
 
-STREAMS = {"Process": {"stdin", "stdout", "stderr"}}
+STREAMS = {"Process": {"stdin", "stdout", "stderr"}, "Connection": {"reader", "writer"}}
 """Set when the object is made, so the class itself does not show them."""
 
 
 @pytest.mark.parametrize(
-    "name", ["Engine", "Container", "Snapshot", "Pool", "PoolStats", "Process", "Output", "ExitStatus"]
+    "name",
+    [
+        *("Engine", "Container", "Snapshot", "Pool", "PoolStats", "Process", "Output", "ExitStatus"),
+        *("Connection", "Listener"),
+    ],
 )
 def test_a_class_has_what_its_section_says(name: str) -> None:
     on_page = described(name)

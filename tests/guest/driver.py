@@ -52,6 +52,8 @@ class Host:
         self.broken: set[int] = set()
         self.exits: dict[int, dict[str, Any]] = {}
         self.answers: dict[int, dict[str, Any]] = {}
+        self.connected: dict[int, int] = {}
+        self.incoming: set[int] = set()
         self.hello: dict[str, Any] = {}
         self.offsets: dict[int, int] = defaultdict(int)
         self._buffer = bytearray()
@@ -139,6 +141,12 @@ class Host:
             self.answers[message["re"]] = message
         elif message["ev"] == "hello":
             self.hello = message
+        elif message["ev"] == "connected":
+            assert message["connection"] not in self.connected
+            self.connected[message["connection"]] = message["errno"]
+        elif message["ev"] == "incoming":
+            assert message["listener"] not in self.incoming, "told twice"
+            self.incoming.add(message["listener"])
         else:
             assert message["ev"] == "exit"
             self.exits[message["proc"]] = message
@@ -165,6 +173,23 @@ class Host:
 
     def post_spawn(self, proc: int, *args: str, container: str = "", **fields: Any) -> int:
         return self.post("spawn", **spawn_fields(proc, *args, container=container, **fields))
+
+    # -- sockets: connection n has the streams 10n+1 (to it) and 10n+2 (from it) --
+
+    def connect(self, connection: int, container: str = "c1", **place: Any) -> int:
+        """The errno of connecting, 0 where it is connected."""
+        streams = {"input": connection * 10 + 1, "output": connection * 10 + 2}
+        self.ask("connect", connection=connection, container=container, **streams, **place)
+        self.until(lambda: connection in self.connected, "connected")
+        return self.connected.pop(connection)
+
+    def accept(self, listener: int, connection: int) -> bool:
+        """Takes whoever waits; False where nobody does, and the listener is to be heard of again."""
+        streams = {"input": connection * 10 + 1, "output": connection * 10 + 2}
+        if not self.ask("accept", listener=listener, connection=connection, **streams)["accepted"]:
+            self.incoming.discard(listener)
+            return False
+        return True
 
     # -- streams --
 

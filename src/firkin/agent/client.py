@@ -19,6 +19,7 @@ import msgspec
 from firkin.agent.channel import Channel, Message
 from firkin.agent.process import RemoteProcess
 from firkin.agent.refusals import error_of
+from firkin.agent.sockets import Sockets
 from firkin.errors import AgentError, FirkinError, MachineDied, OutcomeUnknown, ProtocolError
 from firkin.wire.frames import NONCE_BYTES, RESYNC_PADDING, Sync, encode
 from firkin.wire.messages import (
@@ -44,7 +45,8 @@ class AgentClient:
 
     `processes` holds every process that was registered and not released, by its `proc`; `greeted_ns` is the
     time.monotonic_ns() of the agent's hello, 0 before. `session_key` tells this agent from every other, b""
-    before hello; an Entropy changes it, which is what makes a fork an agent of its own.
+    before hello; an Entropy changes it, which is what makes a fork an agent of its own. `sockets` are those
+    of the containers.
     """
 
     def __init__(self, machine: str) -> None:
@@ -65,6 +67,7 @@ class AgentClient:
             on_sync=self._on_sync,
             on_lost=self._on_lost,
         )
+        self.sockets = Sockets(self.channel)
 
     @classmethod
     async def open(cls, sock: socket.socket, machine: str) -> AgentClient:
@@ -237,7 +240,7 @@ class AgentClient:
                 self._on_hello(convert(message, Hello))
             case "exit":
                 self._on_exit(convert(message, Exit))
-            case other:
+            case other if not self.sockets.on_event(str(other), message):
                 raise ProtocolError(f"{self.channel.peer} sent an unknown event {str(other)[:40]!r}")
 
     def _on_hello(self, hello: Hello) -> None:
@@ -279,6 +282,7 @@ class AgentClient:
         for process in self.processes.values():
             if process.exit is None:
                 process.lose(error)
+        self.sockets.lose(error)
         if not self._hello.done():
             self._hello.set_exception(error)
             self._hello.exception()

@@ -11,6 +11,7 @@ from firkin.errors import (
     CommandNotExecutable,
     CommandNotFound,
     FirkinError,
+    PortInUse,
     StorageFull,
     UsageError,
 )
@@ -38,6 +39,11 @@ def error_of(message: dict[str, Any], machine: str) -> FirkinError:
             return UsageError(
                 f"unknown {kind} {what!r} in container",
                 hint=f"name one from the image's {table}, or give a number",
+            )
+        case "listen" if failure.errno == errno.EADDRINUSE:
+            return PortInUse(
+                f"cannot listen on {what} in container: it is in use",
+                hint="choose another place, or end what listens there",
             )
     if failure.errno == errno.ENOSPC:
         return StorageFull(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.aio.thread import in_thread
 from firkin.api.async_process import AsyncProcess
+from firkin.api.async_sockets import DIAL_TIMEOUT_S, AsyncConnection, AsyncListener, Opening
 from firkin.api.heir_words import HeirWords, wishes
 from firkin.api.outcome import finished
 from firkin.api.starting import Starting
@@ -30,6 +31,7 @@ from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
 from firkin.snapshot.record import Snapshot as Kept
+from firkin.wire.sockets import Place
 
 if TYPE_CHECKING:
     from firkin.snapshot.diff import Change
@@ -80,6 +82,35 @@ class AsyncContainer:
             return AsyncProcess(process, f"{options.command[0]!r} in container {self.name!r}")
 
         return Starting(start)
+
+    def dial(self, place: int | str, *, timeout: float | None = DIAL_TIMEOUT_S) -> Opening[AsyncConnection]:
+        """Connect to a socket in it, no network needed: `await` it, or enter it.
+
+        `place` is a TCP port of its loopback, `"ADDRESS:PORT"`, or the path of a unix socket. Raises
+        NotListening, Timeout after `timeout` seconds, WrongState where it does not run.
+        """
+        wanted = Place.parse(place)
+
+        async def start() -> AsyncConnection:
+            return AsyncConnection(await self._container.dial(wanted, timeout))
+
+        return Opening(start)
+
+    def listen(
+        self, place: int | str, *, mode: int = 0o600, uid: int = 0, gid: int = 0
+    ) -> Opening[AsyncListener]:
+        """Listen in it for this program: `await` it, or enter it; it ends with its block, or with us.
+
+        `place` as of dial(), port 0 for one that is free; a socket file gets that mode and owner. Raises
+        PortInUse, AgentError, WrongState.
+        """
+        wanted = Place.parse(place)
+
+        async def start() -> AsyncListener:
+            listener = await self._container.listen(wanted, mode=mode, uid=uid, gid=gid)
+            return AsyncListener(listener, f"{listener.place.called} of container {self.name!r}")
+
+        return Opening(start)
 
     async def attach(self, *, stdin: bool = False, replay: bool = True) -> AsyncProcess:
         """Its first process: with `replay` all output from the start, else from now on.

@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_container import AsyncContainer, AsyncSnapshot
+from firkin.api.async_sockets import DIAL_TIMEOUT_S
 from firkin.api.heir_words import HeirWords
 from firkin.api.loop import Loop
 from firkin.api.process import Process
+from firkin.api.sockets import Connection, Listener
 from firkin.container.log import LogRecord
 from firkin.engine.words import ProcessWords
 from firkin.machine.spec import PublishedPort
@@ -63,6 +65,26 @@ class Container:
 
         async def start() -> Process:
             return Process(await self._container.exec(command, **words), self._loop)
+
+        return self._loop.call(start())
+
+    def dial(self, place: int | str, *, timeout: float | None = DIAL_TIMEOUT_S) -> Connection:
+        """Connect to a TCP port or a unix socket in it, no network needed.
+
+        Raises NotListening, Timeout after `timeout` seconds, WrongState where it does not run.
+        """
+
+        async def start() -> Connection:
+            return Connection(await self._container.dial(place, timeout=timeout), self._loop)
+
+        return self._loop.call(start())
+
+    def listen(self, place: int | str, *, mode: int = 0o600, uid: int = 0, gid: int = 0) -> Listener:
+        """Listen in it for this program. Raises PortInUse, AgentError, WrongState."""
+
+        async def start() -> Listener:
+            listener = await self._container.listen(place, mode=mode, uid=uid, gid=gid)
+            return Listener(listener, self._loop)
 
         return self._loop.call(start())
 

@@ -20,7 +20,9 @@ from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow
 
 if TYPE_CHECKING:
+    from firkin.engine.connection import Connection, Listener
     from firkin.snapshot.record import Snapshot
+    from firkin.wire.sockets import Place
 
 
 class Container(Protocol):
@@ -48,6 +50,15 @@ class Container(Protocol):
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises CommandNotFound, CommandNotExecutable, UsageError."""
+
+    async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
+        """A connection to a TCP port or a unix socket in it, over the agent's stream alone.
+
+        Raises NotListening, Timeout.
+        """
+
+    async def listen(self, place: Place, *, mode: int = 0o600, uid: int = 0, gid: int = 0) -> Listener:
+        """Listen in it for this host. Raises PortInUse, AgentError."""
 
     async def rename(self, name: str) -> None:
         """Give it another name, whatever its state. Raises UsageError, NameInUse."""

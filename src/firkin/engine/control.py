@@ -20,13 +20,14 @@ from typing import Any
 from firkin.agent.channel import Channel, Message
 from firkin.agent.streams import StreamSender
 from firkin.engine import control_ops as ops
+from firkin.engine.connected import Connected
 from firkin.engine.container import Container
 from firkin.engine.lending import Lending
 from firkin.engine.relay import carry_in, carry_out
 from firkin.engine.stillness import Stillness
 from firkin.errors import FirkinError, HostUnsupported, OutcomeUnknown, ProtocolError, WrongState
 from firkin.linux.unix_socket import listen
-from firkin.process.protocol import ByteReceiver, Process
+from firkin.process.protocol import ByteReceiver, ByteSender, Process
 from firkin.wire.refusals import refusal
 
 MAX_CONNECTIONS = 256
@@ -97,6 +98,7 @@ class _Session:
         self._relays: set[asyncio.Task[None]] = set()
         self._stillness = Stillness(container)
         self._lending = Lending(container)
+        self._connected = Connected(container)
         self._unsettled = 0
         self._changed = asyncio.Event()
         self.channel = Channel(
@@ -135,6 +137,14 @@ class _Session:
                 await self._joined().signal(op.number)
             case ops.Resize():
                 await self._joined().resize(op.rows, op.cols)
+            case ops.Dial() | ops.Accept():
+                await self._connected.begin(op, self._receive, self._carry)
+            case ops.Listen():
+                return await self._connected.listen(op)
+            case ops.Unlisten():
+                await self._connected.unlisten()
+            case ops.Parted():
+                self.channel.release(op.input, await self._connected.parted(op))
             case ops.Stop():
                 await container.stop(op.timeout_s, again=op.again)
             case ops.Rename():
@@ -167,14 +177,17 @@ class _Session:
         self._carry(process.stderr, op.stderr)
         stdin = process.stdin if op.stdin else None
         if stdin is not None:
-            self._start(carry_in(self.channel.receiver(op.stdin), stdin))
+            self._receive(op.stdin, stdin)
         return ops.to_message(ops.Joined(pid=process.pid, stdin=stdin is not None))
 
-    def _carry(self, source: ByteReceiver, stream: int) -> None:
+    def _receive(self, stream: int, stdin: ByteSender) -> asyncio.Task[None]:
+        return self._start(carry_in(self.channel.receiver(stream), stdin))
+
+    def _carry(self, source: ByteReceiver, stream: int) -> asyncio.Task[None] | None:
         if stream:
-            self._start(self._carried(source, self.channel.sender(stream)))
-        else:
-            source.close()
+            return self._start(self._carried(source, self.channel.sender(stream)))
+        source.close()
+        return None
 
     async def _carried(self, source: ByteReceiver, sender: StreamSender) -> None:
         with self._work():
@@ -184,10 +197,11 @@ class _Session:
                 self.channel.tell({"ev": "broken", "err": refusal(error)})
                 self.channel.connection.finish()
 
-    def _start(self, relay: Coroutine[Any, Any, None]) -> None:
+    def _start(self, relay: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(relay)
         self._relays.add(task)
         task.add_done_callback(self._relays.discard)
+        return task
 
     def _joined(self) -> Process:
         if self._process is None:
@@ -199,4 +213,5 @@ class _Session:
             task.cancel()
         self._stillness.abandon()
         self._lending.abandon()
+        self._connected.abandon()
         self._on_end(self)

@@ -10,6 +10,7 @@ from firkin.engine.options import ExecOptions
 from firkin.errors import ProtocolError
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import U32, convert
+from firkin.wire.sockets import Place
 
 
 class _Op(
@@ -51,6 +52,42 @@ class Resize(_Op, frozen=True, kw_only=True):
 
     rows: int
     cols: int
+
+
+class Dial(_Op, frozen=True, kw_only=True):
+    """Connect to a socket in the container. The streams are seen from there."""
+
+    place: Place
+    timeout_s: float | None
+    input: U32
+    output: U32
+
+
+class Listen(_Op, frozen=True, kw_only=True):
+    """Listen in the container until this connection ends; one listener for each. Answer: Listening."""
+
+    place: Place
+    mode: int
+    uid: int
+    gid: int
+
+
+class Accept(_Op, frozen=True, kw_only=True):
+    """Wait for the next connection of that listener, and join it to these streams."""
+
+    input: U32
+    output: U32
+
+
+class Unlisten(_Op, frozen=True, kw_only=True):
+    """Listen no more; connections go on."""
+
+
+class Parted(_Op, frozen=True, kw_only=True):
+    """Close a connection, named by its input, once both directions have ended, or `now`."""
+
+    input: U32
+    now: bool
 
 
 class Stop(_Op, frozen=True, kw_only=True):
@@ -115,6 +152,11 @@ Op = (
     | Ended
     | Signal
     | Resize
+    | Dial
+    | Listen
+    | Accept
+    | Unlisten
+    | Parted
     | Stop
     | Rename
     | Kill

@@ -27,10 +27,12 @@ from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.connection import Connection, Listener
     from firkin.engine.restore import Origin
     from firkin.engine.saving import Source
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
+    from firkin.wire.sockets import Place
 
 KILL_PATIENCE_S = 5.0
 REQUEST_PATIENCE_S = 5.0
@@ -162,6 +164,18 @@ class OwnedContainer:
             spawn_op(self.id, process), stdin=process.stdin, stdout=read, stderr=read
         )
         return SpawnedProcess(spawned, self._keeper.chores)
+
+    async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
+        """A connection to a port or a unix socket in it; see Container.dial()."""
+        from firkin.engine.deadline import within
+
+        sockets = self._keeper.running().client.sockets
+        async with within(timeout_s, f"dialling {place.called} of container {self.name!r}"):
+            return await sockets.connect(self.id, place)
+
+    async def listen(self, place: Place, *, mode: int = 0o600, uid: int = 0, gid: int = 0) -> Listener:
+        """Listen in it for this host. Raises PortInUse, AgentError, WrongState."""
+        return await self._keeper.running().client.sockets.listen(self.id, place, mode=mode, uid=uid, gid=gid)
 
     async def rename(self, name: str) -> None:
         """Give it another name; see Container.rename()."""

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from firkin.agent.channel import Channel, Message
 from firkin.container import logs
@@ -28,7 +28,11 @@ from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow, convert
 
 if TYPE_CHECKING:
+    from firkin.engine.connection import Connection, Listener
     from firkin.snapshot.record import Snapshot
+    from firkin.wire.sockets import Place
+
+T = TypeVar("T")
 
 _CONNECT_DEADLINE_S = 20.0
 _RETRY_S = 0.05
@@ -70,6 +74,20 @@ class RemoteContainer:
         stderr = options.terminal is None and not options.detach
         streams = {"stdin": options.stdin, "stdout": not options.detach, "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
+
+    async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
+        """A connection to a port or a unix socket in it; see Container.dial()."""
+        from firkin.engine.remote_connection import dial
+
+        return await self._over(lambda channel: dial(channel, place, timeout_s))
+
+    async def listen(self, place: Place, *, mode: int = 0o600, uid: int = 0, gid: int = 0) -> Listener:
+        """Listen in it for this host; see Container.listen()."""
+        from firkin.engine.remote_connection import RemoteListener
+
+        return await self._over(
+            lambda channel: RemoteListener.listen(channel, place, mode=mode, uid=uid, gid=gid)
+        )
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Stop it, or whatever is left of it; ended when this returns."""
@@ -236,9 +254,13 @@ class RemoteContainer:
             return await channel.request(ops.to_message(op))
 
     async def _join(self, wanted: dict[str, bool], op: Callable[[dict[str, int]], ops.Op]) -> RemoteProcess:
+        return await self._over(lambda channel: join(channel, wanted, op))
+
+    async def _over(self, begin: Callable[[Channel], Awaitable[T]]) -> T:
+        """What `begin` makes of a connection to its owner, which is that's from then on."""
         channel = await self._connect()
         try:
-            return await join(channel, wanted, op)
+            return await begin(channel)
         except BaseException:
             channel.connection.abort()
             raise
