@@ -187,6 +187,17 @@ class AsyncContainer:
         """Give it another name, whatever it does. Raises UsageError, NameInUse."""
         await self._container.rename(name)
 
+    async def pause(self) -> None:
+        """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile.
+
+        Raises WrongState where it does not run or is paused already; so do exec() and snapshot() then.
+        """
+        await self._container.pause()
+
+    async def unpause(self) -> None:
+        """Let it go on, with the time as it is now. Raises WrongState where it is not paused."""
+        await self._container.unpause()
+
     async def suspend(self) -> None:
         """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too.
 

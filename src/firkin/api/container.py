@@ -146,6 +146,14 @@ class Container:
         """Give it another name, whatever it does."""
         self._loop.call(self._container.rename(name))
 
+    def pause(self) -> None:
+        """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile."""
+        self._loop.call(self._container.pause())
+
+    def unpause(self) -> None:
+        """Let it go on, with the time as it is now."""
+        self._loop.call(self._container.unpause())
+
     def suspend(self) -> None:
         """Save it to the disk and end its machine: resume() lets it go on, after a reboot of the host too."""
         self._loop.call(self._container.suspend())

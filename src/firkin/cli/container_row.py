@@ -10,6 +10,7 @@ from typing import Any
 from firkin.cli.ago import ago, duration, rfc3339
 from firkin.container.record import Created, Exited, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
+from firkin.container.state import word
 from firkin.machine.spec import PublishedPort
 
 HEADINGS = {
@@ -33,7 +34,7 @@ def container_row(
         "Command": _command(spec.process.args, shorten=shorten),
         "CreatedAt": rfc3339(spec.created_ns),
         "RunningFor": ago(spec.created_ns, now),
-        "State": type(state).__name__.lower(),
+        "State": word(state),
         "Status": _status(state, now),
         "Ports": ports_text(ports),
         "Names": spec.name,
@@ -76,8 +77,9 @@ def _status(state: State, now_ns: int) -> str:
     if isinstance(state, Suspended):
         return f"Suspended {ago(state.suspended_ns, now_ns)}"
     if isinstance(state, Exited):
-        return f"Exited ({state.status.status}) {ago(state.finished_ns, now_ns)}"
-    return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}"
+        ended = "Exited" if state.again_ns is None else "Restarting"
+        return f"{ended} ({state.status.status}) {ago(state.finished_ns, now_ns)}"
+    return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}{' (Paused)' if state.paused else ''}"
 
 
 def _command(args: Iterable[str], *, shorten: bool) -> str:

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
 def command(names: tuple[str, ...]) -> int:
-    """Let suspended containers go on where they were.
+    """Let suspended and paused containers go on where they were.
 
-    They run in the background, with the time as it is now. It takes the same QEMU, and a CPU that fits. A
-    container that runs already is no error.
+    Suspended ones run in the background, with the time as it is now. It takes the same QEMU, and a CPU that
+    fits. A container that runs already is no error.
     """
     from firkin.cli.session import each, with_engine
 

@@ -79,6 +79,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_fiel
     ahead: Streams = Streams()
     """How far the agent's count of each stream is ahead of the log's: below 0 where the log holds earlier
     starts, above where the process wrote before this container was forked."""
+    paused: bool = False
+    """Whether its machine stands still, and is to (engine.paused)."""
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field="is"):

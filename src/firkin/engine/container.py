@@ -73,6 +73,15 @@ class Container(Protocol):
     async def kill(self, signal: int) -> None:
         """Send `signal` to the main process."""
 
+    async def pause(self) -> None:
+        """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile.
+
+        Raises WrongState where it does not run or stands still already, StorageFull; then it goes on.
+        """
+
+    async def unpause(self) -> None:
+        """Let it go on after pause(), with the time as it is now. Raises WrongState where it was not."""
+
     async def wait(self) -> ExitStatus:
         """How the main process ended, once it did."""
 

@@ -151,6 +151,10 @@ class _Session:
                 await container.rename(op.name)
             case ops.Kill():
                 await container.kill(op.signal)
+            case ops.Pause():
+                await container.pause()
+            case ops.Unpause():
+                await container.unpause()
             case ops.Wait():
                 return ops.to_message(ops.Status.of(await container.wait()))
             case ops.Remove():

@@ -109,6 +109,14 @@ class Kill(_Op, frozen=True, kw_only=True):
     signal: int
 
 
+class Pause(_Op, frozen=True, kw_only=True):
+    """Let the container stand still."""
+
+
+class Unpause(_Op, frozen=True, kw_only=True):
+    """Let it go on."""
+
+
 class Wait(_Op, frozen=True, kw_only=True):
     """Wait for the end of the container. Answer: Status."""
 
@@ -160,6 +168,8 @@ Op = (
     | Stop
     | Rename
     | Kill
+    | Pause
+    | Unpause
     | Wait
     | Remove
     | Top

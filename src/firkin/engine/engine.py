@@ -166,8 +166,8 @@ class Engine(Heirs):
         """Start a container that was created, or an ended one again, its disk and its log as they are; the
         supervisor owns it then.
 
-        Nothing happens to one that runs. Raises ContainerNotFound, UsageError, and what booting raises: then
-        it is as before.
+        Nothing happens to one that runs. Raises ContainerNotFound, WrongState, UsageError, and what booting
+        raises: then it is as before.
         """
         from firkin.engine import supervised
         from firkin.engine.settled import settled
@@ -175,6 +175,10 @@ class Engine(Heirs):
         container = await self.container(name_or_id)
         state = container.state
         if isinstance(state, Running):
+            if state.paused:
+                raise WrongState(
+                    f"container {container.name!r} is paused", hint=f"`firkin unpause {container.name}`"
+                )
             return container
         if isinstance(state, Suspended):
             raise WrongState(
@@ -189,7 +193,7 @@ class Engine(Heirs):
         return await self.container(container.id)
 
     async def resume(self, name_or_id: str) -> Container:
-        """Let a suspended container go on where it was; the supervisor owns it then.
+        """Let a suspended container go on where it was; the supervisor owns it then. Or a paused one.
 
         Nothing happens to one that runs. Raises WrongState for any other, Misfit where what was saved cannot
         run here, PortInUse, and what booting raises; then it is suspended as before.
@@ -200,6 +204,8 @@ class Engine(Heirs):
         container = await self.container(name_or_id)
         state = container.state
         if isinstance(state, Running):
+            if state.paused:
+                await container.unpause()
             return container
         if not isinstance(state, Suspended):
             raise WrongState(

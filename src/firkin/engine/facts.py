@@ -7,6 +7,7 @@ from typing import Any
 
 from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.spec import ContainerSpec
+from firkin.container.state import word
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 
 _NEVER = "0001-01-01T00:00:00Z"
@@ -41,8 +42,10 @@ def _state(state: State) -> dict[str, Any]:
     started_ns = None if isinstance(state, Created) else state.started_ns
     exited = state if isinstance(state, Exited) else None
     return {
-        "Status": type(state).__name__.lower(),
+        "Status": word(state),
         "Running": running,
+        "Paused": isinstance(state, Running) and state.paused,
+        "Restarting": word(state) == "restarting",
         "Pid": state.pid if isinstance(state, Running) else 0,
         "ExitCode": exited.status.status if exited else 0,
         "Error": exited.reason if exited else "",

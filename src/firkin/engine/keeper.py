@@ -17,6 +17,8 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
@@ -108,8 +110,27 @@ class Keeper:
             raise self._ending.error
         return self._ending.status
 
+    @property
+    def paused(self) -> bool:
+        """Whether its machine stands still, and is to."""
+        return isinstance(self.state, Running) and self.state.paused
+
+    def note_paused(self, paused: bool) -> None:
+        """Put on record whether its machine stands still. Raises StorageFull."""
+        assert isinstance(self.state, Running)
+        noted = msgspec.structs.replace(self.state, paused=paused)
+        self.record.set_running(noted)
+        self.state = noted
+
     def running(self) -> Launched:
-        """The machine and its first process. Raises WrongState where they do not run."""
+        """The machine and its first process. Raises WrongState where they do not run, or stand still."""
+        launched = self.machine()
+        if self.paused:
+            raise WrongState(f"container {self._name!r} is paused", hint=f"`firkin unpause {self._name}`")
+        return launched
+
+    def machine(self) -> Launched:
+        """The machine and its first process, paused or not. Raises WrongState where there is none."""
         if self.launched is None or self._ending is not None:
             raise WrongState(
                 f"container {self._name!r} is not running", hint="`firkin ps -a` shows its state"

@@ -91,10 +91,12 @@ async def resume(
 ) -> AsyncIterator[Launched]:
     """The running container of a dead owner: its output goes on where `transcript` ends.
 
-    The machine ends with the block. Raises MachineDied where it is gone, AgentError where it is not the one
-    that was left, Timeout where its agent does not answer.
+    One that was left paused stands still afterwards. The machine ends with the block. Raises MachineDied
+    where it is gone, AgentError where it is not the one that was left, Timeout where its agent does not
+    answer.
     """
     from firkin.agent.client import AgentClient
+    from firkin.engine.greeting import greet
     from firkin.machine.save import recover
     from firkin.wire.messages import Release
 
@@ -108,12 +110,16 @@ async def resume(
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(machine.stop)
-        await recover(machine)  # its owner may have died while it was being saved
+        if not state.paused:
+            await recover(machine)  # its owner may have died while it was being saved
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         booting()
         async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
-            await client.start(resume=True)
-        client.post(Release())
+            if state.paused:
+                await greet(machine, client)
+            else:
+                await client.start(resume=True)
+                client.post(Release())
         counted = transcript.begin.plus(state.ahead)
         yield Launched(machine, client, take_over(client, state.proc, transcript, counted), counted)
 

@@ -198,8 +198,10 @@ class OwnedContainer:
             await self.close()
 
     async def kill(self, number: int) -> None:
-        """Send signal `number` to its first process. Raises WrongState where it has ended."""
-        await self._keeper.running().process.signal(number)
+        """Send signal `number` to its first process; a paused one goes on with it. Raises WrongState where it
+        has ended.
+        """
+        await self._signal(self._keeper.machine(), number)
 
     async def wait(self) -> ExitStatus:
         """How its first process ended, once nothing of the machine is left. Raises MachineDied."""
@@ -251,6 +253,19 @@ class OwnedContainer:
             await self._keeper.suspend(partial(suspended.suspend, source))
 
     async def pause(self) -> None:
+        """Let it stand still, and put that on record; see Container.pause()."""
+        from firkin.engine.paused import pause
+
+        async with self._snapshotting:
+            await pause(self._keeper)
+
+    async def unpause(self) -> None:
+        """Let it go on; see Container.unpause()."""
+        from firkin.engine.paused import unpause
+
+        await unpause(self._keeper)
+
+    async def rest(self) -> None:
         """Let it stand still until wake(), as if no time passed; see engine.standing. Raises WrongState."""
         from firkin.engine.standing import rest
 
@@ -258,7 +273,7 @@ class OwnedContainer:
             await rest(self._keeper.running())
 
     async def wake(self) -> None:
-        """Let it go on after pause(), with the time as it is now. Raises WrongState, MachineDied, Timeout."""
+        """Let it go on after rest(), with the time as it is now. Raises WrongState, MachineDied, Timeout."""
         from firkin.engine.standing import wake
 
         await wake(self._keeper.running())
@@ -321,7 +336,15 @@ class OwnedContainer:
         if self._keeper.launched is not None:
             with suppress(FirkinError, TimeoutError):
                 async with asyncio.timeout(REQUEST_PATIENCE_S):
-                    await self._keeper.launched.process.signal(number)
+                    await self._signal(self._keeper.launched, number)
+
+    async def _signal(self, launched: Launched, number: int) -> None:
+        if not self._keeper.paused:
+            return await launched.process.signal(number)
+        from firkin.engine.paused import unpause
+        from firkin.wire.messages import Signal
+
+        await unpause(self._keeper, Signal(proc=launched.process.proc, signal=number))
 
     async def _ends_within(self, seconds: float) -> bool:
         with suppress(TimeoutError):

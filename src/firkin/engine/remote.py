@@ -104,6 +104,25 @@ class RemoteContainer:
         """Send `signal` to its first process. Raises WrongState where it does not run."""
         await self._request(ops.Kill(signal=signal))
 
+    async def pause(self) -> None:
+        """Let it stand still; see Container.pause()."""
+        await self._let(ops.Pause(), paused=True)
+
+    async def unpause(self) -> None:
+        """Let it go on; see Container.unpause()."""
+        await self._let(ops.Unpause(), paused=False)
+
+    async def _let(self, op: ops.Pause | ops.Unpause, *, paused: bool) -> None:
+        """Ask for `op`, again where an owner died at it before it was on record."""
+        while True:
+            try:
+                await self._request(op)
+                return
+            except OutcomeUnknown:
+                state = self.state
+                if isinstance(state, Running) and state.paused == paused:
+                    return
+
     async def wait(self) -> ExitStatus:
         """How it ended, once nothing of the machine is left. Raises WrongState where it was never started."""
         from firkin.engine.settled import settled

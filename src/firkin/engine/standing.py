@@ -11,9 +11,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Sequence
 
 from firkin.engine.batch import SEED_BYTES, prologue
 from firkin.engine.launch import Launched
+from firkin.wire.messages import Op, Release
 
 
 async def rest(launched: Launched) -> None:
@@ -24,12 +26,14 @@ async def rest(launched: Launched) -> None:
     await launched.machine.pause()
 
 
-async def wake(launched: Launched) -> None:
-    """Let it go on: its agent has answered when this returns.
+async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
+    """Let it go on: its agent has answered when this returns, and done `ops`, before any program runs where
+    they were held.
 
     Raises MachineDied, Timeout where its VMM does not answer; how long the agent may take is the caller's.
     """
-    told = asyncio.ensure_future(launched.client.batch(prologue(time.time_ns(), os.urandom(SEED_BYTES))))
+    news = (*prologue(time.time_ns(), os.urandom(SEED_BYTES)), *ops, Release())
+    told = asyncio.ensure_future(launched.client.batch(news))
     going = asyncio.ensure_future(launched.machine.resume())  # begins after the batch was sent
     try:
         await asyncio.gather(told, going)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from firkin.container.record import Created, Record, Running, State, records
+from firkin.container.record import Created, Record, State, records
 from firkin.container.spec import ContainerSpec
+from firkin.container.state import is_up
 from firkin.errors import ContainerNotFound, Corrupt
 from firkin.paths import Paths
 from firkin.process.spec import ProcessSpec
@@ -25,9 +26,11 @@ class ContainerSummary(msgspec.Struct, frozen=True):
 
 
 def summaries(paths: Paths, *, all: bool) -> list[ContainerSummary]:
-    """The running containers, with `all` every one, newest first. What cannot be read is listed, too."""
+    """Those that run or are about to again, with `all` every one, newest first. What cannot be
+    read is listed, too.
+    """
     found = [summary for record in records(paths) for summary in _summary(record)]
-    listed = [each for each in found if all or each.problem or isinstance(each.state, Running)]
+    listed = [each for each in found if all or each.problem or is_up(each.state)]
     return sorted(listed, key=lambda each: each.spec.created_ns, reverse=True)
 
 

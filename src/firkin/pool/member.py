@@ -52,7 +52,7 @@ class Pausable(Protocol):
 
     async def exec(self, options: ExecOptions) -> Process: ...
 
-    async def pause(self) -> None: ...
+    async def rest(self) -> None: ...
 
     async def wake(self) -> None: ...
 
@@ -128,7 +128,7 @@ class Member(Generic[C]):
             except (CommandNotFound, CommandNotExecutable):
                 pass  # the image has no such program; it is warmer all the same
         try:
-            await self.container.pause()
+            await self.container.rest()
         except (WrongState, MachineDied) as error:
             raise await self._end_of_its_process() or error from error
         self.paused = True

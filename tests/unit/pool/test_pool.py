@@ -81,7 +81,7 @@ class Box:
             raise CommandNotFound("no such program")
         return Said(3 if options.command == ("false",) else 0)
 
-    async def pause(self) -> None:
+    async def rest(self) -> None:
         await asyncio.sleep(0)
         if self._gone.is_set():
             raise WrongState("it is not running")
