@@ -110,6 +110,7 @@ void container_reaped(pid_t pid) {
         container->ended = true;
         freeze_end(container);
         listeners_end_of(container);
+        procs_end_trees(container->id);
     }
 }
 
@@ -138,9 +139,9 @@ static int end(struct container *container) {
     freeze_end(container); /* who waits to write cannot be killed */
     if (!container->ended && container->pidfd >= 0)
         pidfd_send_signal(container->pidfd, SIGKILL, NULL, 0);
-    while (!container->ended) {
+    for (;;) {
         procs_reap();
-        if (container->ended)
+        if (container->ended && !procs_end_trees(container->id))
             break;
         if (now_ms() > deadline)
             return fail(EBUSY, "remove", "%s", container->id);

@@ -19,6 +19,7 @@
 #include "proc.h"
 #include "ps.h"
 #include "spawn.h"
+#include "tree.h"
 
 struct op {
     const char *name;
@@ -39,6 +40,8 @@ static const struct op ops[] = {
     {"release", op_release, true},       {"connect", op_connect, false},
     {"hangup", op_hangup, false},        {"listen", op_listen, false},
     {"accept", op_accept, false},        {"unlisten", op_unlisten, false},
+    {"unpack", op_unpack, false},        {"pack", op_pack, false},
+    {"stat", op_stat, false},
 };
 
 struct head {

@@ -10,24 +10,34 @@
 #define PATH_BYTES 4096u
 #define MOST_LINKS 16
 #define MOST_PARENTS 128
+#define MOST_TRIES 32
 
 enum made { DIRECTORY, REGULAR };
 
 static int open_resolved(int root_fd, const char *path, int flags, uint64_t resolve) {
     struct open_how how = {
         .flags = (uint64_t)(flags | O_CLOEXEC),
-        .resolve = resolve | RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+        .resolve = resolve | RESOLVE_NO_MAGICLINKS,
     };
-    long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    long fd;
+    int tries = MOST_TRIES;
+    /* EAGAIN: something was renamed or mounted meanwhile, so that it cannot be sure of a "..". */
+    do
+        fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+    while (fd < 0 && errno == EAGAIN && --tries > 0);
     return fd < 0 ? -errno : (int)fd;
 }
 
 int path_open(int root_fd, const char *path, int flags) {
-    return open_resolved(root_fd, path, flags, 0);
+    return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT);
+}
+
+int path_open_beneath(int directory_fd, const char *path, int flags) {
+    return open_resolved(directory_fd, path, flags, RESOLVE_BENEATH);
 }
 
 int path_open_unmounted(int root_fd, const char *path, int flags) {
-    return open_resolved(root_fd, path, flags, RESOLVE_NO_XDEV);
+    return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_XDEV);
 }
 
 int path_split(const char *path, char *parent, char *name, size_t room) {

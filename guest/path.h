@@ -8,7 +8,10 @@
 /* Opens `path` below `root_fd` with `flags` (O_CLOEXEC is added). Returns a descriptor or -errno. */
 int path_open(int root_fd, const char *path, int flags);
 
-/* The same, but only what lies in the root's own mount: -EXDEV for what something was mounted over. */
+/* The same below a directory that is no root: -EXDEV for a path that leads out of it, by ".." or by a link. */
+int path_open_beneath(int directory_fd, const char *path, int flags);
+
+/* As path_open, but only what lies in the root's own mount: -EXDEV for what something was mounted over. */
 int path_open_unmounted(int root_fd, const char *path, int flags);
 
 /* Opens (O_PATH) the directory `path`, making it and its parents where they are missing, links to missing

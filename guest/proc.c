@@ -110,6 +110,18 @@ void procs_reap(void) {
     }
 }
 
+bool procs_end_trees(const char *container) {
+    bool some = false;
+    for (size_t i = 0; i < procs_used; i++) {
+        struct proc *proc = &procs[i];
+        if (!proc->used || !proc->tree || proc->exited || strcmp(proc->container, container) != 0)
+            continue;
+        kill(proc->pid, SIGKILL);
+        some = true;
+    }
+    return some;
+}
+
 /* ---- hello ---- */
 
 static void write_proc(struct mpw *w, const struct proc *proc) {

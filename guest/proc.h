@@ -9,6 +9,7 @@ struct proc {
     pid_t pid;
     uint32_t input, output, error; /* stream ids */
     bool used, terminal, exited;
+    bool tree; /* a child of ours that works on a container's files: see tree.h */
     int status; /* as waitpid(2) has it */
     uint64_t exit_time_ns;
 };
@@ -22,6 +23,9 @@ void procs_follow(const char *from, const char *to);
 
 /* Reaps what has exited, ours or an orphan, and queues the exit events. */
 void procs_reap(void);
+
+/* Ends what works on the files of a container that has ended. Returns whether some of it has not ended yet. */
+bool procs_end_trees(const char *container);
 
 /* Writes the list for `hello`. */
 void procs_write(struct mpw *w);
