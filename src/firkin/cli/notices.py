@@ -32,10 +32,12 @@ def _notice(event: Event) -> None:
             say(text)
 
 
-def ports_left_out(event: Event) -> None:
-    """A subscriber that says which ports of a snapshot that came from elsewhere are not opened here."""
+def left_out(event: Event) -> None:
+    """A subscriber that says which ports and sockets of a snapshot from elsewhere are not opened here."""
     if event.name == "snapshot.ports_left_out":
         say(f"ports that it published are left out: {event.fields['ports']}")
+    if event.name == "snapshot.sockets_left_out":
+        say(f"sockets that it shared are left out: {event.fields['sockets']}")
 
 
 def _remembered(text: str) -> bool:

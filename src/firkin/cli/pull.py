@@ -29,7 +29,7 @@ def command(quiet: bool, snapshot_name: str, platform: str, names: tuple[str, ..
     Progress goes to standard error, the full name of each fetched image, or the name of each snapshot, to
     standard output. What is here already is not fetched again, and what was cut off goes on where it stopped.
     """
-    from firkin.cli.notices import ports_left_out
+    from firkin.cli.notices import left_out
     from firkin.cli.progress import progress
     from firkin.cli.session import each, with_engine
     from firkin.engine.images import Images
@@ -39,7 +39,7 @@ def command(quiet: bool, snapshot_name: str, platform: str, names: tuple[str, ..
 
     async def pull(engine: Engine) -> int:
         async def one(name: str) -> str:
-            with subscribed(ports_left_out), progress(quiet=quiet):
+            with subscribed(left_out), progress(quiet=quiet):
                 images = Images(engine.settings)
                 pulled = await images.pull_any(name, platform=platform, snapshot_name=snapshot_name)
             return str(Reference.parse(name)) if isinstance(pulled, Image) else pulled.name

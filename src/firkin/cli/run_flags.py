@@ -11,6 +11,7 @@ import click
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
 from firkin.cli.sections import Headed
+from firkin.cli.socket_flags import SOCKET_FLAGS
 
 _container = partial(click.option, cls=Headed, heading="The container")
 _process = partial(click.option, cls=Headed, heading="The process")
@@ -35,6 +36,7 @@ FLAGS = (
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
     *NETWORK_FLAGS,
+    *SOCKET_FLAGS,
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
            help="When to fetch it."),
     platform_option,

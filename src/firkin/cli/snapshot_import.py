@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from firkin.cli.notices import ports_left_out
+from firkin.cli.notices import left_out
 from firkin.events import subscribed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def command(quiet: bool, source: str, name: str) -> None:
     archive: str | BinaryIO = sys.stdin.buffer if source == "-" else source
 
     async def work(engine: Engine) -> str:
-        with subscribed(ports_left_out), progress(quiet=quiet):
+        with subscribed(left_out), progress(quiet=quiet):
             return (await import_archive(engine.settings, archive, name)).name
 
     click.echo(with_engine(work))

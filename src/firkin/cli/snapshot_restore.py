@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firkin.cli.socket_flags import publish_socket_option
+
 if TYPE_CHECKING:
     from firkin.engine.container import Container
     from firkin.engine.engine import Engine
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--disk-only", is_flag=True, help="Leave its memory out: begin anew on its disk.")
 @click.option("--or-boot", is_flag=True,
               help="Begin anew on its disk where its memory cannot go on here, and say why.")  # fmt: skip
+@publish_socket_option
 @click.argument("snapshot", metavar="SNAPSHOT")
 def command(
     *,
@@ -33,6 +36,7 @@ def command(
     auto_remove: bool,
     disk_only: bool,
     or_boot: bool,
+    publish_sockets: tuple[str, ...],
     snapshot: str,
 ) -> int:
     """Start a new container from a snapshot.
@@ -43,12 +47,14 @@ def command(
     from firkin.cli.notices import notices
     from firkin.cli.session import with_engine
     from firkin.engine.heir import Wishes
+    from firkin.engine.socket_words import parse_sockets
     from firkin.engine.words import parse_ports
 
     wishes = Wishes(
         name=name,
         hostname=hostname,
         ports=parse_ports(publish) if publish else None,
+        published_sockets=parse_sockets({"publish_sockets": publish_sockets}) if publish_sockets else None,
         auto_remove=auto_remove,
         cold=disk_only,
     )

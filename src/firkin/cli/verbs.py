@@ -21,6 +21,7 @@ VERBS: dict[str, Verb] = {
     "create": Verb("create", CONTAINERS, "Make a container that `firkin start` starts, and print its id."),
     "exec": Verb("exec", CONTAINERS, "Run another command in a running container."),
     "attach": Verb("attach", CONTAINERS, "Connect this terminal to a running container."),
+    "forward": Verb("forward", CONTAINERS, "Reach ports and sockets of a running container from the host."),
     "start": Verb("start", CONTAINERS, "Start containers that were created or have ended."),
     "stop": Verb("stop", CONTAINERS, "Ask containers to end, and end them when they do not."),
     "restart": Verb("restart", CONTAINERS, "Stop containers, and start them."),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from firkin.container.shared_socket import SharedSocket
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
@@ -49,6 +50,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[PublishedPort, ...] = ()
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
+    sockets: tuple[SharedSocket, ...] = ()
     stop_signal: int = 15
     stop_timeout_s: float = 10.0
     auto_remove: bool = False

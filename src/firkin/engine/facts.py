@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from firkin.container.record import Created, Exited, Record, Running, State
+from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
@@ -82,7 +83,19 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "ShmSize": spec.shm_bytes,
         "ReadonlyRootfs": spec.read_only,
         "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},
+        "Sockets": [_socket(each) for each in spec.sockets],
         **network_host_config(spec),
+    }
+
+
+def _socket(shared: SharedSocket) -> dict[str, Any]:
+    return {
+        "Host": shared.host,
+        "Container": shared.guest,
+        "Published": shared.published,
+        "Mode": f"{shared.mode:04o}",
+        "Uid": shared.uid,
+        "Gid": shared.gid,
     }
 
 

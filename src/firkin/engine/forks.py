@@ -11,6 +11,8 @@ from contextlib import suppress
 
 import msgspec
 
+from firkin.container.spec import ContainerSpec
+from firkin.engine import socket_words as rules
 from firkin.engine.container import Container
 from firkin.engine.heir import Wishes, own_ports
 from firkin.errors import FirkinError, UsageError
@@ -30,6 +32,24 @@ def each_of(n: int, wishes: Wishes, ports: tuple[PublishedPort, ...]) -> list[Wi
     if n == 1 or not wishes.name:
         return [own] * n
     return [msgspec.structs.replace(own, name=f"{wishes.name}-{number}") for number in range(1, n + 1)]
+
+
+def check_sockets(n: int, wishes: Wishes, spec: ContainerSpec) -> None:
+    """Refuse `n` forks that would publish sockets where the container of `spec`, or another fork, does.
+
+    Raises UsageError.
+    """
+    published = [each.called for each in spec.sockets if each.published]
+    if published and wishes.published_sockets is None:
+        raise UsageError(
+            f"container {spec.name!r} publishes {published[0]}, and a fork needs a path of its own",
+            hint="give it one: --publish-socket CONTAINER:HOST, or publish_sockets=[...] (or [] for none)",
+        )
+    if n > 1 and wishes.published_sockets:
+        raise UsageError(
+            "several forks cannot publish a socket at one path", hint="fork one at a time, each with its own"
+        )
+    rules.check_sockets(wishes.published_sockets or ())
 
 
 async def begin_all(

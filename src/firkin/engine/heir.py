@@ -11,6 +11,7 @@ from firkin.container.disk import DiskRecord
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.record import Record, create
+from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.errors import NameInUse
 from firkin.machine.spec import PublishedPort
@@ -28,6 +29,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str = ""
     """"": the beginning of its id, where that is what was kept."""
     ports: tuple[PublishedPort, ...] | None = None
+    published_sockets: tuple[SharedSocket, ...] | None = None
     auto_remove: bool = False
     detached: bool = True
     cold: bool = False
@@ -48,6 +50,13 @@ def own_cards(network: NetworkSpec, container_id: str) -> NetworkSpec:
     return msgspec.structs.replace(network, interfaces=cards)
 
 
+def own_sockets(sockets: tuple[SharedSocket, ...], wishes: Wishes) -> tuple[SharedSocket, ...]:
+    """`sockets` for one more container: those of the host are shared, paths of the host's are its own."""
+    if wishes.published_sockets is None:
+        return sockets
+    return (*(each for each in sockets if not each.published), *wishes.published_sockets)
+
+
 def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) -> ContainerSpec:
     """The spec of a container of its own that starts from `snapshot`. Its environment has its host name."""
     parent = snapshot.spec
@@ -64,6 +73,7 @@ def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) ->
         process=msgspec.structs.replace(parent.process, env=env),
         network=own_cards(parent.network, container_id),
         ports=parent.ports if wishes.ports is None else wishes.ports,
+        sockets=own_sockets(parent.sockets, wishes),
         auto_remove=wishes.auto_remove,
         detached=wishes.detached,
         snapshot=snapshot.id,

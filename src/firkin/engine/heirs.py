@@ -47,10 +47,12 @@ class Heirs(ABC):
         where its memory cannot go on here, and what booting raises; then nothing is left of it.
         """
         from firkin.engine.heir import Wishes
+        from firkin.engine.socket_words import check_sockets
         from firkin.snapshot.record import find
 
         wishes = wishes or Wishes()
         check_name(wishes.name, self.paths)
+        check_sockets(wishes.published_sockets or ())
         with Store(self.paths).adding():
             begun = self._heir(find(self.paths, snapshot), wishes)
         return await self._begun(*begun, detached=wishes.detached)
@@ -89,8 +91,9 @@ class Heirs(ABC):
     def _admitted(self, n: int, spec: ContainerSpec, wishes: Wishes) -> list[Wishes]:
         """The wishes for each of `n` heirs of `spec`, where this host carries them."""
         from firkin.engine.admission import admit, host_facts
-        from firkin.engine.forks import each_of
+        from firkin.engine.forks import check_sockets, each_of
 
+        check_sockets(n, wishes, spec)
         each = each_of(n, wishes, spec.ports)
         for wished in each:
             check_name(wished.name, self.paths)

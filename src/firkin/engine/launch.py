@@ -35,6 +35,7 @@ from firkin.settings import Settings
 if TYPE_CHECKING:
     from firkin.agent.client import AgentClient
     from firkin.agent.process import RemoteProcess
+    from firkin.engine.shared_sockets import SharedSockets
     from firkin.machine.saved import Saved
 
 RESUME_PATIENCE_S = 20.0
@@ -48,6 +49,8 @@ class Launched(msgspec.Struct, frozen=True):
     process: RemoteProcess
     counted: Streams = Streams()
     """How much of its output came before the transcript's begin, by the agent's count."""
+    sockets: SharedSockets | None = None
+    """Those that are to appear in the guest once it goes on, where it was taken over paused."""
 
     async def death(self) -> MachineDied:
         """Why the machine is gone, once it is."""
@@ -73,11 +76,14 @@ async def launch(
     machine.boot and AgentClient.start raise; then no process is left.
     """
     async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec)
         machine = await booted(stack, record, spec, settings, lifetime, started=started)
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-        process = await _started(machine, client, spec, booting)
+        process = await _started(machine, client, spec, sockets, booting)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
         yield Launched(machine, client, process)
 
 
@@ -109,6 +115,7 @@ async def resume(
         run_dir=record.paths.container_run_dir(record.id),
     )
     async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec, running=True)
         stack.push_async_callback(machine.stop)
         if not state.paused:
             await recover(machine)  # its owner may have died while it was being saved
@@ -120,8 +127,13 @@ async def resume(
             else:
                 await client.start(resume=True)
                 client.post(Release())
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+            if not state.paused:
+                await sockets.appear(running=True)
         counted = transcript.begin.plus(state.ahead)
-        yield Launched(machine, client, take_over(client, state.proc, transcript, counted), counted)
+        process = take_over(client, state.proc, transcript, counted)
+        yield Launched(machine, client, process, counted, sockets)
 
 
 def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: Streams) -> RemoteProcess:
@@ -141,6 +153,20 @@ def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: S
         if other is not process:
             other.abandon()
     return process
+
+
+def shared_sockets(
+    stack: AsyncExitStack, spec: ContainerSpec, *, running: bool = False
+) -> SharedSockets | None:
+    """The sockets that `spec` shares with the host, open until `stack` ends; None where there are none.
+
+    Raises PortInUse, HostUnsupported, unless it is `running` already.
+    """
+    if not spec.sockets:
+        return None
+    from firkin.engine.shared_sockets import SharedSockets
+
+    return stack.enter_context(SharedSockets.opened(spec, running=running))
 
 
 async def booted(
@@ -175,7 +201,11 @@ async def booted(
 
 
 async def _started(
-    machine: Machine, client: AgentClient, spec: ContainerSpec, booting: Callable[[], object]
+    machine: Machine,
+    client: AgentClient,
+    spec: ContainerSpec,
+    sockets: SharedSockets | None,
+    booting: Callable[[], object],
 ) -> RemoteProcess:
     """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
     from firkin.engine import batch
@@ -189,6 +219,7 @@ async def _started(
         *batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)),
         *guest.ops,
         batch.container_op(spec, guest, single_files),
+        *(() if sockets is None else sockets.register(client)),
         process.op,
     )
     begin_ns = time.monotonic_ns()

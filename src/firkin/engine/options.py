@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -45,6 +46,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     tmpfs: tuple[Tmpfs, ...] = ()
     network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
+    sockets: tuple[SharedSocket, ...] = ()
     pull: PullPolicy = "missing"
     platform: str = ""
     stop_signal: int | None = None

@@ -28,7 +28,7 @@ async def carry_out(source: ByteReceiver, sender: StreamSender) -> None:
         await sender.drain()
 
     try:
-        await _until_either(copy(), sender.wait_broken())
+        await until_either(copy(), sender.wait_broken())
     except BrokenPipeError:
         pass
     finally:
@@ -44,14 +44,15 @@ async def carry_in(receiver: StreamReceiver, stdin: ByteSender) -> None:
         stdin.close()
 
     try:
-        await _until_either(copy(), stdin.wait_broken())
+        await until_either(copy(), stdin.wait_broken())
     except (BrokenPipeError, FirkinError):
         pass  # told to the client by BREAK, or by the end of its streams
     finally:
         receiver.close()
 
 
-async def _until_either(copy: Coroutine[Any, Any, None], broken: Coroutine[Any, Any, None]) -> None:
+async def until_either(copy: Coroutine[Any, Any, None], broken: Coroutine[Any, Any, None]) -> None:
+    """Run both until one has ended. Raises what `copy` raised."""
     copying, breaking = asyncio.create_task(copy), asyncio.create_task(broken)
     try:
         await asyncio.wait((copying, breaking), return_when=asyncio.FIRST_COMPLETED)

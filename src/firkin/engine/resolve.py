@@ -55,6 +55,7 @@ def container_spec(
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
         ports=published_ports(options, config),
         binds=options.binds,
+        sockets=options.sockets,
         tmpfs=options.tmpfs,
         stop_signal=_stop_signal(options, config),
         stop_timeout_s=10.0 if options.stop_timeout_s is None else options.stop_timeout_s,

@@ -21,7 +21,7 @@ import msgspec
 from firkin.container.record import Record, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
-from firkin.engine.launch import Launched, booted, take_over
+from firkin.engine.launch import Launched, booted, shared_sockets, take_over
 from firkin.engine.transcript import Transcript
 from firkin.machine.saved import Saved, load
 from firkin.machine.start import Lifetime
@@ -89,6 +89,7 @@ async def restore(
     from firkin.agent.client import AgentClient
 
     async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec)
         machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         answer = asyncio.create_task(client.start(_rebirth(spec, origin), resume=True, whole=True))
@@ -96,6 +97,9 @@ async def restore(
         booting()
         await machine.booted(answer)
         process = take_over(client, origin.proc, transcript, origin.counted)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+            await sockets.appear()
         yield Launched(machine, client, process, origin.counted)
 
 

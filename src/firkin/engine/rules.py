@@ -11,6 +11,7 @@ import re
 from firkin.container.spec import Bind
 from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
+from firkin.engine.socket_words import check_sockets
 from firkin.errors import HostUnsupported, UsageError
 
 MIN_MEMORY_BYTES = 64 << 20
@@ -28,6 +29,7 @@ def check(options: RunOptions) -> None:
     check_workdir(options.workdir)
     _check_sizes(options)
     _check_mounts(options)
+    check_sockets(options.sockets)
     check_words((*(options.entrypoint or ()), *options.command, *options.env))
 
 

@@ -40,3 +40,5 @@ async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
     finally:
         told.cancel()
         going.cancel()
+    if launched.sockets is not None:
+        await launched.sockets.appear(running=True)

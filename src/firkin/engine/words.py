@@ -14,6 +14,7 @@ from firkin.engine.environment import parse_environment
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
 from firkin.engine.signals import parse_signal
+from firkin.engine.socket_words import SocketWords, parse_sockets
 from firkin.engine.volumes import parse_bind, parse_tmpfs
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
@@ -39,7 +40,7 @@ class ProcessWords(TypedDict, total=False):
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, total=False):
+class GroupWords(NetworkWords, SocketWords, total=False):
     """Words of a container that have modules of their own."""
 
 
@@ -131,6 +132,7 @@ def run_options(
         tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
         network=network_spec(more),
         ports=parse_ports(more.get("publish", ())),
+        sockets=parse_sockets(more),
         pull=choice("pull", pull, PullPolicy),
         platform=platform,
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),

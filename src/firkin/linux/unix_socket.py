@@ -22,14 +22,19 @@ def listen(path: Path, backlog: int = 16) -> socket.socket:
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _address(path) as address:
-            sock.bind(address)
+        bind(sock, path)
         os.chmod(path, 0o600)
         sock.listen(backlog)
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def bind(sock: socket.socket, path: Path) -> None:
+    """Bind `sock` to `path`. Raises OSError: EADDRINUSE where something is there."""
+    with _address(path) as address:
+        sock.bind(address)
 
 
 def connect(path: Path) -> socket.socket:

@@ -1,8 +1,8 @@
 """Arrival: the record of a snapshot from elsewhere as it may stand here.
 
 Nothing of it is obeyed that reaches into this host: directories of it that the container would have mounted
-are a refusal, published ports and a way to the host's loopback are left out. Names are ones that a terminal
-can show, numbers ones that a machine can have, and no time lies ahead.
+are a refusal, published ports, shared sockets and a way to the host's loopback are left out. Names are ones
+that a terminal can show, numbers ones that a machine can have, and no time lies ahead.
 """
 
 from __future__ import annotations
@@ -54,10 +54,13 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
     if spec.ports:
         ports = ", ".join(map(str, spec.ports))
         event("snapshot.ports_left_out", snapshot=snapshot.name, ports=ports)
+    if spec.sockets:
+        sockets = ", ".join(each.called for each in spec.sockets)
+        event("snapshot.sockets_left_out", snapshot=snapshot.name, sockets=sockets)
     now_ns = time.time_ns()
     network = msgspec.structs.replace(spec.network, host_loopback=False)
     spec = msgspec.structs.replace(
-        spec, ports=(), network=network, snapshot="", created_ns=_past(spec.created_ns, now_ns)
+        spec, ports=(), sockets=(), network=network, snapshot="", created_ns=_past(spec.created_ns, now_ns)
     )
     return msgspec.structs.replace(
         snapshot, spec=spec, parent="", created_ns=_past(snapshot.created_ns, now_ns)

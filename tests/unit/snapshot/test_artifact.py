@@ -266,12 +266,14 @@ def test_directories_of_a_host_are_not_mounted_and_its_ports_are_not_opened(
     with pytest.raises(UsageError, match="snapshot frozen is of a container with directories"):
         pack(settings.paths, store, structs.replace(snapshot, spec=bound))
     port = {"guest_port": 80, "host_port": 22, "host_ip": "0.0.0.0"}
-    publishing = altered(store, packed, lambda config: config["snapshot"]["spec"].update(ports=[port]))
+    docker = {"host": "/run/docker.sock", "guest": "/run/docker.sock"}
+    reaching = {"ports": [port], "sockets": [docker]}
+    publishing = altered(store, packed, lambda config: config["snapshot"]["spec"].update(reaching))
     told: list[str] = []
     with subscribed(lambda event: told.append(event.name)):
         arrived = unpack(settings.paths, store, publishing, name="quiet")
-    assert arrived.spec.ports == ()
-    assert "snapshot.ports_left_out" in told
+    assert (arrived.spec.ports, arrived.spec.sockets) == ((), ())
+    assert {"snapshot.ports_left_out", "snapshot.sockets_left_out"} <= set(told)
 
 
 def test_a_snapshot_from_the_future_is_of_now(settings: Settings, store: Store, packed: Descriptor) -> None:
@@ -500,6 +502,6 @@ def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
     )
     assert " ".join(ContainerSpec.__struct_fields__) == (
         "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
-        "shm_bytes read_only network ports binds tmpfs stop_signal stop_timeout_s auto_remove detached "
-        "labels isolation snapshot cold"
+        "shm_bytes read_only network ports binds tmpfs sockets stop_signal stop_timeout_s auto_remove "
+        "detached labels isolation snapshot cold"
     )
