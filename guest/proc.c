@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "oom.h"
 #include "port.h"
 #include "stream.h"
 #include "terminal.h"
@@ -44,7 +45,7 @@ struct proc *proc_reserve(uint32_t id) {
         fail(ENOSPC, "spawn", "more than %u processes", MAX_PROCS);
         return NULL;
     }
-    *free_slot = (struct proc){.id = id};
+    *free_slot = (struct proc){.id = id, .oom_kills = oom_kills()};
     return free_slot;
 }
 
@@ -63,7 +64,7 @@ static void write_number_or_nil(struct mpw *w, bool known, int number) {
         mpw_nil(w);
 }
 
-/* The four keys of an exit. */
+/* The five keys of an exit. */
 static void write_exit(struct mpw *w, const struct proc *proc) {
     bool exited = WIFEXITED(proc->status);
     mpw_string(w, "code");
@@ -74,12 +75,14 @@ static void write_exit(struct mpw *w, const struct proc *proc) {
     mpw_bool(w, !exited && WCOREDUMP(proc->status));
     mpw_string(w, "time_ns");
     mpw_unsigned(w, proc->exit_time_ns);
+    mpw_string(w, "oom");
+    mpw_bool(w, proc->out_of_memory);
 }
 
 static void send_exit(const struct proc *proc) {
     uint8_t event[256];
     struct mpw w = {.bytes = event, .room = sizeof(event)};
-    mpw_map(&w, 6);
+    mpw_map(&w, 7);
     mpw_string(&w, "ev");
     mpw_string(&w, "exit");
     mpw_string(&w, "proc");
@@ -88,11 +91,19 @@ static void send_exit(const struct proc *proc) {
     port_send_control(&w);
 }
 
+/* A shell reports its child's death as a failure of its own, so failures count, too. */
+static bool ended_for_memory(const struct proc *proc) {
+    bool failed = WIFEXITED(proc->status) ? WEXITSTATUS(proc->status) != 0
+                                          : WTERMSIG(proc->status) == SIGKILL && !proc->killed;
+    return failed && oom_kills() > proc->oom_kills;
+}
+
 static void note_exit(struct proc *proc, int status) {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     proc->exited = true;
     proc->status = status;
+    proc->out_of_memory = ended_for_memory(proc);
     proc->exit_time_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     send_exit(proc);
     if (proc->terminal)
@@ -146,7 +157,7 @@ static void write_proc(struct mpw *w, const struct proc *proc) {
         mpw_nil(w);
         return;
     }
-    mpw_map(w, 4);
+    mpw_map(w, 5);
     write_exit(w, proc);
 }
 
@@ -189,6 +200,13 @@ static int signal_container(struct container *container, int number) {
     return kill(container->pid, number) < 0 && errno != ESRCH ? -errno : 0;
 }
 
+/* The host ends it, or with `all` everything of its container: not for want of memory. */
+static void note_killed(struct proc *proc, bool all) {
+    proc->killed = true;
+    for (size_t i = 0; all && i < procs_used; i++)
+        procs[i].killed |= strcmp(procs[i].container, proc->container) == 0;
+}
+
 int op_signal(struct span request, struct mpw *ok) {
     (void)ok;
     struct mp mp = mp_over(request);
@@ -202,6 +220,8 @@ int op_signal(struct span request, struct mpw *ok) {
     if (wanted.signal > (uint32_t)SIGRTMAX)
         return fail(EINVAL, "signal", "%u", wanted.signal);
     struct container *container = container_find(proc->container);
+    if (wanted.signal == SIGKILL)
+        note_killed(proc, wanted.all);
     if (wanted.all && container != NULL && !container->ended)
         error = signal_container(container, (int)wanted.signal);
     else if (proc->exited)

@@ -12,6 +12,9 @@ struct proc {
     bool tree; /* a child of ours that works on a container's files: see tree.h */
     int status; /* as waitpid(2) has it */
     uint64_t exit_time_ns;
+    uint64_t oom_kills; /* when it was started */
+    bool killed;        /* the host has sent it SIGKILL */
+    bool out_of_memory; /* it ended for want of memory: see oom.h */
 };
 
 /* A free record for the host's number `id`, or NULL with the failure recorded (EEXIST, ENOSPC). It is used from

@@ -141,7 +141,10 @@ class BootFailed(MachineError):
         self.console_tail = console_tail
 
 
-class MachineDied(MachineError): ...
+class MachineDied(MachineError):
+    """It ended under a running container. `why` as of ExitStatus, "" where that is not known here."""
+
+    why: str = ""
 
 
 class ProcessError(FirkinError): ...

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from firkin.agent.streams import StreamReceiver, StreamSender
 from firkin.errors import FirkinError
-from firkin.process.spec import ExitStatus
+from firkin.process.spec import ExitStatus, Why
 from firkin.wire.messages import Exit, Forget, Op, Resize, Signal, Spawn
 
 
@@ -56,7 +56,9 @@ class RemoteProcess:
         if self.exit is None:
             assert self._lost is not None
             raise self._lost
-        return ExitStatus(code=self.exit.code, signal=self.exit.signal, core_dumped=self.exit.core)
+        exit = self.exit
+        why: Why = "oom" if exit.oom else ""
+        return ExitStatus(code=exit.code, signal=exit.signal, core_dumped=exit.core, why=why)
 
     async def signal(self, number: int, *, all: bool = False) -> None:
         """Send signal `number` to it; with `all` to every process of its container."""

@@ -46,10 +46,11 @@ async def foreground(session: Session, process: Process, wiring: Wiring, ladder:
     Raises FirkinError, as MachineDied.
     """
     connecting = asyncio.create_task(_connected(process, wiring))
-    proxy = Proxy(process, ladder, leave=connecting.cancel, raw=wiring.terminal and wiring.stdin)
+    raw = wiring.terminal and wiring.stdin
+    proxy = Proxy(process, ladder, leave=connecting.cancel, raw=raw)
     with ExitStack() as stack:
         if wiring.terminal:
-            _own_terminal(stack, process, raw=wiring.stdin)
+            _own_terminal(stack, process, raw=raw)
         if wiring.sig_proxy:
             stack.enter_context(session.signals_to(proxy.receive))
         stack.callback(proxy.close)
@@ -60,7 +61,10 @@ async def foreground(session: Session, process: Process, wiring: Wiring, ladder:
                 return proxy.status(0)
             raise
         if outcome is Outcome.ENDED:
-            return proxy.status((await process.wait()).status)
+            status = await process.wait()
+            if status.why == "oom":
+                say(f"{ladder.what} ran out of memory", hint="give it more: run -m 512m", raw=raw)
+            return proxy.status(status.status)
     return await _left(outcome, ladder)
 
 

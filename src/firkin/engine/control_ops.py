@@ -8,7 +8,7 @@ import msgspec
 
 from firkin.engine.options import ExecOptions
 from firkin.errors import ProtocolError
-from firkin.process.spec import ExitStatus
+from firkin.process.spec import ExitStatus, Why
 from firkin.wire.messages import U32, convert
 from firkin.wire.sockets import Place
 
@@ -194,13 +194,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     code: int | None
     signal: int | None
     core_dumped: bool
+    why: Why
 
     @classmethod
     def of(cls, status: ExitStatus) -> Status:
-        return cls(code=status.code, signal=status.signal, core_dumped=status.core_dumped)
+        return cls(**msgspec.structs.asdict(status))
 
     def exit_status(self) -> ExitStatus:
-        return ExitStatus(code=self.code, signal=self.signal, core_dumped=self.core_dumped)
+        return ExitStatus(**msgspec.structs.asdict(self))
 
 
 def to_message(value: msgspec.Struct) -> dict[str, Any]:

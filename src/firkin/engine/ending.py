@@ -25,7 +25,8 @@ class Ending(msgspec.Struct, frozen=True):
     @classmethod
     def failed(cls, error: BaseException) -> Ending:
         """Something else than the process ended it: its machine, or a fault of ours."""
-        return cls(LOST, str(error) or repr(error), error)
+        why = getattr(error, "why", "")
+        return cls(msgspec.structs.replace(LOST, why=why), str(error) or repr(error), error)
 
 
 KILLED = Ending(ExitStatus(signal=signal.SIGKILL), "killed with its machine")

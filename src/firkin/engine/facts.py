@@ -50,6 +50,8 @@ def _state(state: State) -> dict[str, Any]:
         "Pid": state.pid if isinstance(state, Running) else 0,
         "ExitCode": exited.status.status if exited else 0,
         "Error": exited.reason if exited else "",
+        "OOMKilled": exited is not None and exited.status.why == "oom",
+        "ExitReason": exited.status.why if exited else "",
         "StartedAt": _NEVER if started_ns is None else timestamp(started_ns),
         "FinishedAt": timestamp(exited.finished_ns) if exited else _NEVER,
         "Accelerator": state.accelerator if isinstance(state, Running) else "",

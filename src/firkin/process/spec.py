@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal as signals
+from typing import Literal
 
 import msgspec
 
@@ -28,12 +29,19 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A controlling terminal of this size; its output is one stream, stdout."""
 
 
+Why = Literal["", "oom", "host", "guest"]
+
+
 class ExitStatus(msgspec.Struct, frozen=True):
     """How a process ended: by `code`, or by `signal`; exactly one of them is not None."""
 
     code: int | None = None
     signal: int | None = None
     core_dumped: bool = False
+    why: Why = ""
+    """What ended it, where it was not itself: "oom" (its machine ran out of memory), "host" (the VMM was
+    killed or failed), "guest" (the guest's kernel panicked or restarted).
+    """
 
     @property
     def status(self) -> int:
@@ -45,7 +53,8 @@ class ExitStatus(msgspec.Struct, frozen=True):
         return self.code == 0
 
     def __str__(self) -> str:
+        out = ", out of memory" if self.why == "oom" else ""
         if self.code is not None:
-            return f"exit status {self.code}"
+            return f"exit status {self.code}{out}"
         name = next((each.name for each in signals.Signals if each == self.signal), f"signal {self.signal}")
-        return f"killed by {name}" + (" (core dumped)" if self.core_dumped else "")
+        return f"killed by {name}" + (" (core dumped)" if self.core_dumped else "") + out

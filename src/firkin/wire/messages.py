@@ -221,12 +221,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
-    """The event that a process was reaped: by `code` or by `signal`, at `time_ns` of CLOCK_REALTIME."""
+    """The event that a process was reaped: by `code` or by `signal`, at `time_ns` of CLOCK_REALTIME.
+
+    `oom`: it failed after the guest's kernel had killed for want of memory in its time.
+    """
 
     code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None
     signal: Annotated[int, msgspec.Meta(ge=1, le=64)] | None
     core: bool
     time_ns: int
+    oom: bool = False
     proc: U32 = 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from firkin.errors import BootFailed, HostUnsupported, PortInUse
-from firkin.machine.qemu.exit import boot_failure, explain
+from firkin.machine.qemu.exit import boot_failure, death, explain
 
 
 def test_the_guests_power_off_is_a_clean_end() -> None:
@@ -45,3 +47,18 @@ def test_a_qemu_that_refuses_to_start_is_quoted() -> None:
 
 def test_warnings_alone_are_no_complaint() -> None:
     assert explain(1, "qemu-system-x86_64: warning: TCG doesn't support feature", "").clean
+
+
+@pytest.mark.parametrize(
+    ("status", "complaint", "console", "why"),
+    [
+        (-9, "", "", "host"),
+        (1, "qemu: out of memory", "", "host"),
+        (0, "", "Kernel panic - not syncing: System is deadlocked on memory", "oom"),
+        (0, "", "Kernel panic - not syncing: Attempted to kill init!", "guest"),
+        (0, "", "", "guest"),
+    ],
+)
+def test_a_death_says_whose_doing_it_was(status: int, complaint: str, console: str, why: str) -> None:
+    ended = explain(status, complaint, console)
+    assert (ended.why, death("web", ended).why) == (why, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from typing import Literal
 
 import msgspec
 
@@ -25,6 +26,13 @@ class VmmExit(msgspec.Struct, frozen=True):
     status: int
     reason: str
     complaint: str = ""
+
+    @property
+    def why(self) -> Literal["oom", "host", "guest"]:
+        """Who ended it: the guest for want of memory, this host, or the guest for another reason."""
+        if self.status < 0 or self.complaint:
+            return "host"
+        return "oom" if "on memory" in self.reason or "ut of memory" in self.reason else "guest"
 
     @property
     def clean(self) -> bool:
@@ -79,6 +87,11 @@ def boot_failure(name: str, exit: VmmExit, console: str, *, forked: bool = False
 
 def death(name: str, exit: VmmExit) -> MachineDied:
     """The error for a machine that ended under whoever used it."""
-    return MachineDied(
-        f"machine {name!r} ended: {exit.reason}", hint="see its console.log; `firkin rm` tidies"
-    )
+    hint = "see its console.log; `firkin rm` tidies"
+    if exit.status == -signal.SIGKILL:
+        hint = f"somebody killed it, or this host ran out of memory: `journalctl -k` tells; {hint}"
+    elif exit.why == "oom":
+        hint = f"give it more memory: -m 512m; {hint}"
+    error = MachineDied(f"machine {name!r} ended: {exit.reason}", hint=hint)
+    error.why = exit.why
+    return error
