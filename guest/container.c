@@ -77,6 +77,7 @@ static void let_go(struct container *container) {
         close_fd(&container->kept[i]);
     close_fd(&container->pidfd);
     close_fd(&container->channel);
+    cgroup_remove(&container->cgroup);
 }
 
 static bool is_mounted(const struct container *container) {
@@ -124,6 +125,7 @@ static int start(struct container *container, struct span request) {
     container->pid = init.pid;
     container->pidfd = init.pidfd;
     container->channel = init.channel;
+    container->cgroup = init.cgroup;
     error = child_send(container->channel, request.bytes, request.length, NULL, 0);
     if (error < 0)
         return fail(-error, "container", "%s", container->id);
@@ -167,6 +169,7 @@ int op_container(struct span request, struct mpw *ok) {
         return fail(ENOSPC, "container", "more than %u", MAX_CONTAINERS);
     *container = (struct container){
         .used = true, .pid = -1, .pidfd = -1, .channel = -1, .kept = {-1, -1, -1},
+        .cgroup = NO_CGROUP,
         .disk = root_is_disk(&wanted.root),
     };
     strcpy(container->id, wanted.container);
@@ -200,13 +203,13 @@ int op_remove(struct span request, struct mpw *ok) {
 
 /* ---- children in a container ---- */
 
-pid_t container_fork(const struct container *container) {
+pid_t container_fork(const struct container *container, bool member) {
     static int own_pidfd = -1;
     if (own_pidfd < 0)
         own_pidfd = pidfd_open(getpid(), 0);
     if (own_pidfd < 0 || setns(container->pidfd, CLONE_NEWPID) < 0)
         return -1;
-    pid_t pid = fork();
+    pid_t pid = member ? cgroup_fork(&container->cgroup) : fork();
     if (pid == 0)
         return 0;
     int error = errno;

@@ -4,6 +4,7 @@
  * spawn, which it becomes. So one fork makes a container and its first process. */
 #pragma once
 
+#include "cgroup.h"
 #include "control.h"
 #include "root.h"
 #include "spawn.h"
@@ -19,6 +20,7 @@ struct container {
     int kept[ROOT_KEPT];
     bool disk;    /* its root is a file system of its own */
     bool frozen;  /* see freeze.h */
+    struct cgroup cgroup;
 };
 
 op_function op_container;
@@ -49,8 +51,9 @@ void containers_unmount(bool all);
 /* Writes the list of ids. */
 void containers_write(struct mpw *w);
 
-/* Forks a child inside the container's pid namespace, which is to call container_join. Returns as fork does. */
-pid_t container_fork(const struct container *container);
+/* Forks a child inside the container's pid namespace, which is to call container_join. Returns as fork does. One
+ * of its `members` is in its cgroup too; what looks after it from outside must not fail at its limits. */
+pid_t container_fork(const struct container *container, bool member);
 
 /* In such a child: enters the other namespaces. Returns 0 or -errno. */
 int container_join(const struct container *container);

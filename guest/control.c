@@ -12,6 +12,7 @@
 #include "hold.h"
 #include "identity.h"
 #include "listener.h"
+#include "limit.h"
 #include "module.h"
 #include "network.h"
 #include "port.h"
@@ -20,6 +21,7 @@
 #include "ps.h"
 #include "spawn.h"
 #include "tree.h"
+#include "stats.h"
 
 struct op {
     const char *name;
@@ -42,6 +44,7 @@ static const struct op ops[] = {
     {"accept", op_accept, false},        {"unlisten", op_unlisten, false},
     {"unpack", op_unpack, false},        {"pack", op_pack, false},
     {"stat", op_stat, false},
+    {"limit", op_limit, false},          {"stats", op_stats, false},
 };
 
 struct head {

@@ -47,25 +47,34 @@ static void become_container(int channel, int stage_fd) {
         close_fd(&kept[i]);
 }
 
+static int prepare(void) {
+    return unshare(CLONE_NEWCGROUP) < 0 ? fail(errno, "namespaces", "cgroup") : root_prepare();
+}
+
 static _Noreturn void live(int channel) {
     /* Other processes' pipes must not stay open here, nor may a program see what we are. */
     if (dup3(channel, 3, O_CLOEXEC) < 0 && channel != 3)
         _exit(127);
     child_clean(4);
-    become_container(3, root_prepare());
+    become_container(3, prepare());
     await_first_spawn(3);
 }
 
 /* ---- in the agent ---- */
 
-static struct init spare = {-1, -1, -1};
+static struct init spare = {-1, -1, -1, {.fd = -1}};
 
-static pid_t clone_process(int *pidfd) {
+/* Its cgroup namespace is made when it is in its cgroup, which is to be the root there. */
+static pid_t clone_process(int *pidfd, const struct cgroup *cgroup) {
     struct clone_args arguments = {
-        .flags = INIT_NAMESPACES | CLONE_NEWPID | CLONE_PIDFD,
+        .flags = (INIT_NAMESPACES & ~CLONE_NEWCGROUP) | CLONE_NEWPID | CLONE_PIDFD,
         .pidfd = (uint64_t)(uintptr_t)pidfd,
         .exit_signal = SIGCHLD,
     };
+    if (cgroup->fd >= 0) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = (uint64_t)cgroup->fd;
+    }
     return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
 }
 
@@ -76,9 +85,13 @@ static int make_spare(void) {
         return fail(-error, "container", "a channel");
     _cleanup_fd_ int ours = pair[0];
     _cleanup_fd_ int theirs = pair[1];
-    spare.pid = clone_process(&spare.pidfd);
-    if (spare.pid < 0)
-        return fail(errno, "namespaces", "a process");
+    spare.cgroup = cgroup_make();
+    spare.pid = clone_process(&spare.pidfd, &spare.cgroup);
+    if (spare.pid < 0) {
+        error = errno;
+        cgroup_remove(&spare.cgroup);
+        return fail(error, "namespaces", "a process");
+    }
     if (spare.pid == 0)
         live(theirs);
     spare.channel = steal_fd(&ours);
@@ -95,7 +108,7 @@ int init_take(struct init *init) {
     if (error < 0)
         return error;
     *init = spare;
-    spare = (struct init){-1, -1, -1};
+    spare = (struct init){-1, -1, -1, NO_CGROUP};
     return 0;
 }
 
@@ -104,5 +117,6 @@ void init_reaped(pid_t pid) {
         return;
     close_fd(&spare.pidfd);
     close_fd(&spare.channel);
+    cgroup_remove(&spare.cgroup);
     spare.pid = -1;
 }

@@ -6,7 +6,7 @@
 
 #include <sched.h>
 
-#include "util.h"
+#include "cgroup.h"
 
 #define INIT_NAMESPACES (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP)
 
@@ -14,6 +14,7 @@ struct init {
     pid_t pid;
     int pidfd;
     int channel; /* child.h; it waits for a request */
+    struct cgroup cgroup;
 };
 
 /* Keeps one ready; says on the console where that fails. */

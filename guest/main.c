@@ -15,6 +15,7 @@
 #include <sys/vfs.h>
 
 #include "boot.h"
+#include "cgroup.h"
 #include "container.h"
 #include "control.h"
 #include "init.h"
@@ -85,8 +86,10 @@ static _Noreturn void serve(int fd, bool machine) {
      * short lines then fills its pipe first, and they travel in one frame. Nobody waits longer for its last line. */
     const struct sched_param none = {0};
     sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
-    if (machine)
+    if (machine) {
+        cgroups_begin();
         init_prepare();
+    }
     bool more = true, ended = false;
     while (!port_gone()) {
         bool heard = watch_wait(more || ended ? 0 : -1);

@@ -189,7 +189,7 @@ static const struct field signal_fields[] = {
 
 /* kill(-1) inside the pid namespace reaches all of it at once, however fast it forks, except its PID 1. */
 static int signal_container(struct container *container, int number) {
-    pid_t pid = container_fork(container);
+    pid_t pid = container_fork(container, false);
     if (pid < 0)
         return -errno;
     if (pid == 0) {

@@ -179,7 +179,7 @@ static ssize_t run_child(const struct container *container, uint8_t *rows) {
         return -errno;
     _cleanup_fd_ int ours = ends[0];
     _cleanup_fd_ int theirs = ends[1];
-    pid_t pid = container == NULL ? fork() : container_fork(container);
+    pid_t pid = container == NULL ? fork() : container_fork(container, false);
     if (pid < 0)
         return -errno;
     if (pid == 0)

@@ -131,7 +131,7 @@ static int start_child(const struct spawn *spawn, const struct container *contai
         return fail(-error, "spawn", "%s", spawn->args.items[0]);
     _cleanup_fd_ int theirs = pair[1];
     launch->channel = pair[0];
-    launch->pid = container == NULL ? fork() : container_fork(container);
+    launch->pid = container == NULL ? fork() : container_fork(container, true);
     if (launch->pid < 0)
         return fail(errno, "fork", "%s", spawn->args.items[0]);
     if (launch->pid > 0)

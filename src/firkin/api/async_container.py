@@ -35,6 +35,7 @@ from firkin.wire.sockets import Place
 
 if TYPE_CHECKING:
     from firkin.snapshot.diff import Change
+    from firkin.wire.usage import Usage
 
 
 class AsyncContainer:
@@ -269,6 +270,19 @@ class AsyncContainer:
     async def top(self) -> list[Any]:
         """Its processes, as ps would list them inside."""
         return await self._container.top()
+
+    async def stats(self) -> Usage:
+        """What it has used until now: time of processors, memory, devices, network, processes.
+
+        Raises WrongState where it does not run.
+        """
+        return await self._container.stats()
+
+    def follow_stats(self, every: float = 1.0) -> AsyncIterator[Usage]:
+        """stats() again each `every` seconds, until it ends."""
+        from firkin.engine.usage import followed
+
+        return followed(self._container, every)
 
     async def changes(self) -> list[Change]:
         """What it added, changed and deleted in the files of its image; its writes wait meanwhile."""

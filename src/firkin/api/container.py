@@ -24,6 +24,7 @@ from firkin.process.spec import ExitStatus
 
 if TYPE_CHECKING:
     from firkin.snapshot.diff import Change
+    from firkin.wire.usage import Usage
 
 
 class Container:
@@ -201,6 +202,14 @@ class Container:
     def top(self) -> list[Any]:
         """Its processes, as ps would list them inside."""
         return self._loop.call(self._container.top())
+
+    def stats(self) -> Usage:
+        """What it has used until now: time of processors, memory, devices, network, processes."""
+        return self._loop.call(self._container.stats())
+
+    def follow_stats(self, every: float = 1.0) -> Iterator[Usage]:
+        """stats() again each `every` seconds, until it ends."""
+        return self._loop.iterate(self._container.follow_stats(every))
 
     def changes(self) -> list[Change]:
         """What it added, changed and deleted in the files of its image; its writes wait meanwhile."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from firkin.cli.limit_flags import LIMIT_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
 from firkin.cli.sections import Headed
@@ -28,7 +29,7 @@ FLAGS = (
     process_options,
     _process("--entrypoint", default=None, metavar="COMMAND", help="Replace the image's; '' for none."),
     _machine("-m", "--memory", default=None, metavar="SIZE", help="Its memory, such as 512m."),
-    _machine("--cpus", default=None, metavar="NUMBER", help="Its CPUs, a whole number."),
+    *LIMIT_FLAGS,
     _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
     _reach("-v", "--volume", "volumes", multiple=True, metavar="HOST:DIR[:ro]",

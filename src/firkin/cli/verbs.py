@@ -39,6 +39,7 @@ VERBS: dict[str, Verb] = {
     "logs": Verb("logs", LOOK, "Show what a container printed."),
     "top": Verb("top", LOOK, "List the processes of a container."),
     "port": Verb("port", LOOK, "Show where the ports of a container are reached."),
+    "stats": Verb("stats", LOOK, "Show what running containers use."),
     "diff": Verb("diff", LOOK, "Show what a container changed in the files of its image."),
     "inspect": Verb("inspect", LOOK, "Show everything known about containers or images."),
     "pull": Verb("pull", IMAGES, "Fetch images and snapshots from a registry."),

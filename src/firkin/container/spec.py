@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.shared_socket import SharedSocket
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -42,9 +43,11 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
     hostname: str
     cpus: int = 1
+    """Of its machine; `limits` may leave it less."""
     memory_bytes: int = 256 << 20
     disk_bytes: int = 10 << 30
     shm_bytes: int = 64 << 20
+    limits: Limits = UNLIMITED
     read_only: bool = False
     network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import posixpath
 import uuid
 
+from firkin.container.limits import UNLIMITED
 from firkin.container.spec import Bind, ContainerSpec
+from firkin.engine.limit_words import limit_op
 from firkin.engine.shape import share_tag
 from firkin.network.guest import GuestNetwork, hosts
 from firkin.process import capabilities
@@ -86,6 +88,11 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         sysctls=SYSCTLS | _domain(spec) | spec.network.sysctls,
         shm_bytes=spec.shm_bytes,
     )
+
+
+def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:
+    """What holds the container to its limits, before anything runs in it."""
+    return () if spec.limits == UNLIMITED else (limit_op(spec.id, spec.limits),)
 
 
 def spawn_op(container_id: str, process: ProcessSpec) -> wire.Spawn:

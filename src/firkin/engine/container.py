@@ -18,6 +18,7 @@ from firkin.errors import WrongState
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow
+from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
@@ -124,6 +125,9 @@ class Container(Protocol):
 
     async def top(self) -> list[ProcessRow]:
         """The processes in it, their ids as in the container."""
+
+    async def stats(self) -> Usage:
+        """What it has used until now. Raises WrongState where it does not run, or stands still."""
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""

@@ -161,6 +161,8 @@ class _Session:
                 await container.remove(force=op.force)
             case ops.Top():
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
+            case ops.Stats():
+                return ops.to_message(await container.stats())
             case ops.Snapshot():
                 return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
             case ops.Suspend():

@@ -131,6 +131,10 @@ class Top(_Op, frozen=True, kw_only=True):
     """Answer: {"processes": [ProcessRow]}."""
 
 
+class Stats(_Op, frozen=True, kw_only=True):
+    """Answer: Usage."""
+
+
 class Snapshot(_Op, frozen=True, kw_only=True):
     """Keep the container as it is now. Answer: {"snapshot": id}."""
 
@@ -173,6 +177,7 @@ Op = (
     | Wait
     | Remove
     | Top
+    | Stats
     | Snapshot
     | Suspend
     | Lend

@@ -79,8 +79,11 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "AutoRemove": spec.auto_remove,
-        "Memory": spec.memory_bytes,
-        "NanoCpus": spec.cpus * 10**9,
+        "Memory": spec.limits.memory_bytes or spec.memory_bytes,
+        "MachineMemory": spec.memory_bytes,
+        "NanoCpus": round((spec.limits.cpus or spec.cpus) * 10**9),
+        "MachineCpus": spec.cpus,
+        "PidsLimit": spec.limits.pids,
         "DiskSize": spec.disk_bytes,
         "ShmSize": spec.shm_bytes,
         "ReadonlyRootfs": spec.read_only,

@@ -220,6 +220,7 @@ async def _started(
         *guest.ops,
         batch.container_op(spec, guest, single_files),
         *(() if sockets is None else sockets.register(client)),
+        *batch.limit_ops(spec),
         process.op,
     )
     begin_ns = time.monotonic_ns()

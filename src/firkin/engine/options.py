@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.machine.spec import PublishedPort
@@ -41,6 +42,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int | None = None
     disk_bytes: int | None = None
     shm_bytes: int | None = None
+    limits: Limits = UNLIMITED
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
     from firkin.wire.sockets import Place
+    from firkin.wire.usage import Usage
 
 KILL_PATIENCE_S = 5.0
 REQUEST_PATIENCE_S = 5.0
@@ -314,6 +315,12 @@ class OwnedContainer:
         answer = await self._keeper.running().client.request(Ps(container=self.id))
         rows: list[ProcessRow] = convert(answer.get("processes"), list[ProcessRow])
         return rows
+
+    async def stats(self) -> Usage:
+        """What it has used until now; see Container.stats()."""
+        from firkin.engine.usage import usage_of
+
+        return await usage_of(self._keeper.running(), self.id)
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""

@@ -26,6 +26,7 @@ from firkin.linux.unix_socket import connect
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
 from firkin.wire.messages import ProcessRow, convert
+from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
@@ -225,6 +226,10 @@ class RemoteContainer:
         answer = await self._request(ops.Top())
         rows: list[ProcessRow] = convert(answer.get("processes"), list[ProcessRow])
         return rows
+
+    async def stats(self) -> Usage:
+        """What it has used until now; see Container.stats()."""
+        return convert(await self._request(ops.Stats()), Usage)
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""

@@ -51,6 +51,7 @@ def container_spec(
         memory_bytes=options.memory_bytes if options.memory_bytes is not None else settings.memory_bytes,
         disk_bytes=disk_bytes(options, settings),
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
+        limits=options.limits,
         read_only=options.read_only,
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
         ports=published_ports(options, config),

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
+from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
 from firkin.engine.signals import parse_signal
@@ -40,7 +41,7 @@ class ProcessWords(TypedDict, total=False):
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, SocketWords, total=False):
+class GroupWords(NetworkWords, SocketWords, LimitWords, total=False):
     """Words of a container that have modules of their own."""
 
 
@@ -108,6 +109,8 @@ def run_options(
     A bare `NAME` in `env` gets its value from `environ`. `entrypoint=""` takes the image's entrypoint away.
     Raises UsageError, which names the option and the rule.
     """
+    wanted_cpus = None if cpus is None else parse_cpus(cpus)
+    memory_bytes = size_bytes("memory", memory)
     return RunOptions(
         image=image,
         command=words("command", command),
@@ -121,8 +124,9 @@ def run_options(
         stdin=stdin,
         terminal=_terminal(terminal),
         auto_remove=auto_remove,
-        cpus=None if cpus is None else parse_cpus(cpus),
-        memory_bytes=size_bytes("memory", memory),
+        cpus=None if wanted_cpus is None else machine_cpus(wanted_cpus),
+        memory_bytes=memory_bytes,
+        limits=limits(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,
@@ -147,7 +151,7 @@ def shape(
     """The shape of machines from words, checked as that of a container's. Raises UsageError."""
     return ShapeWords(
         memory_bytes=size_bytes("memory", memory),
-        cpus=None if cpus is None else parse_cpus(cpus),
+        cpus=None if cpus is None else machine_cpus(parse_cpus(cpus)),
         network=choice("network", network, NetworkMode),
     )
 
@@ -179,19 +183,6 @@ def exec_options(
         terminal=_terminal(terminal),
         detach=detach,
     )
-
-
-def parse_cpus(value: int | float | str) -> int:
-    """A whole number of CPUs. Raises UsageError: a machine has no half CPU, and a limit is never dropped."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = 0.0
-    if not 1 <= number <= 256 or number != int(number):
-        raise UsageError(
-            f"cpus: {value!r} is not a whole number of CPUs", hint="a machine has whole CPUs: write 1, 2, ..."
-        )
-    return int(number)
 
 
 def words(field: str, value: Iterable[str]) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def test_a_missing_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None
     ("words", "said"),
     [
         (["run", "-m", "lots", "alpine"], "memory: 'lots' is not a size"),
-        (["run", "--cpus", "0.5", "alpine"], "cpus: '0.5' is not a whole number of CPUs"),
+        (["run", "--cpus", "0", "alpine"], "cpus: '0' is not a number of CPUs from 0.01 to 256"),
         (["run", "-v", "nonsense", "alpine"], "volume 'nonsense' is not HOST:CONTAINER[:ro]"),
         (["run", "-p", "99999:80", "alpine"], "is not a port from 1 to 65535"),
         (["run", "--network", "host", "alpine"], "network"),

@@ -502,6 +502,6 @@ def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
     )
     assert " ".join(ContainerSpec.__struct_fields__) == (
         "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
-        "shm_bytes read_only network ports binds tmpfs sockets stop_signal stop_timeout_s auto_remove "
+        "shm_bytes limits read_only network ports binds tmpfs sockets stop_signal stop_timeout_s auto_remove "
         "detached labels isolation snapshot cold"
     )

@@ -1,0 +1,31 @@
+/* The cgroups (v2) of a machine: one for each container, from before its first process until it is gone, so that
+ * what is counted and limited there is the container's and nothing else's. The agent stays in the root, whose
+ * controllers it hands down. Where there are none (a namespace, a kernel without them) containers live without. */
+#pragma once
+
+#include "util.h"
+
+struct cgroup {
+    int fd; /* its directory; -1: none */
+    uint32_t number;
+};
+
+#define NO_CGROUP ((struct cgroup){.fd = -1})
+
+/* Mounts the hierarchy, seen by nobody else, and hands down the controllers that there are. Says on the console
+ * where that fails. */
+void cgroups_begin(void);
+
+/* A new one, empty; NO_CGROUP where there are none. */
+struct cgroup cgroup_make(void);
+
+/* Removes it, whose processes are gone. May be called twice. */
+void cgroup_remove(struct cgroup *cgroup);
+
+/* Forks a child into it, where there is one. Returns as fork does. */
+pid_t cgroup_fork(const struct cgroup *cgroup);
+
+#define CGROUP_FILE_BYTES 65536u
+
+/* The number in `file` of it; `none` where there is none, as in "max". */
+uint64_t cgroup_read(const struct cgroup *cgroup, const char *file, uint64_t none);
