@@ -23,6 +23,7 @@ from firkin.errors import (
 )
 from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
+from firkin.registry import push as registry_push
 from firkin.registry import upload
 from firkin.settings import Settings
 from tests.support.bad_registry import LAYER, BadRegistry, Exchange, Route, bad_registry
@@ -162,6 +163,39 @@ async def test_a_registry_that_says_more_came_than_there_is_gets_it_anew(
 
     uploads.troubles = [lie]
     await pushed(settings, registry, uploads)
+
+
+async def test_a_blob_that_the_registry_lost_before_its_manifest_came_is_sent_again(
+    settings: Settings, registry: BadRegistry, uploads: Uploads
+) -> None:
+    lost: list[str] = []
+
+    def forgetful(exchange: Exchange) -> None:
+        if lost:
+            return uploads.take_manifest(exchange)
+        exchange.receive()
+        lost.append(str(Digest.of(LAYER)))
+        del uploads.blobs[lost[0]]
+        exchange.send(400, {}, b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}')
+
+    registry.routes["/v2/x/manifests/latest"] = forgetful
+    await pushed(settings, registry, uploads)
+    assert lost
+
+
+async def test_a_registry_that_never_knows_what_it_was_sent_is_given_up(
+    settings: Settings, registry: BadRegistry, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_push, "RETRY_PAUSES_S", (0.0, 0.0))
+    said = b'{"errors": [{"code": "MANIFEST_BLOB_UNKNOWN", "message": "blob unknown"}]}'
+
+    def ignorant(exchange: Exchange) -> None:
+        exchange.receive()
+        exchange.send(400, {}, said)
+
+    registry.routes["/v2/x/manifests/latest"] = ignorant
+    await refused(settings, registry, uploads, RegistryError, "does not know a blob of manifest latest to x")
+    assert methods(registry, "/v2/x/manifests/latest").count("PUT") == 3
 
 
 # --- bodies that are too long -----------------------------------------------------------------------------

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from firkin.errors import Corrupt
+from firkin.events import event
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
 from firkin.oci.manifest import Index, Manifest, decode
-from firkin.registry.repository import Question, Repository
+from firkin.registry.refusal import BlobUnknown
+from firkin.registry.repository import RETRY_PAUSES_S, Question, Repository
 from firkin.registry.upload import Kind, check_digest, push_blob
 
 
@@ -50,6 +52,24 @@ async def push_all(
     not here, and what push_blob raises; then the tag stands for what it stood for.
     """
     documents = _documents(descriptor, store)
+    for pause_s in RETRY_PAUSES_S:
+        try:
+            return await _push_once(repository, tag, documents, store, parallel, sources)
+        except BlobUnknown:  # one went meanwhile, or is being brought by somebody else too
+            event("registry.waiting", host=repository.host, seconds=pause_s)
+            await asyncio.sleep(pause_s)
+    await _push_once(repository, tag, documents, store, parallel, sources)
+
+
+async def _push_once(
+    repository: Repository,
+    tag: str,
+    documents: list[Document],
+    store: ReadsBlobs,
+    parallel: int,
+    sources: Mapping[Digest, str],
+) -> None:
+    """The blobs that are not there, then the documents. Raises BlobUnknown where one is there no more."""
     await _push_blobs(repository, documents, store, max(1, parallel), sources)
     *inner, named = documents
     for document in inner:

@@ -12,9 +12,14 @@ import msgspec
 from firkin.errors import AuthenticationFailed, FirkinError, ImageNotFound, NotFound, RegistryError
 
 MAX_BODY_BYTES = 64 << 10
+_UNKNOWN = ("MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN")
 
 Deed = Literal["read", "push"]
 """What we asked a registry to let us do."""
+
+
+class BlobUnknown(RegistryError):
+    """A manifest names a blob that the registry says it has not: it may have lost it, or not see it yet."""
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -30,7 +35,12 @@ def refusal(
     status: int, body: bytes, headers: Mapping[str, str], host: str, what: str, *, deed: Deed = "read"
 ) -> FirkinError:
     """The error for a registry on `host` that answered a request to `deed` `what` with `status`."""
-    said = _said(body)
+    errors = _errors(body)
+    said = _said(errors)
+    if deed == "push" and any(error.code in _UNKNOWN for error in errors):
+        return BlobUnknown(
+            f"{host} does not know a blob of {what}{said}", hint="push again, or ask its operator"
+        )
     if status == 404 and deed == "push":
         hint = "check the name; some registries want a repository to be made before it is pushed to"
         return NotFound(f"{host} has no place for {what}{said}", hint=hint)
@@ -68,12 +78,16 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return None
 
 
-def _said(body: bytes) -> str:
-    """What the registry says itself, in brackets, printable and short; or nothing."""
+def _errors(body: bytes) -> list[_Error]:
+    """What the registry says itself, where that can be read."""
     try:
-        errors = msgspec.json.decode(body, type=_Body).errors
+        return msgspec.json.decode(body, type=_Body).errors
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
+        return []
+
+
+def _said(errors: list[_Error]) -> str:
+    """Those words in brackets, printable and short; or nothing."""
     words = "; ".join(error.message or error.code for error in errors[:3])
     printable = "".join(char if char.isprintable() else "?" for char in words[:200])
     return f" ({printable})" if printable else ""
