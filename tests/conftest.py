@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.support import leaks
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
     from tests.support.user import User
 
 pytest_plugins = ["tests.support.registry", "tests.support.images"]
+
+# How long an example takes says more of the host than of what is tested.
+hypothesis.settings.register_profile(
+    "any-host",
+    hypothesis.settings.default,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any-host")
 
 _leftovers = pytest.StashKey[list[str]]()
 
