@@ -21,6 +21,7 @@ from firkin.agent.process import RemoteProcess
 from firkin.agent.refusals import error_of
 from firkin.agent.sockets import Sockets
 from firkin.errors import AgentError, FirkinError, MachineDied, OutcomeUnknown, ProtocolError
+from firkin.wire import trees
 from firkin.wire.frames import NONCE_BYTES, RESYNC_PADDING, Sync, encode
 from firkin.wire.messages import (
     PROTOCOL_VERSION,
@@ -187,6 +188,32 @@ class AgentClient:
         assert process.op is not None
         try:
             await self.request(process.op)
+        except FirkinError:
+            self.release(process)
+            raise
+        return process
+
+    async def work(self, task: trees.Task, container: str) -> RemoteProcess:
+        """Let the agent pack, unpack or stat files of a container, as a process of its own.
+
+        Its standard input or output is the archive, its standard error the result: see wire.trees. Raises as
+        request() does.
+        """
+        self._last_proc += 1
+        proc, stream, result = self._last_proc, self.channel.new_stream(), self.channel.new_stream()
+        packs = isinstance(task, trees.Pack)
+        process = RemoteProcess(
+            self,
+            proc,
+            stdin=self.channel.sender(stream) if isinstance(task, trees.Unpack) else None,
+            stdout=self.channel.receiver(stream if packs else 0),
+            stderr=self.channel.receiver(result),
+            container=container,
+        )
+        self.processes[proc] = process
+        wanted = trees.message(task, proc=proc, container=container, stream=stream, result=result)
+        try:
+            await self.channel.post(wanted)
         except FirkinError:
             self.release(process)
             raise

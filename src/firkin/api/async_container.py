@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.aio.thread import in_thread
+from firkin.api.async_files import AsyncFiles
 from firkin.api.async_process import AsyncProcess
 from firkin.api.async_sockets import DIAL_TIMEOUT_S, AsyncConnection, AsyncListener, Opening
 from firkin.api.heir_words import HeirWords, wishes
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from firkin.wire.usage import Usage
 
 
-class AsyncContainer:
+class AsyncContainer(AsyncFiles):
     """A container. Leaving its `async with` block ends it where it still runs, and removes it."""
 
     def __init__(self, container: EngineContainer, engine: Engine, *, why_cold: str = "") -> None:

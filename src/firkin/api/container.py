@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
 
 from firkin.api.async_container import AsyncContainer, AsyncSnapshot
 from firkin.api.async_sockets import DIAL_TIMEOUT_S
+from firkin.api.files import Files
 from firkin.api.heir_words import HeirWords
 from firkin.api.loop import Loop
 from firkin.api.process import Process
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from firkin.wire.usage import Usage
 
 
-class Container:
+class Container(Files):
     """A container. Leaving its `with` block ends it where it still runs, and removes it."""
 
     def __init__(self, container: AsyncContainer, loop: Loop) -> None:

@@ -89,6 +89,15 @@ class TarReader:
             self._content_left = left - len(piece)
             yield piece
 
+    def piece(self, limit: int) -> memoryview:
+        """At least one and at most `limit` bytes of the current entry's content, which has as many left.
+
+        Raises Corrupt where the archive ends before.
+        """
+        piece = self._chunks.piece(min(limit, self._content_left))
+        self._content_left -= len(piece)
+        return piece
+
     def _extend(self, extensions: _Extensions, block: bytes, flag: bytes) -> None:
         size = header.size(block)
         if size > pax.PAX_LIMIT_BYTES:

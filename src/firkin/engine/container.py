@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
+    from firkin.wire.trees import Task
 
 
 class Container(Protocol):
@@ -51,6 +52,12 @@ class Container(Protocol):
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises CommandNotFound, CommandNotExecutable, UsageError."""
+
+    async def work(self, task: Task) -> Process:
+        """Pack, unpack or stat files of it; see engine.trees. It ends with its caller.
+
+        Raises WrongState where it does not run.
+        """
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
         """A connection to a TCP port or a unix socket in it, over the agent's stream alone.

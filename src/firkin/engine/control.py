@@ -25,6 +25,7 @@ from firkin.engine.container import Container
 from firkin.engine.lending import Lending
 from firkin.engine.relay import carry_in, carry_out
 from firkin.engine.stillness import Stillness
+from firkin.engine.trees import give_up
 from firkin.errors import FirkinError, HostUnsupported, OutcomeUnknown, ProtocolError, WrongState
 from firkin.linux.unix_socket import listen
 from firkin.process.protocol import ByteReceiver, ByteSender, Process
@@ -95,6 +96,7 @@ class _Session:
         self._container = container
         self._on_end = on_end
         self._process: Process | None = None
+        self._perishable: Process | None = None
         self._relays: set[asyncio.Task[None]] = set()
         self._stillness = Stillness(container)
         self._lending = Lending(container)
@@ -131,6 +133,10 @@ class _Session:
                 return self._join(await container.attach(stdin=bool(op.stdin), replay=op.replay), op)
             case ops.Exec():
                 return self._join(await container.exec(op.options), op)
+            case ops.Work():
+                process = await container.work(op.task)
+                self._perishable = process
+                return self._join(process, op)
             case ops.Ended():
                 return ops.to_message(ops.Status.of(await self._joined().wait()))
             case ops.Signal():
@@ -175,7 +181,7 @@ class _Session:
                 await self._stillness.end()
         return {}
 
-    def _join(self, process: Process, op: ops.Attach | ops.Exec) -> Message:
+    def _join(self, process: Process, op: ops.Attach | ops.Exec | ops.Work) -> Message:
         if self._process is not None:
             raise ProtocolError("this connection has joined a process already")
         self._process = process
@@ -220,4 +226,6 @@ class _Session:
         self._stillness.abandon()
         self._lending.abandon()
         self._connected.abandon()
+        if self._perishable is not None:
+            give_up(self._perishable)
         self._on_end(self)

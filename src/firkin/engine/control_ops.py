@@ -11,6 +11,7 @@ from firkin.errors import ProtocolError
 from firkin.process.spec import ExitStatus, Why
 from firkin.wire.messages import U32, convert
 from firkin.wire.sockets import Place
+from firkin.wire.trees import Task
 
 
 class _Op(
@@ -32,6 +33,15 @@ class Exec(_Op, frozen=True, kw_only=True):
     """Start a process. Answer: Joined."""
 
     options: ExecOptions
+    stdin: U32
+    stdout: U32
+    stderr: U32
+
+
+class Work(_Op, frozen=True, kw_only=True):
+    """Pack, unpack or stat files of the container; it ends with this connection. Answer: Joined."""
+
+    task: Task
     stdin: U32
     stdout: U32
     stderr: U32
@@ -161,6 +171,7 @@ class GoOn(_Op, frozen=True, kw_only=True):
 Op = (
     Attach
     | Exec
+    | Work
     | Ended
     | Signal
     | Resize
@@ -211,7 +222,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
 def to_message(value: msgspec.Struct) -> dict[str, Any]:
     """`value` as the map that goes on the wire."""
-    message: dict[str, Any] = msgspec.to_builtins(value)
+    message: dict[str, Any] = msgspec.to_builtins(value, builtin_types=(bytes,))
     return message
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
     from firkin.wire.sockets import Place
+    from firkin.wire.trees import Task
     from firkin.wire.usage import Usage
 
 KILL_PATIENCE_S = 5.0
@@ -165,6 +166,12 @@ class OwnedContainer:
             spawn_op(self.id, process), stdin=process.stdin, stdout=read, stderr=read
         )
         return SpawnedProcess(spawned, self._keeper.chores)
+
+    async def work(self, task: Task) -> Process:
+        """Pack, unpack or stat files of it; see Container.work()."""
+        from firkin.engine.spawned import SpawnedProcess
+
+        return SpawnedProcess(await self._keeper.running().client.work(task, self.id), self._keeper.chores)
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
         """A connection to a port or a unix socket in it; see Container.dial()."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
+    from firkin.wire.trees import Task
 
 T = TypeVar("T")
 
@@ -75,6 +76,13 @@ class RemoteContainer:
         stderr = options.terminal is None and not options.detach
         streams = {"stdin": options.stdin, "stdout": not options.detach, "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
+
+    async def work(self, task: Task) -> Process:
+        """Pack, unpack or stat files of it; see Container.work()."""
+        from firkin.wire.trees import Pack, Unpack
+
+        streams = {"stdin": isinstance(task, Unpack), "stdout": isinstance(task, Pack), "stderr": True}
+        return await self._join(streams, lambda ids: ops.Work(task=task, **ids))
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
         """A connection to a port or a unix socket in it; see Container.dial()."""

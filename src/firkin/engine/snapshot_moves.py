@@ -6,10 +6,7 @@ listed. Its blobs are needed only while it is packed or unpacked: a sweep follow
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -19,11 +16,11 @@ from firkin.engine.image_names import lookup
 from firkin.engine.image_push import Pushed, parsed_destination
 from firkin.engine.image_push import push as push_image
 from firkin.engine.images import Images
+from firkin.engine.whole_file import whole_file
 from firkin.errors import ImageNotFound, ReferenceSyntaxError, SnapshotNotFound, UsageError
 from firkin.oci.descriptor import Descriptor
 from firkin.settings import Settings
 from firkin.snapshot.record import Snapshot, find
-from firkin.store.files import disk_errors
 from firkin.store.store import Store
 
 if TYPE_CHECKING:
@@ -44,7 +41,7 @@ async def export(settings: Settings, name: str, target: str | Path | BinaryIO) -
         snapshot, manifest = await _packed(images, settings, name)
 
         def work() -> None:
-            with _written(target) as file:
+            with whole_file(target) as file:
                 write_archive(file, images.store, manifest, snapshot.name)
 
         await in_thread(work)
@@ -135,45 +132,6 @@ async def _packed(images: Images, settings: Settings, name: str) -> tuple[Snapsh
 
     snapshot = find(settings.paths, name)
     return snapshot, await in_thread(partial(pack, settings.paths, images.store, snapshot))
-
-
-@contextmanager
-def _written(target: str | Path | BinaryIO) -> Iterator[BinaryIO]:
-    """A file to write to, which replaces `target` when the block is through; or that stream.
-
-    Until then it has no name, so that not even a crash leaves half of it; where the file system has no such
-    files (open(2), O_TMPFILE), it has one that begins with a dot.
-    """
-    if not isinstance(target, str | Path):
-        yield target
-        return
-    path = Path(target)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:8]}"
-    with disk_errors(path):
-        try:
-            with _nameless(path.parent) or open(temporary, "xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                if not temporary.exists():
-                    _give_name(file.fileno(), temporary)
-            temporary.rename(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-def _nameless(directory: Path) -> BinaryIO | None:
-    """A new file in `directory` without a name; None where that cannot be."""
-    try:
-        fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-    except OSError:
-        return None
-    return os.fdopen(fd, "wb")
-
-
-def _give_name(fd: int, path: Path) -> None:
-    """Link the nameless open file `fd` at `path` (linkat(2)). os.link follows links only with a directory."""
-    os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
 
 
 def _opened(source: str | Path | BinaryIO) -> AbstractContextManager[BinaryIO]:
