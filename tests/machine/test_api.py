@@ -71,6 +71,17 @@ def sh(box: Container, script: str, **words: object) -> str:
     return said(box, "sh", "-c", script, **words)
 
 
+def test_output_can_be_bounded(box: Container) -> None:
+    command = ["head", "-c", "100000", "/dev/zero"]
+    cut = box.exec(command).output(limit="1k", truncate=True, text=True)
+    assert (len(cut.stdout), cut.truncated, cut.ok) == (1024, True, True)
+    assert len(box.exec(command).output(limit=100_000).stdout) == 100_000
+    with pytest.raises(firkin.ProcessError, match=r"1kB \(1000 bytes\)"):
+        box.exec(command).output(limit=1000)
+    with pytest.raises(firkin.UsageError, match="limit: -1 is negative"):
+        box.exec(command).output(limit=-1)
+
+
 # --- processes ---------------------------------------------------------------------------------------------
 
 

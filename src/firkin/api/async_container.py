@@ -26,7 +26,7 @@ from firkin.engine.deadline import within
 from firkin.engine.engine import Engine
 from firkin.engine.signals import parse_signal
 from firkin.engine.waiting import Condition
-from firkin.engine.words import ProcessWords, choice, exec_options
+from firkin.engine.words import ProcessWords, Size, choice, exec_options
 from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
@@ -130,6 +130,8 @@ class AsyncContainer(AsyncFiles):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[False] = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[bytes]: ...
     @overload
     async def output(
@@ -139,6 +141,8 @@ class AsyncContainer(AsyncFiles):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[True],
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[str]: ...
     @overload
     async def output(
@@ -148,6 +152,8 @@ class AsyncContainer(AsyncFiles):
         timeout: float | None = ...,
         check: bool = ...,
         text: bool = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[Any]: ...
     async def output(
         self,
@@ -156,10 +162,12 @@ class AsyncContainer(AsyncFiles):
         timeout: float | None = None,
         check: bool = False,
         text: bool = False,
+        limit: Size | None = None,
+        truncate: bool = False,
     ) -> Output[Any]:
         """AsyncProcess.output() of its first process, from the start, once the machine is gone too."""
         process = await self.attach(stdin=input is not None)
-        said = await process.output(input, timeout=timeout)
+        said = await process.output(input, timeout=timeout, limit=limit, truncate=truncate)
         await self._container.wait()
         return finished(said, f"container {self.name!r}", check=check, text=text)
 

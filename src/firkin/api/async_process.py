@@ -8,10 +8,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal, overload
 
-from firkin.api.outcome import finished
+from firkin.api.outcome import finished, output_limit
 from firkin.api.streams import AsyncReader, AsyncWriter
 from firkin.engine.deadline import within
 from firkin.engine.signals import parse_signal
+from firkin.engine.words import Size
 from firkin.errors import FirkinError, UsageError
 from firkin.process.output import Output, output
 from firkin.process.protocol import Process as EngineProcess
@@ -69,6 +70,8 @@ class AsyncProcess:
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[False] = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[bytes]: ...
     @overload
     async def output(
@@ -78,6 +81,8 @@ class AsyncProcess:
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[True],
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[str]: ...
     @overload
     async def output(
@@ -87,6 +92,8 @@ class AsyncProcess:
         timeout: float | None = ...,
         check: bool = ...,
         text: bool = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[Any]: ...
     async def output(
         self,
@@ -95,19 +102,23 @@ class AsyncProcess:
         timeout: float | None = None,
         check: bool = False,
         text: bool = False,
+        limit: Size | None = None,
+        truncate: bool = False,
     ) -> Output[Any]:
         """Give it `input` and end of file, wait for its end, and return its status and all that it wrote.
 
-        Output is bytes, or with `text` str (UTF-8; what is not, becomes U+FFFD). Raises Timeout after
-        `timeout` seconds, with `check` CommandFailed for another exit status than 0, ProcessError past 64 MiB
-        in a stream, MachineDied. After all but CommandFailed the process was killed.
+        Output is bytes, or with `text` str (UTF-8; what is not, becomes U+FFFD). Past `limit` (64 MiB) bytes
+        in a stream that is a ProcessError, or with `truncate` the rest is read and dropped. Raises Timeout
+        after `timeout` seconds, with `check` CommandFailed for another exit status than 0, MachineDied. After
+        all but CommandFailed the process was killed.
         """
         if input is not None and self.stdin is None:
             raise UsageError(f"{self._what} has no standard input", hint="start it with stdin=True")
+        limit_bytes = output_limit(limit)
         data = input.encode() if isinstance(input, str) else input or b""
         try:
             async with within(timeout, self._what):
-                said = await output(self._process, data)
+                said = await output(self._process, data, limit_bytes=limit_bytes, truncate=truncate)
         except BaseException:
             await asyncio.shield(self._end())
             raise

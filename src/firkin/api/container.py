@@ -18,7 +18,7 @@ from firkin.api.loop import Loop
 from firkin.api.process import Process
 from firkin.api.sockets import Connection, Listener
 from firkin.container.log import LogRecord
-from firkin.engine.words import ProcessWords
+from firkin.engine.words import ProcessWords, Size
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
@@ -102,6 +102,8 @@ class Container(Files):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[False] = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[bytes]: ...
     @overload
     def output(
@@ -111,6 +113,8 @@ class Container(Files):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[True],
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[str]: ...
     @overload
     def output(
@@ -120,6 +124,8 @@ class Container(Files):
         timeout: float | None = ...,
         check: bool = ...,
         text: bool = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[Any]: ...
     def output(
         self,
@@ -128,9 +134,15 @@ class Container(Files):
         timeout: float | None = None,
         check: bool = False,
         text: bool = False,
+        limit: Size | None = None,
+        truncate: bool = False,
     ) -> Output[Any]:
         """Run its first process to its end: Process.output() of attach()."""
-        return self._loop.call(self._container.output(input, timeout=timeout, check=check, text=text))
+        return self._loop.call(
+            self._container.output(
+                input, timeout=timeout, check=check, text=text, limit=limit, truncate=truncate
+            )
+        )
 
     def wait(self, timeout: float | None = None, *, condition: str = "not-running") -> ExitStatus:
         """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied."""

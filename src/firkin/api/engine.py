@@ -183,6 +183,8 @@ def run(
     timeout: float | None = ...,
     check: bool = ...,
     text: Literal[False] = ...,
+    limit: Size | None = ...,
+    truncate: bool = ...,
     settings: Settings | None = ...,
     **words: Unpack[RunWords],
 ) -> Output[bytes]: ...
@@ -195,6 +197,8 @@ def run(
     timeout: float | None = ...,
     check: bool = ...,
     text: Literal[True],
+    limit: Size | None = ...,
+    truncate: bool = ...,
     settings: Settings | None = ...,
     **words: Unpack[RunWords],
 ) -> Output[str]: ...
@@ -207,6 +211,8 @@ def run(
     timeout: float | None = ...,
     check: bool = ...,
     text: bool = ...,
+    limit: Size | None = ...,
+    truncate: bool = ...,
     settings: Settings | None = ...,
     **words: Unpack[RunWords],
 ) -> Output[Any]: ...
@@ -218,6 +224,8 @@ def run(
     timeout: float | None = None,
     check: bool = False,
     text: bool = False,
+    limit: Size | None = None,
+    truncate: bool = False,
     settings: Settings | None = None,
     **words: Unpack[RunWords],
 ) -> Output[Any]:
@@ -233,4 +241,6 @@ def run(
     words.setdefault("stdin", input is not None)
     with Engine(settings) as engine:
         container = engine.run(image, command, **words)
-        return container.output(input, timeout=timeout, check=check, text=text)
+        return container.output(
+            input, timeout=timeout, check=check, text=text, limit=limit, truncate=truncate
+        )

@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 from firkin.api.async_process import AsyncProcess
 from firkin.api.loop import Loop
 from firkin.api.streams import AsyncReader, AsyncWriter
+from firkin.engine.words import Size
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus
 
@@ -96,6 +97,8 @@ class Process:
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[False] = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[bytes]: ...
     @overload
     def output(
@@ -105,6 +108,8 @@ class Process:
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[True],
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[str]: ...
     @overload
     def output(
@@ -114,6 +119,8 @@ class Process:
         timeout: float | None = ...,
         check: bool = ...,
         text: bool = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[Any]: ...
     def output(
         self,
@@ -122,13 +129,19 @@ class Process:
         timeout: float | None = None,
         check: bool = False,
         text: bool = False,
+        limit: Size | None = None,
+        truncate: bool = False,
     ) -> Output[Any]:
         """Give it `input` and end of file, wait for its end, and return its status and all that it wrote.
 
         Bytes, or with `text` str. Raises Timeout after `timeout` seconds, with `check` CommandFailed for
         another exit status than 0, ProcessError past 64 MiB in a stream, MachineDied.
         """
-        return self._loop.call(self._process.output(input, timeout=timeout, check=check, text=text))
+        return self._loop.call(
+            self._process.output(
+                input, timeout=timeout, check=check, text=text, limit=limit, truncate=truncate
+            )
+        )
 
     def __enter__(self) -> Process:
         return self

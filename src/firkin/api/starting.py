@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, TypeVar, overload
 
+from firkin.engine.words import Size
 from firkin.process.output import Output
 
 
@@ -24,6 +25,8 @@ class HasOutput(Protocol):
         timeout: float | None = ...,
         check: bool = ...,
         text: bool = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[Any]: ...
     async def __aenter__(self) -> Any: ...
     async def __aexit__(
@@ -63,6 +66,8 @@ class Starting(Generic[S]):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[False] = ...,
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[bytes]: ...
     @overload
     async def output(
@@ -72,6 +77,8 @@ class Starting(Generic[S]):
         timeout: float | None = ...,
         check: bool = ...,
         text: Literal[True],
+        limit: Size | None = ...,
+        truncate: bool = ...,
     ) -> Output[str]: ...
     async def output(
         self,
@@ -80,7 +87,11 @@ class Starting(Generic[S]):
         timeout: float | None = None,
         check: bool = False,
         text: bool = False,
+        limit: Size | None = None,
+        truncate: bool = False,
     ) -> Output[Any]:
         """Start it, run it to its end, and give what it said; see the thing's own output()."""
         async with self as started:
-            return await started.output(input, timeout=timeout, check=check, text=text)
+            return await started.output(
+                input, timeout=timeout, check=check, text=text, limit=limit, truncate=truncate
+            )

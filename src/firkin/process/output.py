@@ -21,6 +21,8 @@ class Output(Generic[AnyStr]):
     status: ExitStatus
     stdout: AnyStr
     stderr: AnyStr
+    truncated: bool = False
+    """Whether it wrote more than was to be kept."""
 
     @property
     def ok(self) -> bool:
@@ -28,23 +30,28 @@ class Output(Generic[AnyStr]):
         return self.status.ok
 
 
-async def output(process: Process, input: bytes = b"", *, limit_bytes: int = LIMIT_BYTES) -> Output[bytes]:
+async def output(
+    process: Process, input: bytes = b"", *, limit_bytes: int = LIMIT_BYTES, truncate: bool = False
+) -> Output[bytes]:
     """Give `process` all of `input` and end of file, and wait for its end and that of its streams.
 
-    Input that it does not read is dropped, as by subprocess. Raises ProcessError once either stream passes
-    `limit_bytes`: both are closed then, and the process is still the caller's to stop.
+    Input that it does not read is dropped, as by subprocess. Past `limit_bytes` of either stream with
+    `truncate` the rest is read and dropped; else that is a ProcessError: both are closed then, and the
+    process is still the caller's to stop.
     """
+    out = _Collected("standard output", limit_bytes, truncate=truncate)
+    err = _Collected("standard error", limit_bytes, truncate=truncate)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_feed(process.stdin, input))
-            stdout = group.create_task(_collect(process.stdout, limit_bytes, "standard output"))
-            stderr = group.create_task(_collect(process.stderr, limit_bytes, "standard error"))
+            group.create_task(out.collect(process.stdout))
+            group.create_task(err.collect(process.stderr))
             status = group.create_task(process.wait())
     except BaseExceptionGroup as group_of_errors:
         process.stdout.close()
         process.stderr.close()
         raise group_of_errors.exceptions[0] from None
-    return Output(status.result(), stdout.result(), stderr.result())
+    return Output(status.result(), bytes(out.kept), bytes(err.kept), out.truncated or err.truncated)
 
 
 async def _feed(stdin: ByteSender | None, data: bytes) -> None:
@@ -57,13 +64,29 @@ async def _feed(stdin: ByteSender | None, data: bytes) -> None:
     stdin.close()
 
 
-async def _collect(stream: ByteReceiver, limit_bytes: int, name: str) -> bytes:
-    collected = bytearray()
-    while data := await stream.read():
-        collected += data
-        if len(collected) > limit_bytes:
+class _Collected:
+    """What one stream gave."""
+
+    def __init__(self, name: str, limit_bytes: int, *, truncate: bool) -> None:
+        self.kept = bytearray()
+        self.truncated = False
+        self._name = name
+        self._limit_bytes = limit_bytes
+        self._truncate = truncate
+
+    async def collect(self, stream: ByteReceiver) -> None:
+        """Read it to its end. Raises ProcessError past the limit."""
+        while data := await stream.read():
+            room = self._limit_bytes - len(self.kept)
+            self.kept += data[:room]
+            if len(data) > room:
+                self._pass_limit()
+
+    def _pass_limit(self) -> None:
+        self.truncated = True
+        if not self._truncate:
             raise ProcessError(
-                f"the process wrote more than {format_size(limit_bytes)} to its {name}",
-                hint="read the stream piece by piece, or raise the limit",
+                f"the process wrote more than {format_size(self._limit_bytes)} ({self._limit_bytes} bytes)"
+                f" to its {self._name}",
+                hint="raise the limit, let it be truncated, or read the stream piece by piece",
             )
-    return bytes(collected)

@@ -157,6 +157,18 @@ async def test_output_gives_up_on_a_process_that_says_too_much():
         assert await process.wait() == ExitStatus(signal=signal.SIGPIPE)
 
 
+async def test_output_keeps_every_byte_up_to_its_limit_and_drops_the_rest_only_when_told():
+    async with machine() as client:
+        said = shell("head -c 300000 /dev/zero; head -c 1000 /dev/zero >&2; exit 3")
+        whole = await output(await client.spawn(said), limit_bytes=300_000)
+        assert (len(whole.stdout), len(whole.stderr), whole.truncated) == (300_000, 1000, False)
+        cut = await output(await client.spawn(said), limit_bytes=999, truncate=True)
+        assert (len(cut.stdout), len(cut.stderr), cut.truncated) == (999, 999, True)
+        assert cut.status == ExitStatus(code=3)
+        with pytest.raises(ProcessError, match=r"999 bytes\) to its standard"):
+            await output(await client.spawn(said), limit_bytes=999)
+
+
 async def test_output_does_not_deadlock_when_the_process_ignores_its_input():
     async with machine() as client:
         done = await output(await client.spawn(shell("exec <&-; echo deaf"), stdin=True), bytes(1 << 20))
