@@ -54,9 +54,9 @@ def _agreed(question: str) -> bool:
 
 async def _remove_ended(engine: Engine) -> int:
     from firkin.cli.session import each
-    from firkin.container.record import Exited
+    from firkin.container.state import word
 
-    ended = [found.spec for found in engine.containers(all=True) if isinstance(found.state, Exited)]
+    ended = [found.spec for found in engine.containers(all=True) if word(found.state) == "exited"]
 
     async def remove(container_id: str) -> str:
         await (await engine.container(container_id)).remove()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
@@ -36,6 +37,7 @@ FLAGS = (
            help="Show a file or directory of the host there."),
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
+    *LIFE_FLAGS,
     *NETWORK_FLAGS,
     *SOCKET_FLAGS,
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,

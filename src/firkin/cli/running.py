@@ -1,7 +1,8 @@
 """What `firkin run` does once its words are understood: a container in the background, or in the foreground.
 
 A container in the foreground belongs to this command and ends with it. One at a terminal (-it) may be left
-with the detach keys, so it belongs to the supervisor from its start, and this command is attached to it.
+with the detach keys, and one with --restart goes on afterwards: those belong to the supervisor from their
+start, and this command is attached to them.
 """
 
 from __future__ import annotations
@@ -62,9 +63,10 @@ def create(options: RunOptions, showing: Showing) -> int:
 def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> int:
     """`run`: the exit status of the container's process, once it has ended or was left."""
     recorded = showing.timing or bool(showing.trace)
+    kept = options.restart.wanted  # by the supervisor, which is there to start it again
     leavable = wiring.terminal and wiring.stdin and bool(wiring.detach_keys) and not recorded
     with _recorded(showing):
-        if not leavable:
+        if not (leavable or kept):
             return _run_as_ours(options, wiring, showing)
 
         async def run(session: Session) -> int:

@@ -33,6 +33,7 @@ import msgspec
 from firkin.container import names
 from firkin.container.disk import DiskRecord, LayerId
 from firkin.container.locks import Lock, is_held, take
+from firkin.container.restart import Tries
 from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
 from firkin.machine.spec import PublishedPort
@@ -79,6 +80,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_fiel
     ahead: Streams = Streams()
     """How far the agent's count of each stream is ahead of the log's: below 0 where the log holds earlier
     starts, above where the process wrote before this container was forked."""
+    tries: Tries = Tries()
+    """Those that it took, this start among them, since somebody started it."""
     paused: bool = False
     """Whether its machine stands still, and is to (engine.paused)."""
 
@@ -92,6 +95,8 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field=
     reason: str = ""
     again_ns: int | None = None
     """When it is to be started again, whoever dies until then; None: once somebody asks."""
+    tries: Tries = Tries()
+    """Those since somebody started it, with the one that is due."""
 
 
 class Suspended(msgspec.Struct, frozen=True, kw_only=True, tag="suspended", tag_field="is"):
@@ -147,7 +152,7 @@ class Record(msgspec.Struct, frozen=True):
 
         A running one whose VMM is gone has Exited with status LOST, though nobody has recorded it yet.
         """
-        state = self._started()
+        state = self.started()
         if (exited := self._exited(state)) is not None:
             return exited
         if isinstance(state, Running) and not self.is_alive():
@@ -180,12 +185,18 @@ class Record(msgspec.Struct, frozen=True):
 
     def set_exited(self, state: Exited) -> None:
         """Record how it ended. The owner's, once a start: a second call changes nothing."""
-        if self._exited(self._started()) is None:
+        if self._exited(self.started()) is None:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
 
     def set_again(self, ended: Exited) -> None:
         """Put another time to start again, or none, on the record of that end. The owner's."""
         replace_file(self.dir / "exit.json", msgspec.json.encode(ended))
+
+    def call_off(self) -> None:
+        """It is not to be started again by itself. The owner's."""
+        state = self.state()
+        if isinstance(state, Exited) and state.again_ns is not None:
+            self.set_again(msgspec.structs.replace(state, again_ns=None))
 
     def rename(self, name: str) -> ContainerSpec:
         """Give it another name. The owner's. Raises UsageError, NameInUse, StorageFull.
@@ -212,7 +223,7 @@ class Record(msgspec.Struct, frozen=True):
 
     def is_begun(self) -> bool:
         """Whether its machine, if there is one, was started and never put on record as running."""
-        return isinstance(self._started(), Created)
+        return isinstance(self.started(), Created)
 
     def own(self) -> Lock:
         """The owner's lock. Raises InUse where another process owns the container, ContainerNotFound."""
@@ -254,7 +265,8 @@ class Record(msgspec.Struct, frozen=True):
         except Corrupt:
             return ""
 
-    def _started(self) -> Created | Running | Suspended:
+    def started(self) -> Created | Running | Suspended:
+        """What was last begun or suspended, whether or not it has ended since."""
         started: Created | Running | Suspended = self._read("state.json", Created | Running | Suspended)
         return started
 

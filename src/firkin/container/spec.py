@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from firkin.container.limits import UNLIMITED, Limits
+from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -58,6 +59,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout_s: float = 10.0
     auto_remove: bool = False
     detached: bool = False
+    restart: RestartPolicy = RestartPolicy()
     labels: dict[str, str] = {}
     isolation: Literal["vm"] = "vm"
     snapshot: str = ""

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firkin.container.log import LogRecord
-from firkin.container.record import Running, State, Suspended
+from firkin.container.record import Exited, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.engine.options import ExecOptions
 from firkin.errors import WrongState
@@ -144,6 +144,11 @@ def check_removable(state: State, name: str) -> None:
     """Raise WrongState where removing a container of that state would end or lose what it is at."""
     if isinstance(state, Running):
         raise WrongState(f"container {name!r} is running", hint=f"`firkin rm -f {name}`, or stop it first")
+    if isinstance(state, Exited) and state.again_ns is not None:
+        raise WrongState(
+            f"container {name!r} is about to be started again",
+            hint=f"`firkin rm -f {name}`, or stop it first",
+        )
     if isinstance(state, Suspended):
         raise WrongState(
             f"container {name!r} is suspended",

@@ -21,6 +21,7 @@ from firkin.engine import rules
 from firkin.engine.begin import Begun, begin, check_name, put_on_record
 from firkin.engine.container import Container
 from firkin.engine.heirs import Heirs
+from firkin.engine.life_words import check_mortal
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.resolve import disk_bytes
@@ -131,6 +132,7 @@ class Engine(Heirs):
         """
         if begun is None:
             self._require_open()
+            check_mortal(options)
             begun = begin(options, self.settings) or Begun(*await self._create(options, detached=False))
         return await self._begun_here(begun.record, begun.lock, begun.started, meanwhile)
 

@@ -11,6 +11,7 @@ from firkin.container.disk import DiskRecord
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.record import Record, create
+from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.errors import NameInUse
@@ -76,6 +77,7 @@ def heir(snapshot: Snapshot, wishes: Wishes, *, name: str, container_id: str) ->
         sockets=own_sockets(parent.sockets, wishes),
         auto_remove=wishes.auto_remove,
         detached=wishes.detached,
+        restart=parent.restart if wishes.detached and not wishes.auto_remove else RestartPolicy(),
         snapshot=snapshot.id,
         cold=wishes.cold,
     )

@@ -22,11 +22,13 @@ import msgspec
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
+from firkin.container.restart import UNTRIED, Tries
 from firkin.container.spec import ContainerSpec
 from firkin.engine.chores import Chores
 from firkin.engine.ending import KILLED, Ending
 from firkin.engine.launch import Launched
 from firkin.engine.outlet import FirstByte, Outlet
+from firkin.engine.restarting import due
 from firkin.engine.transcript import Transcript
 from firkin.errors import FirkinError, MachineDied, WrongState
 from firkin.events import event, stage
@@ -65,13 +67,15 @@ class Keeper:
         state: State,
         *,
         detached: bool,
+        tries: Tries = UNTRIED,
     ) -> None:
         self.record = record
         self.launched: Launched | None = None
         self.state = state
         self.chores = Chores()
         self.spec = spec
-        self._again = False
+        self._again = self._asked = False
+        self._tries = tries
         self._detached = detached
         self._lock = lock
         self._opening = opening
@@ -175,6 +179,10 @@ class Keeper:
         """Give it another name. Raises as Record.rename()."""
         self.spec = self.record.rename(name)
 
+    def expect_end(self) -> None:
+        """Somebody asks it to end: its policy does not start it again."""
+        self._asked = True
+
     def expect_another_start(self) -> None:
         """It is about to end in order to be started again, and stays for that even with auto_remove."""
         self._again, self._removing = True, False
@@ -267,6 +275,7 @@ class Keeper:
                 proc=launched.process.proc,
                 detached=self._detached,
                 ahead=launched.counted.minus(self._transcript.begin),
+                tries=self._tries,
             )
             self.record.set_running(self.state)
         self.launched = launched
@@ -317,13 +326,17 @@ class Keeper:
     def _conclude(self, ending: Ending) -> None:
         """Put its end on record, once."""
         if isinstance(self.state, Running):
-            self.state = Exited(
+            now_ns = time.time_ns()
+            ended = Exited(
                 status=ending.status,
                 started_ns=self.state.started_ns,
-                finished_ns=time.time_ns(),
+                finished_ns=now_ns,
                 reason=ending.reason,
-                again_ns=time.time_ns() if self._again else None,
+                again_ns=now_ns if self._again else None,
+                tries=UNTRIED if self._again else self.state.tries,
             )
+            asked = self._asked or ending == KILLED
+            self.state = ended if asked else due(self.spec, self.state, ended)
             event("container.exited", container=self.record.id, name=self._name, status=ending.status.status)
             if not self._removing:
                 self.record.set_exited(self.state)

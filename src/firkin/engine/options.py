@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from firkin.container.limits import UNLIMITED, Limits
+from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.machine.spec import PublishedPort
@@ -53,6 +54,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     platform: str = ""
     stop_signal: int | None = None
     stop_timeout_s: float | None = None
+    restart: RestartPolicy = RestartPolicy()
     labels: dict[str, str] = {}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
+from firkin.container.restart import UNTRIED, Tries
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
 from firkin.engine.container import check_removable
@@ -52,6 +53,7 @@ class OwnedContainer:
         settings: Settings,
         *,
         detached: bool,
+        tries: Tries = UNTRIED,
     ) -> None:
         spec = record.spec()
         self._settings = settings
@@ -59,7 +61,7 @@ class OwnedContainer:
         launched = opening(spec, transcript)
         self._snapshotting = asyncio.Lock()
         self._keeper = Keeper(
-            record, lock, spec, launched, transcript, self._serving, state, detached=detached
+            record, lock, spec, launched, transcript, self._serving, state, detached=detached, tries=tries
         )
 
     @classmethod
@@ -71,13 +73,14 @@ class OwnedContainer:
         settings: Settings,
         lifetime: Lifetime,
         started: Started | None = None,
+        tries: Tries = UNTRIED,
     ) -> OwnedContainer:
         """A container that start() will start: that of `record`, which this process owns by `lock`.
 
         It is new, goes on from a snapshot or from where it was suspended, or has ended and is started again.
-        `started` is its VMM, where that runs already: start()
-        takes it over. From here on the lock is the container's. Raises StorageFull, Corrupt, and
-        SnapshotNotFound where it is to go on from one that is gone.
+        `started` is its VMM, where that runs already: start() takes it over. `tries` are those that it took
+        by itself, this one among them. From here on the lock is the container's. Raises StorageFull, Corrupt,
+        and SnapshotNotFound where it is to go on from one that is gone.
         """
 
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
@@ -92,7 +95,7 @@ class OwnedContainer:
         state = record.state()
         if isinstance(state, Exited):
             record.begin_again(state)
-        return cls(record, lock, opening, state, settings, detached=lifetime == "detached")
+        return cls(record, lock, opening, state, settings, detached=lifetime == "detached", tries=tries)
 
     @classmethod
     def adopt(cls, record: Record, lock: Lock, state: Running, *, settings: Settings) -> OwnedContainer:
@@ -132,6 +135,11 @@ class OwnedContainer:
     async def close(self, *, remove: bool = False) -> None:
         """End it at once, whatever it does; gone when this returns. With `remove` its record goes too."""
         await self._keeper.close(remove=remove)
+
+    @property
+    def settings(self) -> Settings:
+        """Those that it was started with."""
+        return self._settings
 
     @property
     def done(self) -> bool:
@@ -194,6 +202,7 @@ class OwnedContainer:
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""
+        self._keeper.expect_end()
         if again:
             self._keeper.expect_another_start()
         patience_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
@@ -209,7 +218,10 @@ class OwnedContainer:
         """Send signal `number` to its first process; a paused one goes on with it. Raises WrongState where it
         has ended.
         """
-        await self._signal(self._keeper.machine(), number)
+        launched = self._keeper.machine()
+        if number in (signal.SIGKILL, self.spec.stop_signal):
+            self._keeper.expect_end()
+        await self._signal(launched, number)
 
     async def wait(self) -> ExitStatus:
         """How its first process ended, once nothing of the machine is left. Raises MachineDied."""

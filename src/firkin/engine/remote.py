@@ -21,7 +21,7 @@ from firkin.engine import control_ops as ops
 from firkin.engine.container import check_removable
 from firkin.engine.options import ExecOptions
 from firkin.engine.remote_process import Loss, RemoteProcess, join
-from firkin.errors import ContainerNotFound, Corrupt, OutcomeUnknown, Timeout, WrongState
+from firkin.errors import ContainerNotFound, Corrupt, InUse, OutcomeUnknown, Timeout, WrongState
 from firkin.linux.unix_socket import connect
 from firkin.process.protocol import Process
 from firkin.process.spec import ExitStatus
@@ -100,7 +100,10 @@ class RemoteContainer:
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Stop it, or whatever is left of it; ended when this returns."""
-        await self._told(ops.Stop(timeout_s=timeout_s, again=again))
+        while not await self._told(ops.Stop(timeout_s=timeout_s, again=again)) and self._is_due():
+            with suppress(InUse, ContainerNotFound), self._record.own():  # else it is just being started
+                self._record.call_off()
+            await asyncio.sleep(0)
 
     async def rename(self, name: str) -> None:
         """Give it another name; see Container.rename()."""
@@ -222,7 +225,7 @@ class RemoteContainer:
         owning = asyncio.create_task(self._keep_owned())
         try:
             async for record in logs.follow(
-                path, lambda: not self._needs_owner(), tail=tail, since_ns=since_ns
+                path, lambda: not (self._needs_owner() or self._is_due()), tail=tail, since_ns=since_ns
             ):
                 yield record
         finally:
@@ -265,6 +268,13 @@ class RemoteContainer:
             return False
         return isinstance(state, Running) or self._record.is_owned()
 
+    def _is_due(self) -> bool:
+        """Whether it is to be started again by itself."""
+        with suppress(ContainerNotFound):
+            state = self.state
+            return isinstance(state, Exited) and state.again_ns is not None
+        return False
+
     async def _settled(self, refusal: WrongState) -> None:
         """Wait until the owner of one that has ended lets go of it. Raises `refusal` where it runs."""
         from firkin.engine.settled import settled
@@ -276,7 +286,7 @@ class RemoteContainer:
 
     async def _keep_owned(self) -> None:
         """See to it that its output is written down while it runs, whoever dies."""
-        while self._needs_owner():
+        while self._needs_owner() or self._is_due():
             if not self._record.is_owned():
                 await self._revive()
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -62,6 +62,7 @@ def container_spec(
         stop_timeout_s=10.0 if options.stop_timeout_s is None else options.stop_timeout_s,
         auto_remove=options.auto_remove,
         detached=detached,
+        restart=options.restart,
         labels={**config.labels, **options.labels},
     )
 

@@ -9,6 +9,7 @@ import os
 import re
 
 from firkin.container.spec import Bind
+from firkin.engine.life_words import check_life
 from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
 from firkin.engine.socket_words import check_sockets
@@ -25,6 +26,7 @@ _USER = re.compile(r"[^\s:\0/]{1,256}(:[^\s:\0/]{1,256})?")
 def check(options: RunOptions) -> None:
     """Refuse what is wrong. Raises UsageError, or HostUnsupported where a -v cannot be read."""
     check_network(options)
+    check_life(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)

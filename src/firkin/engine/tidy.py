@@ -11,7 +11,8 @@ import shutil
 import time
 
 from firkin.container import leftovers, names, record
-from firkin.container.record import Created, Exited, Record, Suspended
+from firkin.container.record import LOST, Created, Exited, Record, Running, Suspended
+from firkin.engine.restarting import due
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -75,7 +76,11 @@ def _bury(found: Record) -> None:
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
     if isinstance(state, Suspended):
         return  # it is as it is to be
+    started = found.started()
+    if isinstance(state, Exited) and isinstance(started, Running) and state.status == LOST:
+        state = due(spec, started, state)
     if isinstance(state, Exited) and state.again_ns is not None:
+        found.set_exited(state)
         return  # a supervisor is to start it
     if spec.auto_remove or isinstance(state, Created):
         found.remove()

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
+from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
@@ -41,7 +42,7 @@ class ProcessWords(TypedDict, total=False):
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, SocketWords, LimitWords, total=False):
+class GroupWords(NetworkWords, SocketWords, LimitWords, LifeWords, total=False):
     """Words of a container that have modules of their own."""
 
 
@@ -135,6 +136,7 @@ def run_options(
         ),
         tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
         network=network_spec(more),
+        restart=restart_policy(more),
         ports=parse_ports(more.get("publish", ())),
         sockets=parse_sockets(more),
         pull=choice("pull", pull, PullPolicy),

@@ -15,6 +15,7 @@ from firkin.engine.admission import machine_bytes
 from firkin.engine.begin import Begun, begin
 from firkin.engine.engine import Engine
 from firkin.engine.heir import Wishes, own_ports
+from firkin.engine.life_words import check_mortal
 from firkin.engine.options import RunOptions
 from firkin.engine.owner import OwnedContainer
 from firkin.errors import UsageError
@@ -27,6 +28,7 @@ class OfImage:
     def __init__(self, engine: Engine, options: RunOptions) -> None:
         if options.name:
             raise UsageError(f"a pool's machines cannot all be {options.name!r}", hint="leave out the name")
+        check_mortal(options)
         for port in options.ports:
             if port.host_port:
                 raise UsageError(

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from firkin.agent.client import AgentClient
 from firkin.aio.child import KILL, Child, Rung
 from firkin.container.locks import Lock, holders
-from firkin.container.record import Record, Running, Suspended, records
+from firkin.container.record import Exited, Record, Running, Suspended, records
 from firkin.engine.keeper import SYNC_PATIENCE_S
+from firkin.engine.restarting import booted_ns, is_stopped_always, start_after_boot
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.linux.unix_socket import connect
@@ -50,6 +51,19 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
             event("container.unadopted", container=record.id, error=error)
             continue
         yield Orphan(record, lock)
+
+
+def to_start(paths: Paths) -> Iterator[Record]:
+    """Every container that is to be started again by itself."""
+    booted = booted_ns()
+    for record in records(paths):
+        with suppress(FirkinError):  # whoever is at it, or lists it, sees to it
+            if is_stopped_always(record, booted):
+                with record.own():
+                    start_after_boot(record, booted)
+            state = record.state()
+            if isinstance(state, Exited) and state.again_ns is not None:
+                yield record
 
 
 def _outlives(record: Record) -> bool:

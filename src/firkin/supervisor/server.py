@@ -5,6 +5,8 @@
     ping                        answered once everything that a dead supervisor left is owned
     shutdown                    stop all containers, then leave
 
+What is to be started again by its record (engine.restarting) is started when that is due.
+
 The rule: it holds nothing that is not on disk too, so it needs no orderly end. It leaves by itself when it
 has owned nothing and heard nobody for IDLE_S.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
@@ -25,17 +29,21 @@ from firkin.agent.channel import Channel, Message
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
 from firkin.container.record import Created, Exited, Record, Running, State, Suspended
+from firkin.container.restart import FIRST_DELAY_S, LONGEST_DELAY_S
 from firkin.engine.owner import OwnedContainer
+from firkin.engine.restarting import failed
 from firkin.engine.tidy import tidy_all
-from firkin.errors import FirkinError, OutcomeUnknown, ProtocolError, WrongState
+from firkin.errors import FirkinError, InUse, OutcomeUnknown, ProtocolError, StorageFull, WrongState
 from firkin.events import Event, event, subscribed
 from firkin.linux.unix_socket import listen
 from firkin.settings import Settings
-from firkin.supervisor.adoption import Orphan, end_half_started, orphans, write_down
+from firkin.supervisor.adoption import Orphan, end_half_started, orphans, to_start, write_down
 from firkin.wire.messages import convert
 
 IDLE_S = 10.0
 MAX_CLIENTS = 256
+_FULL_DISK_S = 1.0
+"""How long a container waits that could be started again no more than that could be written down."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +66,7 @@ class Supervisor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._settled = asyncio.Event()
-        self._leaving = False
+        self._stopping = self._leaving = False
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until there is nothing left to do. `ready` is called once clients may connect."""
@@ -111,7 +119,7 @@ class Supervisor:
             case "ping":
                 await self._settled.wait()
             case "shutdown":
-                await asyncio.gather(*(container.stop() for container in self._owned.values()))
+                await self._stop_all()
                 self._leaving = True
                 asyncio.get_running_loop().call_soon(self._changed.set)
             case _:
@@ -126,8 +134,20 @@ class Supervisor:
             if request.again is not None:
                 await self._forget_ended(request.container)
             if request.container not in self._owned:
-                await self._own(Record(self._paths, request.container), request)
+                record = Record(self._paths, request.container)
+                try:
+                    await self._own(record, request)
+                except FirkinError:
+                    with suppress(FirkinError), record.own():
+                        record.call_off()
+                    raise
         self._turns.pop(request.container, None)
+
+    async def _stop_all(self) -> None:
+        """Stop what is owned; what outlives us by its policy goes on with the next supervisor."""
+        self._stopping = True
+        owned = self._owned.values()
+        await asyncio.gather(*(each.stop(again=each.spec.restart.outlives) for each in owned))
 
     async def _forget_ended(self, container_id: str) -> None:
         """Let go of one that has ended, once whoever asked for it knows."""
@@ -181,6 +201,47 @@ class Supervisor:
         await container.finished()
         if self._owned.get(container.id) is container:
             del self._owned[container.id]
+        await self._start_again(Record(self._paths, container.id), container.settings)
+
+    async def _start_again(self, record: Record, settings: Settings) -> None:
+        """Start it when that is due, as often as it takes, unless somebody did so or called it off before."""
+        with suppress(FirkinError):  # it is gone, or cannot be read, which whoever lists it sees
+            while isinstance(ended := record.state(), Exited) and ended.again_ns is not None:
+                wait_s = min(max(0.0, (ended.again_ns - time.time_ns()) / 1e9), LONGEST_DELAY_S)
+                event("container.restarting", container=record.id, count=ended.tries.count, wait_s=wait_s)
+                await asyncio.sleep(wait_s)
+                if self._stopping:
+                    return
+                async with self._turns.setdefault(record.id, asyncio.Lock()):
+                    await self._try_again(record, settings, ended)
+
+    async def _try_again(self, record: Record, settings: Settings, ended: Exited) -> None:
+        """Start it as its record says; where that fails, that says when to try once more, or never."""
+        try:
+            lock = record.own()
+        except InUse:
+            await asyncio.sleep(FIRST_DELAY_S)  # somebody is at it, for a moment or to start it
+            return
+        try:
+            if record.state() != ended:
+                lock.close()
+                return
+            await end_half_started(record)
+            container = OwnedContainer.create(
+                record, lock, settings=settings, lifetime="detached", tries=ended.tries
+            )
+            await self._keep(container)
+        except FirkinError as error:
+            lock.close()
+            event("container.unstarted", container=record.id, error=error)
+            try:
+                with record.own():
+                    record.set_again(failed(record.spec(), ended, error))
+            except StorageFull:
+                await asyncio.sleep(_FULL_DISK_S)
+        except BaseException:
+            lock.close()
+            raise
 
     async def _take_over(self) -> None:
         """Own what a dead supervisor left."""
@@ -188,6 +249,8 @@ class Supervisor:
         await asyncio.gather(*map(self._adopt, found))
         self._settled.set()
         await in_thread(partial(tidy_all, self._paths))
+        for record in await in_thread(lambda: list(to_start(self._paths))):
+            self._start(self._start_again(record, self._settings))
 
     async def _adopt(self, orphan: Orphan) -> None:
         try:
