@@ -71,20 +71,6 @@ static int take_i32(struct mp *mp, int32_t *out) {
     return 0;
 }
 
-static int take_numbers(struct mp *mp, struct numbers *out) {
-    if (mp_array(mp, &out->count) < 0)
-        return -EINVAL;
-    if (out->count > MAX_ITEMS)
-        return -E2BIG;
-    out->items = arena_alloc(out->count * sizeof(uint32_t), alignof(uint32_t));
-    if (out->items == NULL)
-        return -E2BIG;
-    for (uint32_t i = 0; i < out->count; i++)
-        if (take_u32(mp, &out->items[i]) < 0)
-            return -EINVAL;
-    return 0;
-}
-
 static int take_value(struct mp *mp, struct span *out) {
     out->bytes = mp->at;
     if (mp_skip(mp, MSGPACK_DEPTH) < 0)
@@ -113,8 +99,6 @@ static int take(struct mp *mp, enum field_type type, void *out) {
         return take_bytes(mp, out);
     case FIELD_STRINGS:
         return take_strings(mp, out);
-    case FIELD_NUMBERS:
-        return take_numbers(mp, out);
     case FIELD_VALUE:
         return take_value(mp, out);
     case FIELD_SKIP:

@@ -11,11 +11,6 @@ struct strings {
     uint32_t count;
 };
 
-struct numbers {
-    uint32_t *items;
-    uint32_t count;
-};
-
 enum field_type {
     FIELD_BOOL,    /* bool */
     FIELD_U32,     /* uint32_t */
@@ -24,7 +19,6 @@ enum field_type {
     FIELD_STRING,  /* char *, a copy without NUL bytes inside */
     FIELD_BYTES,   /* struct span */
     FIELD_STRINGS, /* struct strings */
-    FIELD_NUMBERS, /* struct numbers: u32 */
     FIELD_VALUE,   /* struct span: any value, still msgpack */
     FIELD_SKIP,    /* read elsewhere */
 };

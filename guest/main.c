@@ -23,6 +23,7 @@
 #include "power.h"
 #include "proc.h"
 #include "program.h"
+#include "reaper.h"
 #include "root.h"
 #include "stream.h"
 #include "watch.h"
@@ -124,6 +125,7 @@ static _Noreturn void usage(const char *why) {
 
 int main(int count, char **arguments) {
     int fd = -1;
+    reaper_run(arguments);
     control_begin();
     if (count < 2 || strcmp(arguments[1], "--fd") != 0) {
         if (!in_initramfs())

@@ -11,7 +11,10 @@
 #include <sys/syscall.h>
 
 #include "child.h"
+#include "label.h"
 #include "path.h"
+#include "reaper.h"
+#include "schedule.h"
 #include "terminal.h"
 #include "users.h"
 
@@ -68,8 +71,9 @@ static int drop_bounding(uint64_t kept) {
     return 0;
 }
 
-/* What we don't have ourselves (a kernel that knows fewer, a host that keeps some back) cannot be given on. */
-static int set_capabilities(const struct capabilities *caps) {
+/* What we don't have ourselves (a kernel that knows fewer, a host that keeps some back) cannot be given on.
+ * `until_exec` are effective beside them: exec computes the permitted set anew, from the other ones. */
+static int set_capabilities(const struct capabilities *caps, uint64_t until_exec) {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2];
     if (syscall(SYS_capget, &header, data) < 0)
@@ -78,8 +82,8 @@ static int set_capabilities(const struct capabilities *caps) {
     for (int i = 0; i < 2; i++) {
         uint32_t ours = data[i].permitted;
         data[i] = (struct __user_cap_data_struct){
-            .effective = (uint32_t)(caps->effective >> 32 * i) & ours,
-            .permitted = (uint32_t)(caps->permitted >> 32 * i) & ours,
+            .effective = (uint32_t)((caps->effective | until_exec) >> 32 * i) & ours,
+            .permitted = (uint32_t)((caps->permitted | until_exec) >> 32 * i) & ours,
             .inheritable = (uint32_t)(caps->inheritable >> 32 * i) & ours,
         };
         ambient &= ~(0xffffffffull << 32 * i) | (uint64_t)ours << 32 * i;
@@ -104,7 +108,9 @@ static int become(const struct spawn *spawn, const struct identity *identity) {
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
         setresuid(identity->uid, identity->uid, identity->uid) < 0)
         return fail(errno, "setuid", "%s", spawn->user);
-    error = set_capabilities(&spawn->caps);
+    /* Who sets no_new_privs needs nothing more for a filter (seccomp(2)). */
+    bool admin = spawn->filter.program.length > 0 && !spawn->no_new_privs;
+    error = set_capabilities(&spawn->caps, admin ? 1ull << CAP_SYS_ADMIN : 0);
     if (error == 0 && spawn->no_new_privs && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         error = fail(errno, "no_new_privs", "%s", spawn->user);
     return error;
@@ -226,12 +232,24 @@ static int execute(const struct spawn *spawn, char **env) {
     return fail(error, "exec", "%s", args[0]);
 }
 
-static int prepare(const struct spawn *spawn, int channel, bool first, struct identity *identity) {
+/* Who and what the program is, beside the descriptors and the place that it starts with. The filter is last, so
+ * that it need not allow what comes before it. */
+static int take_policy(const struct spawn *spawn, const struct identity *identity) {
+    int error = schedule_take(spawn->scheduler);
+    if (error == 0)
+        error = schedule_take_io(spawn->io_priority);
+    if (error == 0)
+        error = label_take(spawn->selinux, spawn->apparmor);
+    umask(spawn->umask);
+    if (error == 0)
+        error = become(spawn, identity);
+    return error == 0 ? filter_enter(&spawn->filter) : error;
+}
+
+static int prepare(const struct spawn *spawn, int channel, bool first, const struct identity *identity) {
     if (setsid() < 0)
         return fail(errno, "setsid", "%s", spawn->args.items[0]);
-    int error = identity_look_up(spawn->user, spawn->groups.items, spawn->groups.count, identity);
-    if (error == 0 && spawn->has_terminal)
-        error = terminal_take(&spawn->terminal, spawn->container[0] == '\0', first, channel);
+    int error = spawn->has_terminal ? terminal_take(&spawn->terminal, spawn->container[0] == '\0', first, channel) : 0;
     if (error == 0)
         error = set_limits(spawn);
     if (error == 0)
@@ -239,14 +257,34 @@ static int prepare(const struct spawn *spawn, int channel, bool first, struct id
     if (error < 0)
         return error;
     own_stdio(identity);
-    umask(spawn->umask);
-    return become(spawn, identity);
+    return take_policy(spawn, identity);
+}
+
+/* ---- its init ---- */
+
+/* In PID 1, whose child `pid` becomes the program: a filter, limits and labels are the program's and its init's. */
+static _Noreturn void stay_as_init(const struct spawn *spawn, const struct identity *identity, int channel, pid_t pid) {
+    const int none[3] = {-1, -1, -1};
+    int error = take_stdio(none, &channel);
+    if (error == 0)
+        error = set_limits(spawn);
+    if (error == 0)
+        error = take_policy(spawn, identity);
+    if (error == 0)
+        fail(-reaper_exec(pid), "exec", "the container's init");
+    child_fail(channel);
 }
 
 _Noreturn void program_run(const struct spawn *spawn, const int stdio[3], int channel, bool first) {
     struct identity identity;
-    if (take_stdio(stdio, &channel) < 0 || prepare(spawn, channel, first, &identity) < 0)
+    if (take_stdio(stdio, &channel) < 0 || identity_look_up(spawn->user, &spawn->groups, &identity) < 0)
         child_fail(channel);
-    execute(spawn, with_home(spawn, &identity));
+    pid_t pid = first && spawn->init ? fork() : 0;
+    if (pid > 0)
+        stay_as_init(spawn, &identity, channel, pid);
+    if (pid < 0)
+        fail(errno, "fork", "%s", spawn->args.items[0]);
+    else if (prepare(spawn, channel, first, &identity) == 0)
+        execute(spawn, with_home(spawn, &identity));
     child_fail(channel);
 }

@@ -20,7 +20,7 @@ static const struct field spawn_fields[] = {
     NEED(spawn, env, FIELD_STRINGS),
     NEED(spawn, cwd, FIELD_STRING),
     MAY(spawn, user, FIELD_STRING),
-    MAY(spawn, groups, FIELD_NUMBERS),
+    MAY(spawn, groups, FIELD_STRINGS),
     {"stdin", FIELD_U32, offsetof(struct spawn, input), true},
     {"stdout", FIELD_U32, offsetof(struct spawn, output), true},
     {"stderr", FIELD_U32, offsetof(struct spawn, error), true},
@@ -30,6 +30,12 @@ static const struct field spawn_fields[] = {
     MAY(spawn, umask, FIELD_U32),
     MAY(spawn, no_new_privs, FIELD_BOOL),
     MAY(spawn, oom_score_adj, FIELD_I32),
+    MAY(spawn, scheduler, FIELD_VALUE),
+    MAY(spawn, io_priority, FIELD_U32),
+    MAY(spawn, selinux, FIELD_STRING),
+    MAY(spawn, apparmor, FIELD_STRING),
+    {"filter", FIELD_VALUE, offsetof(struct spawn, filter_value), true},
+    MAY(spawn, init, FIELD_BOOL),
 };
 
 static const struct field caps_fields[] = {
@@ -42,12 +48,14 @@ static const struct field window_fields[] = {NEED(window, rows, FIELD_U32), NEED
 
 int spawn_decode(struct span request, struct spawn *spawn) {
     struct mp mp = mp_over(request);
-    *spawn = (struct spawn){.user = "", .umask = 022};
+    *spawn = (struct spawn){.user = "", .umask = 022, .selinux = "", .apparmor = ""};
     int error = fields_decode(&mp, spawn_fields, COUNT(spawn_fields), spawn);
     if (error < 0)
         return error;
     mp = mp_over(spawn->caps_value);
     error = fields_decode(&mp, caps_fields, COUNT(caps_fields), &spawn->caps);
+    if (error == 0)
+        error = filter_decode(spawn->filter_value, &spawn->filter);
     if (error < 0)
         return error;
     spawn->has_terminal = spawn->terminal_value.length > 0;

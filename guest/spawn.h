@@ -2,6 +2,7 @@
 #pragma once
 
 #include "control.h"
+#include "filter.h"
 
 struct capabilities {
     uint64_t bounding, effective, inheritable, permitted, ambient;
@@ -16,15 +17,18 @@ struct spawn {
     char *container;
     struct strings args, env;
     char *cwd, *user;
-    struct numbers groups;
+    struct strings groups;
     uint32_t input, output, error; /* stream ids; 0: /dev/null */
-    struct span terminal_value, caps_value, rlimits;
+    struct span terminal_value, caps_value, filter_value, rlimits, scheduler;
     bool has_terminal;
     struct window terminal;
     uint32_t umask;
-    bool no_new_privs;
+    bool no_new_privs, init;
     struct capabilities caps;
     int32_t oom_score_adj;
+    uint32_t io_priority;
+    char *selinux, *apparmor;
+    struct filter filter;
 };
 
 /* Decodes a spawn request; strings live in the arena. Returns 0 or -errno with the failure recorded. */

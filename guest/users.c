@@ -140,7 +140,14 @@ static int read_file(const char *path, char **text) {
     return fail((int)-length, "lookup user", "%s", path);
 }
 
-int identity_look_up(const char *user, const uint32_t *extra, uint32_t extra_count, struct identity *identity) {
+static int add_extra(struct identity *identity, const char *group, const char *wanted) {
+    uint32_t gid;
+    if (!find_group(group, (struct piece){wanted, strlen(wanted)}, &gid))
+        return fail(ENOENT, "lookup group", "%s", wanted);
+    return add_group(identity, gid);
+}
+
+int identity_look_up(const char *user, const struct strings *extra, struct identity *identity) {
     _cleanup_free_ char *passwd = NULL;
     _cleanup_free_ char *group = NULL;
     int error = read_file("/etc/passwd", &passwd);
@@ -148,7 +155,7 @@ int identity_look_up(const char *user, const uint32_t *extra, uint32_t extra_cou
         error = read_file("/etc/group", &group);
     if (error == 0)
         error = identity_find(user, passwd, group, identity);
-    for (uint32_t i = 0; error == 0 && i < extra_count; i++)
-        error = add_group(identity, extra[i]);
+    for (uint32_t i = 0; error == 0 && i < extra->count; i++)
+        error = add_extra(identity, group, extra->items[i]);
     return error;
 }

@@ -3,7 +3,7 @@
  * The files are a stranger's: they are read up to a bound, and a line that is no entry is passed over. */
 #pragma once
 
-#include "failure.h"
+#include "fields.h"
 
 #define MAX_GROUPS 256u
 
@@ -19,5 +19,5 @@ struct identity {
  * failure recorded (step "lookup user"). */
 int identity_find(const char *user, const char *passwd, const char *group, struct identity *identity);
 
-/* The same, in the files of the root that the caller lives in; `extra` group ids are added. */
-int identity_look_up(const char *user, const uint32_t *extra, uint32_t extra_count, struct identity *identity);
+/* The same, in the files of the root that the caller lives in; the groups `extra`, by name or number, are added. */
+int identity_look_up(const char *user, const struct strings *extra, struct identity *identity);

@@ -11,14 +11,12 @@ struct request {
     int32_t sign;
     struct span bytes, list;
     struct strings words;
-    struct numbers numbers;
 };
 
 static const struct field fields[] = {
     REQUEST_FIELDS,
     MAY(request, text, FIELD_STRING),   MAY(request, number, FIELD_U64),    MAY(request, sign, FIELD_I32),
     MAY(request, bytes, FIELD_BYTES),   MAY(request, list, FIELD_VALUE),    MAY(request, words, FIELD_STRINGS),
-    MAY(request, numbers, FIELD_NUMBERS),
 };
 
 static int take_item(void *item, void *context) {

@@ -170,11 +170,14 @@ def test_users_are_those_of_the_container(host, box, user, uid, gid, groups, hom
 
 def test_extra_groups_are_added_and_strangers_refused(host, box):
     box.running(host)
-    assert shell(host, "id -G", user="ann", groups=[77, 29]).split() == ["1000", "10", "29", "77"]
+    assert shell(host, "id -G", user="ann", groups=["77", "audio"]).split() == ["1000", "10", "29", "77"]
     for user in ("nobody-here", "ann:nogroup"):
         with pytest.raises(Refused) as refused:
             host.spawn(3, "true", container="c1", user=user)
         assert (refused.value.step, refused.value.errno) == ("lookup user", errno.ENOENT)
+    with pytest.raises(Refused) as refused:
+        host.spawn(3, "true", container="c1", groups=["nogroup"])
+    assert (refused.value.step, refused.value.object) == ("lookup group", "nogroup")
 
 
 def test_the_working_directory_is_made_for_the_first_process_alone(host, box):

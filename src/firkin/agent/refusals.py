@@ -11,6 +11,7 @@ from firkin.errors import (
     CommandNotExecutable,
     CommandNotFound,
     FirkinError,
+    HostUnsupported,
     PortInUse,
     StorageFull,
     UsageError,
@@ -45,9 +46,25 @@ def error_of(message: dict[str, Any], machine: str) -> FirkinError:
                 f"cannot listen on {what} in container: it is in use",
                 hint="choose another place, or end what listens there",
             )
+        case "selinux" | "apparmor":
+            return _unlabelled(failure)
     if failure.errno == errno.ENOSPC:
         return StorageFull(
             f"machine {machine!r} cannot {failure.step} {what!r}: its disk is full",
             hint="remove files in the container, or run it with a larger disk",
         )
     return AgentError(f"machine {machine!r} cannot {failure.step} {what!r}: {os.strerror(failure.errno)}")
+
+
+def _unlabelled(failure: Failure) -> FirkinError:
+    """The refusal of a label: a process never starts with less of a wall than was asked for."""
+    module = {"selinux": "SELinux", "apparmor": "AppArmor"}[failure.step]
+    if failure.errno == errno.EOPNOTSUPP:
+        return HostUnsupported(
+            f"cannot label a process {failure.object!r}: the guest's kernel runs no {module}",
+            hint=f"leave the label out, or boot a kernel that runs {module}",
+        )
+    return UsageError(
+        f"cannot label a process {failure.object!r}: {os.strerror(failure.errno)}",
+        hint=f"the guest's {module} must have it loaded: name one that it knows, or leave it out",
+    )

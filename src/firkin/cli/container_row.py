@@ -12,6 +12,7 @@ from firkin.container.record import Created, Exited, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.machine.spec import PublishedPort
+from firkin.process.raw import shown
 
 HEADINGS = {
     "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
@@ -83,7 +84,7 @@ def _status(state: State, now_ns: int) -> str:
 
 
 def _command(args: Iterable[str], *, shorten: bool) -> str:
-    text = " ".join(args)
+    text = " ".join(map(shown, args))
     if shorten and len(text) > _COMMAND_CHARS:
         text = text[: _COMMAND_CHARS - 1] + "…"
     return json.dumps(text, ensure_ascii=False)

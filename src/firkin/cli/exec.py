@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND...")
 def command(
     *, detach: bool, interactive: bool, tty: bool, env: tuple[str, ...], env_files: tuple[str, ...],
-    workdir: str, user: str, detach_keys: str, name: str, words: tuple[str, ...],
+    workdir: str, user: str, detach_keys: str, name: str, words: tuple[str, ...], **policy: Any,
 ) -> int:  # fmt: skip
     """Run another command in a running container.
 
@@ -40,6 +40,7 @@ def command(
     options = exec_options(
         words, env=env, env_files=env_files, environ=os.environ, workdir=workdir, user=user,
         stdin=wiring.stdin, terminal=terminal_size() if wiring.terminal else None, detach=detach,
+        **policy,
     )  # fmt: skip
     wiring.check()
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from firkin.cli.policy_flags import POLICY_FLAGS
 from firkin.cli.sections import Headed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ _PROCESS = (
 
 def process_options(function: F) -> F:
     """What `run` and `exec` both say of a process."""
-    for option in reversed(_PROCESS):
+    for option in reversed((*_PROCESS, *POLICY_FLAGS)):
         function = option(function)
     return function
 

@@ -28,6 +28,7 @@ FLAGS = (
     _container("--stop-signal", default=None, metavar="SIGNAL", help="What `firkin stop` sends first."),
     _container("--stop-timeout", default=None, metavar="SECONDS", help="How long `firkin stop` waits."),
     process_options,
+    _process("--init", is_flag=True, help="Run it under an init that reaps and passes signals on."),
     _process("--entrypoint", default=None, metavar="COMMAND", help="Replace the image's; '' for none."),
     _machine("-m", "--memory", default=None, metavar="SIZE", help="Its memory, such as 512m."),
     *LIMIT_FLAGS,

@@ -28,6 +28,31 @@ class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
     """`ro`, `size=N`, `mode=OCTAL`, `noexec`, ... as the wire knows them."""
 
 
+class Protected(msgspec.Struct, frozen=True, kw_only=True):
+    """Paths of the container that its processes are kept from; as Docker and podman, where nothing is said.
+
+    A guest kernel of its own makes most of them harmless here; a process that gets out of its container's
+    namespaces still finds less to turn.
+    """
+
+    masked: tuple[str, ...] = (
+        "/proc/acpi",
+        "/proc/asound",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/sys/devices/virtual/powercap",
+        "/sys/firmware",
+    )
+    """They look empty."""
+    read_only: tuple[str, ...] = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One container in one machine. Stored as spec.json when the container is made; never changed after."""
 
@@ -50,6 +75,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     shm_bytes: int = 64 << 20
     limits: Limits = UNLIMITED
     read_only: bool = False
+    protected: Protected = Protected()
     network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
     binds: tuple[Bind, ...] = ()

@@ -15,41 +15,13 @@ from firkin.container.spec import Bind, ContainerSpec
 from firkin.engine.limit_words import limit_op
 from firkin.engine.shape import share_tag
 from firkin.network.guest import GuestNetwork, hosts
-from firkin.process import capabilities
-from firkin.process.spec import ProcessSpec
 from firkin.wire import messages as wire
 
 ROOT_DEVICE = "/dev/vda"
 SEED_BYTES = 256
 
-# What Docker and podman hide or write-protect. A guest kernel of its own makes most of them harmless here; a
-# process that gets out of its container's namespaces still finds less to turn.
-MASKED = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-
 # Each container has a network stack of its own, so no privilege protects a low port or a ping (as Docker).
 SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-
-_RLIMIT_CORE, _RLIMIT_NOFILE = 4, 7  # setrlimit(2), asm-generic/resource.h
-_UNLIMITED = (1 << 64) - 1
-# NOFILE as systemd gives services: select(2) works, and who needs more may raise it. No surprise core files.
-RLIMITS = (
-    wire.Rlimit(type=_RLIMIT_CORE, soft=0, hard=_UNLIMITED),
-    wire.Rlimit(type=_RLIMIT_NOFILE, soft=1024, hard=524288),
-)
 
 
 def prologue(now_ns: int, seed: bytes) -> tuple[wire.Op, ...]:
@@ -83,8 +55,8 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         hostname=spec.hostname,
         mounts=tuple(mounts),
         files=_own_files(spec, guest),
-        masked=MASKED,
-        readonly_paths=READ_ONLY,
+        masked=spec.protected.masked,
+        readonly_paths=spec.protected.read_only,
         sysctls=SYSCTLS | _domain(spec) | spec.network.sysctls,
         shm_bytes=spec.shm_bytes,
     )
@@ -93,23 +65,6 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
 def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:
     """What holds the container to its limits, before anything runs in it."""
     return () if spec.limits == UNLIMITED else (limit_op(spec.id, spec.limits),)
-
-
-def spawn_op(container_id: str, process: ProcessSpec) -> wire.Spawn:
-    """`process` as the agent is asked for it; the client fills in its number and its streams."""
-    terminal = process.terminal
-    return wire.Spawn(
-        proc=0,
-        container=container_id,
-        args=process.args,
-        env=process.env,
-        cwd=process.cwd,
-        user=process.user,
-        groups=process.groups,
-        caps=capabilities.DEFAULT,
-        rlimits=RLIMITS,
-        terminal=None if terminal is None else wire.Terminal(rows=terminal.rows, cols=terminal.cols),
-    )
 
 
 def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:

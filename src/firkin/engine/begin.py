@@ -17,6 +17,7 @@ from firkin.container.naming import new_id
 from firkin.container.record import Record, create
 from firkin.container.spec import ContainerSpec
 from firkin.engine import rules
+from firkin.engine.filters import filter_of
 from firkin.engine.image_names import here
 from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec, disk_bytes
@@ -103,6 +104,7 @@ def put_on_record(
             settings=settings,
             detached=detached,
         )
+        filter_of(spec.process.policy, settings)  # one that cannot be made is told before anything is
         try:
             return create(settings.paths, spec, kept=kept)
         except NameInUse:

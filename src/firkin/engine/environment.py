@@ -7,17 +7,19 @@ up later: the process that resolves a container (a supervisor) is not the one wh
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from firkin.errors import UsageError
+from firkin.process.raw import is_word, kept, name
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_ENV_FILE_BYTES = 1 << 20
 
 
 def parse_environment(
-    words: Iterable[str], files: Iterable[str | Path] = (), environ: Mapping[str, str] | None = None
+    words: Iterable[str | bytes], files: Iterable[str | Path] = (), environ: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
     """The words of `files`, then `words` (which win), with bare keys looked up in `environ`.
 
@@ -30,23 +32,23 @@ def parse_environment(
 
 def merge_environment(*layers: Iterable[str]) -> tuple[str, ...]:
     """`KEY=value` strings of all layers: each KEY once, the last value wins, a bare KEY removes it."""
-    merged: dict[str, str] = {}
+    merged: dict[bytes, str] = {}
     for word in (word for layer in layers for word in layer):
-        key, equals, _ = word.partition("=")
-        if equals:
-            merged[key] = word
+        if "=" in word:
+            merged[name(word)] = word
         else:
-            merged.pop(key, None)
+            merged.pop(name(word), None)
     return tuple(merged.values())
 
 
-def _looked_up(word: str, environ: Mapping[str, str]) -> str:
+def _looked_up(said: str | bytes, environ: Mapping[str, str]) -> str:
+    word = os.fsdecode(said)
     key, equals, _ = word.partition("=")
-    if not key or "\0" in word:
+    if not key or not is_word(word):
         raise UsageError(
             f"environment variable {word!r} has no name", hint="write NAME=value, or NAME to pass yours on"
         )
-    return word if equals or key not in environ else f"{key}={environ[key]}"
+    return kept(word if equals or key not in environ else f"{key}={environ[key]}")
 
 
 def _file_words(path: Path) -> list[str]:

@@ -10,6 +10,8 @@ from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
+from firkin.engine.policy_facts import policy_config
+from firkin.process.raw import shown
 
 _NEVER = "0001-01-01T00:00:00Z"
 
@@ -21,8 +23,8 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "Id": spec.id,
         "Name": spec.name,
         "Created": timestamp(spec.created_ns),
-        "Path": process.args[0],
-        "Args": list(process.args[1:]),
+        "Path": shown(process.args[0]),
+        "Args": [shown(word) for word in process.args[1:]],
         "State": _state(state),
         "RestartCount": state.tries.count if isinstance(state, Running | Exited) else 0,
         "Image": spec.image_digest,
@@ -67,8 +69,8 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
         **network_config(spec),
         "User": process.user,
         "WorkingDir": process.cwd,
-        "Env": list(process.env),
-        "Cmd": list(process.args),
+        "Env": [shown(word) for word in process.env],
+        "Cmd": [shown(word) for word in process.args],
         "OpenStdin": process.stdin,
         "Tty": process.terminal is not None,
         "Labels": dict(spec.labels),
@@ -92,6 +94,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},
         "Sockets": [_socket(each) for each in spec.sockets],
         **network_host_config(spec),
+        **policy_config(spec),
     }
 
 

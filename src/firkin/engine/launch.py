@@ -81,7 +81,7 @@ async def launch(
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-        process = await _started(machine, client, spec, sockets, booting)
+        process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
         yield Launched(machine, client, process)
@@ -204,15 +204,19 @@ async def _started(
     machine: Machine,
     client: AgentClient,
     spec: ContainerSpec,
+    settings: Settings,
     sockets: SharedSockets | None,
     booting: Callable[[], object],
 ) -> RemoteProcess:
     """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
     from firkin.engine import batch
+    from firkin.engine.filters import filter_of
+    from firkin.engine.spawn_op import spawn_op
     from firkin.network.guest import guest_network
 
     guest = guest_network(spec.network, published=bool(spec.ports))
-    process = client.register(batch.spawn_op(spec.id, spec.process), stdin=spec.process.stdin)
+    op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, settings))
+    process = client.register(op, stdin=spec.process.stdin)
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
     ops = (

@@ -15,6 +15,7 @@ from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
+from firkin.engine.policy_options import PolicyOptions
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import TerminalSize
@@ -34,7 +35,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`KEY=value`, or `KEY` to take away what the image sets."""
     workdir: str = ""
     user: str = ""
-    groups: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    policy: PolicyOptions = PolicyOptions()
+    init: bool = False
+    hides_system_paths: bool = True
     hostname: str = ""
     stdin: bool = False
     terminal: TerminalSize | None = None
@@ -65,7 +69,8 @@ class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):
     env: tuple[str, ...] = ()
     workdir: str = ""
     user: str = ""
-    groups: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    policy: PolicyOptions = PolicyOptions()
     stdin: bool = False
     terminal: TerminalSize | None = None
     detach: bool = False

@@ -163,16 +163,16 @@ class OwnedContainer:
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises as the agent refuses it, WrongState after the end."""
-        from firkin.engine.batch import spawn_op
+        from firkin.engine.filters import filter_of
         from firkin.engine.resolve import exec_process
+        from firkin.engine.spawn_op import spawn_op
         from firkin.engine.spawned import SpawnedProcess
 
         process = exec_process(options, self.spec.process)
         client = self._keeper.running().client
         read = not options.detach
-        spawned = await client.spawn(
-            spawn_op(self.id, process), stdin=process.stdin, stdout=read, stderr=read
-        )
+        op = spawn_op(self.id, process, filter_of(process.policy, self._settings))
+        spawned = await client.spawn(op, stdin=process.stdin, stdout=read, stderr=read)
         return SpawnedProcess(spawned, self._keeper.chores)
 
     async def work(self, task: Task) -> Process:

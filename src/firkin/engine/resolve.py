@@ -9,7 +9,7 @@ import posixpath
 
 import msgspec
 
-from firkin.container.spec import ContainerSpec
+from firkin.container.spec import ContainerSpec, Protected
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
 from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.published import exposed_ports, published_ports
@@ -19,6 +19,7 @@ from firkin.errors import HostUnsupported, UsageError
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
 from firkin.oci.platform import Platform
+from firkin.process.policy import ProcessPolicy
 from firkin.process.spec import ProcessSpec
 from firkin.settings import Settings
 
@@ -53,6 +54,7 @@ def container_spec(
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         limits=options.limits,
         read_only=options.read_only,
+        protected=Protected() if options.hides_system_paths else Protected(masked=(), read_only=()),
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
         ports=published_ports(options, config),
         binds=options.binds,
@@ -85,6 +87,7 @@ def exec_process(options: ExecOptions, first: ProcessSpec) -> ProcessSpec:
         cwd=options.workdir or first.cwd,
         user=options.user or first.user,
         groups=options.groups or first.groups,
+        policy=options.policy.applied(first.policy),
         stdin=options.stdin,
         terminal=options.terminal,
     )
@@ -103,6 +106,8 @@ def _process(options: RunOptions, config: ImageConfig, hostname: str) -> Process
         cwd=options.workdir or posixpath.join("/", config.working_dir),
         user=user,
         groups=options.groups,
+        policy=options.policy.applied(ProcessPolicy()),
+        init=options.init,
         stdin=options.stdin,
         terminal=options.terminal,
     )

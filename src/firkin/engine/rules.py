@@ -14,6 +14,7 @@ from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
 from firkin.engine.socket_words import check_sockets
 from firkin.errors import HostUnsupported, UsageError
+from firkin.process.raw import raw, shown
 
 MIN_MEMORY_BYTES = 64 << 20
 MIN_DISK_BYTES = 16 << 20
@@ -90,15 +91,11 @@ def _check_source(bind: Bind) -> None:
 def check_words(words: tuple[str, ...]) -> None:
     total = 0
     for word in words:
-        try:
-            size = len(word.encode())
-        except UnicodeEncodeError as error:
+        size = len(raw(word))
+        if size >= MAX_WORD_BYTES or b"\0" in raw(word):
             raise UsageError(
-                f"{word!r} is not UTF-8 text", hint="rename the file, or pass it by standard input"
-            ) from error
-        if size >= MAX_WORD_BYTES or "\0" in word:
-            raise UsageError(
-                f"{word[:40]!r}... is longer than 128 KiB or holds a NUL byte", hint="pass it by a file"
+                f"{shown(word)[:40]!r}... is longer than 128 KiB or holds a NUL byte",
+                hint="pass it by a file",
             )
         total += size + 1
     if total > MAX_WORDS_BYTES:

@@ -12,6 +12,7 @@ from firkin.engine.facts import timestamp
 from firkin.errors import FirkinError
 from firkin.machine.saved import MEMORY
 from firkin.paths import Paths
+from firkin.process.raw import shown
 from firkin.snapshot.record import Snapshot, snapshots
 from firkin.store.sweep import disk_bytes
 
@@ -58,7 +59,7 @@ def facts(paths: Paths, snapshot: Snapshot) -> dict[str, Any]:
         "Parent": snapshot.parent,
         "Image": snapshot.spec.image,
         "ImageDigest": snapshot.spec.image_digest,
-        "Cmd": list(snapshot.spec.process.args),
+        "Cmd": [shown(word) for word in snapshot.spec.process.args],
         "Machine": None if machine is None else msgspec.to_builtins(machine),
         "MemoryBytes": taken.memory_bytes,
         "DiskBytes": taken.layers_bytes,

@@ -13,37 +13,45 @@ from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
 from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
+from firkin.engine.lists import listed
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
+from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_system_paths, policy_options
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
 from firkin.engine.volumes import parse_bind, parse_tmpfs
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
+from firkin.process.raw import is_word, kept
 from firkin.process.spec import TerminalSize
 from firkin.units import parse_duration, parse_size
 
 Size = int | str
 """Bytes, or words such as "512m"."""
 
+Environment = Mapping[str, str | bytes] | Iterable[str | bytes]
+"""Variables by name, or `NAME=value`; a value may be any bytes."""
+
 T = TypeVar("T")
 
 
-class ProcessWords(TypedDict, total=False):
+class ProcessWords(PolicyWords, total=False):
     """What may be said of any process: the keywords of exec_options()."""
 
-    env: Mapping[str, str] | Iterable[str]
+    env: Environment
     env_files: Iterable[str | Path]
     environ: Mapping[str, str] | None
     workdir: str
     user: str | int
-    groups: Iterable[int]
+    groups: Iterable[str | int]
     stdin: bool
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, SocketWords, LimitWords, LifeWords, total=False):
+class GroupWords(NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, total=False):
     """Words of a container that have modules of their own."""
+
+    init: bool
 
 
 class RunWords(ProcessWords, GroupWords, total=False):
@@ -77,16 +85,16 @@ class ShapeWords(TypedDict):
 
 def run_options(
     image: str,
-    command: Iterable[str] = (),
+    command: Iterable[str | bytes] = (),
     *,
     entrypoint: str | Iterable[str] | None = None,
     name: str = "",
-    env: Mapping[str, str] | Iterable[str] = (),
+    env: Environment = (),
     env_files: Iterable[str | Path] = (),
     environ: Mapping[str, str] | None = None,
     workdir: str = "",
     user: str | int = "",
-    groups: Iterable[int] = (),
+    groups: Iterable[str | int] = (),
     hostname: str = "",
     stdin: bool = False,
     terminal: bool | TerminalSize | None = None,
@@ -120,7 +128,10 @@ def run_options(
         env=parse_environment(_pairs(env), env_files, environ),
         workdir=workdir,
         user=str(user),
-        groups=tuple(groups),
+        groups=tuple(map(str, listed("groups", groups))),
+        policy=policy_options(more),
+        init=more.get("init", False),
+        hides_system_paths=hides_system_paths(more),
         hostname=hostname,
         stdin=stdin,
         terminal=_terminal(terminal),
@@ -159,20 +170,22 @@ def shape(
 
 
 def exec_options(
-    command: Iterable[str],
+    command: Iterable[str | bytes],
     *,
-    env: Mapping[str, str] | Iterable[str] = (),
+    env: Environment = (),
     env_files: Iterable[str | Path] = (),
     environ: Mapping[str, str] | None = None,
     workdir: str = "",
     user: str | int = "",
-    groups: Iterable[int] = (),
+    groups: Iterable[str | int] = (),
     stdin: bool = False,
     terminal: bool | TerminalSize | None = None,
     detach: bool = False,
+    **policy: Unpack[PolicyWords],
 ) -> ExecOptions:
     """ExecOptions from words. Raises UsageError, which names the option and the rule."""
     args = words("command", command)
+    check_of_a_process(policy)
     if not args:
         raise UsageError("no command to execute", hint="write it after the container's name")
     return ExecOptions(
@@ -180,27 +193,21 @@ def exec_options(
         env=parse_environment(_pairs(env), env_files, environ),
         workdir=workdir,
         user=str(user),
-        groups=tuple(groups),
+        groups=tuple(map(str, listed("groups", groups))),
+        policy=policy_options(policy),
         stdin=stdin,
         terminal=_terminal(terminal),
         detach=detach,
     )
 
 
-def words(field: str, value: Iterable[str]) -> tuple[str, ...]:
-    """`value` as a tuple of strings. A lone string is refused: is "echo hi" one word or two?"""
+def words(field: str, value: Iterable[str | bytes]) -> tuple[str, ...]:
+    """`value` as process.raw keeps words. A lone string is refused: is "echo hi" one word or two?"""
     found = listed(field, value)
     for word in found:
-        if not isinstance(word, str) or "\0" in word:
+        if not isinstance(word, str | bytes) or not is_word(word):
             raise UsageError(f"{field}: {word!r} is not a word", hint="pass strings without NUL bytes")
-    return found
-
-
-def listed(field: str, value: Iterable[T]) -> tuple[T, ...]:
-    """`value` as a tuple; a lone string, which would fall into letters, is refused."""
-    if isinstance(value, str | bytes):
-        raise UsageError(f"{field}: {value!r} is not a list", hint=f"write [{value!r}]")
-    return tuple(value)
+    return tuple(map(kept, found))
 
 
 def _entrypoint(value: str | Iterable[str]) -> tuple[str, ...]:
@@ -215,11 +222,12 @@ def _terminal(value: bool | TerminalSize | None) -> TerminalSize | None:
     return TerminalSize() if value else None
 
 
-def _pairs(value: Mapping[str, str] | Iterable[str]) -> tuple[str, ...]:
-    return (
-        tuple(f"{key}={text}" for key, text in value.items())
-        if isinstance(value, Mapping)
-        else listed("env", value)
+def _pairs(value: Environment) -> tuple[str | bytes, ...]:
+    if not isinstance(value, Mapping):
+        return listed("env", value)
+    return tuple(
+        name.encode() + b"=" + text if isinstance(text, bytes) else f"{name}={text}"
+        for name, text in value.items()
     )
 
 

@@ -41,9 +41,17 @@ NAMES = (
 """In the order of their numbers in linux/capability.h."""
 
 
+ALL = (1 << len(NAMES)) - 1
+
+
 def mask(*names: str) -> int:
     """The bits of `names`."""
     return sum(1 << NAMES.index(name) for name in names)
+
+
+def names(bits: int) -> tuple[str, ...]:
+    """Those whose bits are set, in the order of their numbers."""
+    return tuple(name for number, name in enumerate(NAMES) if bits >> number & 1)
 
 
 def granted(bits: int) -> Capabilities:

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from firkin.process.policy import ProcessPolicy
+
 
 class TerminalSize(msgspec.Struct, frozen=True):
     rows: int = 24
@@ -22,9 +24,13 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     cwd: str = "/"
     user: str = ""
     """`uid`, `uid:gid`, `name` or `name:group`, looked up inside the container; empty is root."""
-    groups: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Further groups, by name or number."""
     stdin: bool = False
     """Whether standard input is connected; else it is /dev/null."""
+    policy: ProcessPolicy = ProcessPolicy()
+    init: bool = False
+    """Whether an init of ours is the container's PID 1, and this its child. For a first process alone."""
     terminal: TerminalSize | None = None
     """A controlling terminal of this size; its output is one stream, stdout."""
 

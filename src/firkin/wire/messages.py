@@ -109,6 +109,22 @@ class Rlimit(msgspec.Struct, frozen=True, kw_only=True):
     hard: int
 
 
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """A seccomp filter: struct sock_filter, one after the other, and SECCOMP_FILTER_FLAG_*."""
+
+    program: bytes
+    flags: int = 0
+
+
+class Scheduler(msgspec.Struct, frozen=True, kw_only=True):
+    """As sched_setattr(2) takes it."""
+
+    policy: int
+    priority: int = 0
+    nice: int = 0
+    flags: int = 0
+
+
 class Spawn(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "spawn"
     proc: int
@@ -119,7 +135,7 @@ class Spawn(Op, frozen=True, kw_only=True):
     cwd: str
     caps: Capabilities
     user: str = ""
-    groups: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
     stdin: int = 0
     stdout: int = 0
     stderr: int = 0
@@ -128,6 +144,12 @@ class Spawn(Op, frozen=True, kw_only=True):
     no_new_privs: bool = False
     rlimits: tuple[Rlimit, ...] = ()
     oom_score_adj: int = 0
+    scheduler: Scheduler | None = None
+    io_priority: int = 0
+    selinux: str = ""
+    apparmor: str = ""
+    filter: Filter | None = None
+    init: bool = False
 
 
 class Signal(Op, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import pytest
 
 from firkin.container.spec import Bind, ContainerSpec, Tmpfs
 from firkin.engine import batch, shape
+from firkin.engine.spawn_op import spawn_op
 from firkin.machine.spec import Share
 from firkin.network.guest import GuestNetwork
 from firkin.process.spec import ProcessSpec, TerminalSize
@@ -19,7 +20,7 @@ SPEC = ContainerSpec(
     image="i",
     image_digest="sha256:" + "0" * 64,
     rootfs_key="k",
-    process=ProcessSpec(args=("a",), env=("A=1",), cwd="/w", user="web", groups=(7,)),
+    process=ProcessSpec(args=("a",), env=("A=1",), cwd="/w", user="web", groups=("7",)),
     created_ns=0,
     hostname="box",
 )
@@ -77,17 +78,17 @@ def test_a_read_only_container_has_a_read_only_root():
 
 
 def test_the_process_is_asked_for_as_it_was_specified():
-    spawn = batch.spawn_op(SPEC.id, SPEC.process)
+    spawn = spawn_op(SPEC.id, SPEC.process)
     assert (spawn.args, spawn.env, spawn.cwd, spawn.user, spawn.groups) == (
         ("a",),
         ("A=1",),
         "/w",
         "web",
-        (7,),
+        ("7",),
     )
     assert spawn.terminal is None
     process = msgspec.structs.replace(SPEC.process, terminal=TerminalSize(3, 4))
-    assert batch.spawn_op(SPEC.id, process).terminal == wire.Terminal(rows=3, cols=4)
+    assert spawn_op(SPEC.id, process).terminal == wire.Terminal(rows=3, cols=4)
 
 
 def test_a_machine_first_hears_the_time_and_gets_randomness():

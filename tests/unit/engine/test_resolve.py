@@ -155,7 +155,8 @@ def test_an_image_for_another_processor_is_refused_with_both_names(resolved):
         ({"labels": ["=x"]}, "label"),
         ({"command": "echo hi"}, "command"),
         ({"command": ["a\0b"]}, "command"),
-        ({"command": ["\udcff"]}, "UTF-8"),
+        ({"command": ["\ud800"]}, "not a word"),
+        ({"env": ["A=\ud800"]}, "environment variable"),
         ({"command": ["x" * 200_000]}, "128 KiB"),
         ({"command": ["x" * 100_000] * 6}, "512 KiB"),
     ],
@@ -168,9 +169,11 @@ def test_a_wrong_value_is_refused_before_anything_starts_naming_it(words, named)
 
 
 def test_exec_takes_the_first_process_as_its_model():
-    first = ProcessSpec(args=("first",), env=("A=1", "B=1"), cwd="/srv", user="web", groups=(5,), stdin=True)
+    first = ProcessSpec(
+        args=("first",), env=("A=1", "B=1"), cwd="/srv", user="web", groups=("5",), stdin=True
+    )
     process = exec_process(exec_options(["second"], env={"B": "2"}), first)
-    assert process == ProcessSpec(args=("second",), env=("A=1", "B=2"), cwd="/srv", user="web", groups=(5,))
+    assert process == ProcessSpec(args=("second",), env=("A=1", "B=2"), cwd="/srv", user="web", groups=("5",))
     other = exec_process(exec_options(["s"], user="0", workdir="/", terminal=True, stdin=True), first)
     assert (other.user, other.cwd, other.env[0], other.stdin) == ("0", "/", "TERM=xterm", True)
 
