@@ -17,7 +17,7 @@ from firkin.process.raw import shown
 HEADINGS = {
     "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
     "Ports": "PORTS", "Names": "NAMES", "CreatedAt": "CREATED AT", "State": "STATE", "Labels": "LABELS",
-    "Mounts": "MOUNTS", "Networks": "NETWORKS",
+    "Mounts": "MOUNTS", "Networks": "NETWORKS", "Size": "SIZE",
 }  # fmt: skip
 COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 _COMMAND_CHARS = 20

@@ -112,6 +112,20 @@ def disk_bytes(paths: Paths, layers: Iterable[str]) -> int:
     return sum(path.stat().st_blocks * 512 for path in present(paths, layers))
 
 
+def written_bytes(record: Record) -> tuple[int, int]:
+    """What a container's own writes take on the disk, with its layers, and what its image takes."""
+    disk = record.disk()
+    above = (record.dir / disk.top, *map(record.paths.layer_path, disk.layers))
+    return sum(map(_taken, above)), _taken(image_path(record.paths, record.spec().rootfs_key))
+
+
+def _taken(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def sweep(paths: Paths, listed: Callable[[], Set[str]], *, deadline_s: float = _LOCK_DEADLINE_S) -> int:
     """Delete the layers that no container lists, nor `listed()`, called under the lock; the bytes given back.
 
