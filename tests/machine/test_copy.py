@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import stat
@@ -13,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+import firkin
+from firkin.settings import Settings
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
+from tests.support.registry import Registry
 
 pytestmark = pytest.mark.machine
 
@@ -27,7 +31,8 @@ def box(stocked: Home, firkin: Command) -> Iterator[Command]:
     firkin("run", "-q", "-d", "--name", "box", "busybox", "sleep", "100000", check=True)
     yield firkin
     left = firkin("ps", "-aq", check=True).stdout.split()
-    firkin("rm", "-f", *left, check=True)
+    if left:
+        firkin("rm", "-f", *left, check=True)
 
 
 def make_tree(top: Path) -> None:
@@ -267,3 +272,98 @@ def test_the_files_of_a_container_are_exported_without_what_is_mounted(box: Comm
     assert sorted(again) == sorted(names)
     box("import", str(exported), "exported:1", check=True)
     assert box("run", "-q", "--rm", "exported:1", "cat", "/new", check=True).stdout == "changed\n"
+
+
+CHANGES = """
+set -e
+rm /bin/cat; mkdir -p /new/deep; echo hello > /new/deep/file; chown 12:34 /new/deep/file
+chmod 4750 /new/deep/file; ln /new/deep/file /new/second; ln -s deep/file /new/link; mkfifo /new/fifo
+echo more >> /etc/added; rm -r /srv-like; echo now-a-file > /srv-like
+"""
+
+
+def test_a_committed_image_has_what_changed_runs_and_is_what_umoci_and_skopeo_take(
+    box: Command, registry: Registry, tmp_path: Path
+) -> None:
+    in_guest(box, "sh", "-c", "mkdir -p /srv-like/inside")
+    box("commit", "box", "base:1", check=True)
+    options = ("--name", "changed", "-e", "K=V", "-w", "/etc", "-u", "0:5")
+    box("run", "-q", *options, "base:1", "sh", "-c", CHANGES, check=True)
+    words = ("-a", "Ann", "-m", "a remark", "-c", 'CMD ["cat", "/new/second"]', "-c", "ENV A=B")
+    told = box("commit", *words, "changed", "mine:2", check=True).stdout.strip()
+    (inspected,) = json.loads(box("inspect", "mine:2", check=True).stdout)
+    assert inspected["Id"] == told
+    assert inspected["Author"] == "Ann"
+
+    box("rm", "-f", "box", "changed", check=True)
+    ran = box(
+        "run", "-q", "--rm", "mine:2", "busybox", "stat", "-c", "%a %u:%g %h", "/new/second", check=True
+    )
+    assert ran.stdout == "4750 12:34 2\n"
+    script = "pwd; echo $K$A; id -g; ls /bin/cat /new; busybox cat /srv-like; readlink /new/link"
+    shown = box("run", "-q", "--rm", "mine:2", "sh", "-c", script).stdout
+    assert shown.split() == [
+        "/etc",
+        "VB",
+        "5",
+        "/new:",
+        "deep",
+        "fifo",
+        "link",
+        "second",
+        "now-a-file",
+        "deep/file",
+    ]
+
+    target = f"{registry.host}/mine:2"
+    box("push", "mine:2", target, check=True)
+    layout = f"oci:{tmp_path}/layout:mine"
+    subprocess.run(
+        ["skopeo", "copy", "--src-tls-verify=false", f"docker://{target}", layout],
+        check=True,
+        capture_output=True,
+    )
+    subprocess.run(
+        ["umoci", "unpack", "--image", f"{tmp_path}/layout:mine", str(tmp_path / "bundle")],
+        check=True,
+        capture_output=True,
+    )
+    root = tmp_path / "bundle/rootfs"
+    assert not (root / "bin/cat").exists()
+    assert (root / "new/second").read_text() == "hello\n"
+    assert (root / "new/second").stat().st_nlink == 2
+    assert (root / "srv-like").read_text() == "now-a-file\n"
+    assert stat.S_ISFIFO((root / "new/fifo").lstat().st_mode)
+
+
+def test_what_cannot_be_in_an_image_and_bad_changes_keep_a_commit_from_being_made(box: Command) -> None:
+    before = box("images", "-q", check=True).stdout
+    in_guest(box, "touch", "/tmp/.wh.name")
+    for words, said in (
+        (("box", "bad:1"), "/tmp/.wh.name cannot be in an image"),
+        (("-c", "CMD", "box", "bad:1"), "lacks a value"),
+        (("box", "bad@sha256:" + "0" * 64), "its digest is not yet known"),
+        (("nobody", "bad:1"), "no such container"),
+    ):
+        ended = box("commit", *words)
+        assert ended.status == 125
+        assert said in ended.stderr
+    assert box("images", "-q", check=True).stdout == before
+
+
+def test_python_copies_and_streams_the_same(box: Command, settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("content")
+    with firkin.Engine(settings) as engine:
+        container = engine.container("box")
+        container.copy_in(tmp_path / "file", "/tmp/copied")
+        packed = io.BytesIO()
+        container.pack("/tmp/copied", packed)
+        packed.seek(0)
+        container.unpack(packed, "/etc")
+        container.copy_out("/etc/copied", tmp_path / "back")
+        container.export(tmp_path / "all.tar")
+        with pytest.raises(firkin.NotFound):
+            container.copy_out("/none", tmp_path)
+    assert (tmp_path / "back").read_text() == "content"
+    with tarfile.open(tmp_path / "all.tar") as archive:
+        assert archive.extractfile("etc/copied").read() == b"content"  # type: ignore[union-attr]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 if TYPE_CHECKING:
     from firkin.engine.container import Container
     from firkin.engine.engine import Engine
+    from firkin.oci.image import Image
 
 
 class AsyncFiles:
@@ -68,3 +70,21 @@ class AsyncFiles:
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await write_archive(trees, ROOT_FILE_SYSTEM, target)
+
+    async def commit(
+        self, name: str = "", *, author: str = "", message: str = "", changes: Sequence[str] = ()
+    ) -> Image:
+        """An image of what it is now: its own, with a layer of what it changed; its writes wait meanwhile.
+
+        `changes` are lines of a Dockerfile. Raises UsageError, WrongState, Timeout, StorageFull.
+        """
+        from firkin.engine.commit import commit
+
+        return await commit(
+            self._container,
+            self._engine.settings,
+            name,
+            author=author,
+            message=message,
+            config_changes=changes,
+        )

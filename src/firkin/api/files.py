@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,6 +11,7 @@ from firkin.api.loop import Loop
 
 if TYPE_CHECKING:
     from firkin.api.async_container import AsyncContainer
+    from firkin.oci.image import Image
 
 
 class Files:
@@ -41,3 +43,9 @@ class Files:
     def export(self, target: str | Path | BinaryIO) -> None:
         """Write a tar of its root file system, without what is mounted there, to a file or a stream."""
         self._loop.call(self._container.export(target))
+
+    def commit(
+        self, name: str = "", *, author: str = "", message: str = "", changes: Sequence[str] = ()
+    ) -> Image:
+        """An image of what it is now: its own, with a layer of what it changed."""
+        return self._loop.call(self._container.commit(name, author=author, message=message, changes=changes))

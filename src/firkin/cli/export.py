@@ -22,7 +22,7 @@ def command(output: str, name: str) -> None:
     """Write the files of a container as a tar archive.
 
     Volumes and what else is mounted are left out: their places are empty directories. `firkin import` makes
-    an image of it.
+    an image of it; `firkin commit` keeps the image's config, and only what changed.
 
     \b
     firkin export web | tar -t

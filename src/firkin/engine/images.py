@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageSummary", "Images"]
 
-_UNNAMED = Reference("localhost", "imported", "")
+UNNAMED = Reference("localhost", "imported", "")
 
 
 class Images:
@@ -141,7 +141,7 @@ class Images:
         from firkin.trust.subject import Subject
 
         wanted = self._platform(platform)
-        reference = Reference.parse(name) if name else _UNNAMED
+        reference = Reference.parse(name) if name else UNNAMED
         if name and reference.digest is not None:
             raise UsageError(
                 f"cannot import as {name!r}: its digest is not yet known", hint="leave the @ away"
