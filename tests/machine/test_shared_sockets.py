@@ -132,6 +132,10 @@ def test_sockets_are_shared_both_ways_and_survive_the_supervisor_and_a_fork(
         kill_supervisor(stocked)
         assert firkin("exec", "box", "true").status == 0  # somebody takes it over
         check_both_ways(box, work / "out.sock")
+        firkin("pause", "box", check=True)
+        kill_supervisor(stocked)
+        firkin("unpause", "box", check=True)
+        check_both_ways(box, work / "out.sock")
 
         refused = firkin("fork", "box")
         assert_refused(refused, "publishes /run/out.sock:", "a path of its own")
