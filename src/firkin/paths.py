@@ -15,6 +15,7 @@ data/                                    the truth; survives a reboot
   disks/<id>.qcow2                       a layer of disks, never written again, see container.layers
   snapshots/<id>/                        one snapshot, see snapshot.record
   snapshot-names/<name>                  link to the id of the snapshot that has the name; lock
+  events/                                log: what happened, see container.journal
 run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
   supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
   c/<id12>/                              control.sock agent.sock qmp.sock of one running container
@@ -97,6 +98,10 @@ class Paths(msgspec.Struct, frozen=True):
     @property
     def snapshot_names_dir(self) -> Path:
         return self.data / "snapshot-names"
+
+    @property
+    def events_path(self) -> Path:
+        return self.data / "events" / "log"
 
     @property
     def supervisor_socket_path(self) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
@@ -23,6 +23,7 @@ from firkin.snapshot.record import find, snapshots
 if TYPE_CHECKING:
     from firkin.api.async_pool import AsyncPool
     from firkin.api.pool_words import PoolWords
+    from firkin.container.journal import Happening
 
 
 class AsyncEngine:
@@ -136,6 +137,18 @@ class AsyncEngine:
     async def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""
         return self._engine.containers(all=all)
+
+    def events(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, filters: Iterable[str] = ()
+    ) -> AsyncIterator[Happening]:
+        """What happens to this user's containers and images, whichever process does it, in Docker's words.
+
+        From `since_ns` (else now) until `until_ns` (else for ever) of CLOCK_REALTIME; only what fits the
+        `filters`, such as "event=die" or "container=web". Raises UsageError for a bad filter.
+        """
+        from firkin.engine.happenings import Wanted, happenings
+
+        return happenings(self._engine.paths, Wanted.parse(filters), since_ns=since_ns, until_ns=until_ns)
 
     async def container(self, name_or_id: str) -> AsyncContainer:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack, overload
@@ -23,6 +23,7 @@ from firkin.settings import Settings
 if TYPE_CHECKING:
     from firkin.api.pool import Pool
     from firkin.api.pool_words import PoolWords
+    from firkin.container.journal import Happening
 
 
 class Engine:
@@ -135,6 +136,12 @@ class Engine:
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""
         return self._loop.call(self._engine.containers(all=all))
+
+    def events(
+        self, *, since_ns: int | None = None, until_ns: int | None = None, filters: Iterable[str] = ()
+    ) -> Iterator[Happening]:
+        """What happens to this user's containers and images, whichever process does it, in Docker's words."""
+        return self._loop.iterate(self._engine.events(since_ns=since_ns, until_ns=until_ns, filters=filters))
 
     def container(self, name_or_id: str) -> Container:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""

@@ -32,6 +32,7 @@ import msgspec
 
 from firkin.container import names
 from firkin.container.disk import DiskRecord, LayerId
+from firkin.container.journal import note_container, note_end
 from firkin.container.locks import Lock, is_held, take
 from firkin.container.restart import Tries
 from firkin.container.spec import ContainerSpec
@@ -187,6 +188,8 @@ class Record(msgspec.Struct, frozen=True):
         """Record how it ended. The owner's, once a start: a second call changes nothing."""
         if self._exited(self.started()) is None:
             replace_file(self.dir / "exit.json", msgspec.json.encode(state))
+            if (spec := self._readable()) is not None:
+                note_end(self.paths, spec, state.status)
 
     def set_again(self, ended: Exited) -> None:
         """Put another time to start again, or none, on the record of that end. The owner's."""
@@ -211,6 +214,7 @@ class Record(msgspec.Struct, frozen=True):
                     replace_file(self.dir / "spec.json", _encode(renamed))
             finally:
                 naming.release(spec.name if self.spec().name == name else name, self.id)
+            note_container(self.paths, "rename", renamed, oldName=spec.name)
         return renamed
 
     def begin_again(self, ended: Exited) -> None:
@@ -251,19 +255,20 @@ class Record(msgspec.Struct, frozen=True):
 
     def remove(self) -> None:
         """Delete it. The owner's, once nothing runs. A crash leaves .<id>.gone or a link to nothing."""
-        name = self._name()
+        spec = self._readable()
         gone = self.paths.containers_dir / f".{self.id}.gone"
         with disk_errors(self.dir):
             self.dir.rename(gone)
-        if name:
-            names.of(self.paths).release(name, self.id)
+        if spec is not None:
+            names.of(self.paths).release(spec.name, self.id)
+            note_container(self.paths, "destroy", spec)
         remove_tree(gone)
 
-    def _name(self) -> str:
+    def _readable(self) -> ContainerSpec | None:
         try:
-            return self.spec().name
+            return self.spec()
         except Corrupt:
-            return ""
+            return None
 
     def started(self) -> Created | Running | Suspended:
         """What was last begun or suspended, whether or not it has ended since."""
@@ -335,6 +340,7 @@ def create(
         remove_tree(making)
         lock.close()
         raise
+    note_container(paths, "create", spec)
     return record, lock
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from firkin.aio.thread import in_thread
+from firkin.container.journal import note
 from firkin.engine.image_names import here, images_of, is_pinned, lookup, names_to_remove, readable
 from firkin.engine.image_summary import ImageSummary, summaries
 from firkin.engine.image_use import ImageUse, image_uses
@@ -109,6 +110,7 @@ class Images:
                 return await self._unpack(descriptor, snapshot_name)
             await in_thread(partial(self.store.tag, reference, descriptor))
             image = self.store.image(descriptor, platform)
+        self._note("pull", reference)
         await in_thread(self.store.tidy)
         return image
 
@@ -155,6 +157,7 @@ class Images:
             if not name:
                 reference = reference.with_digest(descriptor.digest)
             await in_thread(partial(self.store.tag, reference, descriptor))
+            self._note("import", reference)
             return self.store.image(descriptor, wanted)
 
     # Looking
@@ -186,6 +189,7 @@ class Images:
             raise UsageError(f"cannot tag {source} as {target!r}: a digest is no tag", hint="write name:tag")
         with self.store.adding():
             self.store.tag(reference, lookup(self.store, source))
+        self._note("tag", reference)
 
     async def remove(self, name: str, *, force: bool = False) -> list[str]:
         """Take a name away, or by an id all of an image's names; what happened, as Docker's lines say it.
@@ -205,10 +209,16 @@ class Images:
             self._check_unused(name, images, force=force)
         for each in names:
             await in_thread(partial(self.store.untag, each))
+            self._note("untag", each)
         lines = [f"Untagged: {each.familiar}" for each in names]
         await self.sweep()
         gone = [image.config_digest for image in images if not self.store.has_blob(image.digest)]
+        for digest in gone:
+            note(self._settings.paths, "image", "delete", str(digest), {"name": name})
         return [*lines, *(f"Deleted: {digest}" for digest in gone)]
+
+    def _note(self, action: str, reference: Reference) -> None:
+        note(self._settings.paths, "image", action, reference.familiar, {"name": reference.familiar})
 
     async def prune(self) -> Reclaimed:
         """Delete whatever neither a name nor a container stands on. Raises InUse while somebody is adding."""

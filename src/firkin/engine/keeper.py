@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from firkin.container.journal import note_container, note_end
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
@@ -125,6 +126,7 @@ class Keeper:
         noted = msgspec.structs.replace(self.state, paused=paused)
         self.record.set_running(noted)
         self.state = noted
+        note_container(self.record.paths, "pause" if paused else "unpause", self.spec)
 
     def running(self) -> Launched:
         """The machine and its first process. Raises WrongState where they do not run, or stand still."""
@@ -157,6 +159,7 @@ class Keeper:
         await save(self.state, self._suspended)
         launched.client.part(self._was_suspended())
         event("container.suspended", container=self.record.id, name=self._name)
+        note_container(self.record.paths, "checkpoint", self.spec)
         self._kill.set()
         await self.gone()
 
@@ -278,6 +281,7 @@ class Keeper:
                 tries=self._tries,
             )
             self.record.set_running(self.state)
+            note_container(self.record.paths, "start", self.spec)
         self.launched = launched
         self._started.set()
 
@@ -340,6 +344,8 @@ class Keeper:
             event("container.exited", container=self.record.id, name=self._name, status=ending.status.status)
             if not self._removing:
                 self.record.set_exited(self.state)
+            else:
+                note_end(self.record.paths, self.spec, ending.status)
 
     async def _settle(self, launched: Launched) -> None:
         """Let the machine write down what the container wrote, when that is to be kept."""

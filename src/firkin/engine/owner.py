@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firkin.container.journal import note_container
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
@@ -202,6 +203,12 @@ class OwnedContainer:
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""
+        ran = not self._keeper.over
+        await self._stop(timeout_s, again=again)
+        if ran:
+            note_container(self._keeper.record.paths, "stop", self.spec)
+
+    async def _stop(self, timeout_s: float | None, *, again: bool) -> None:
         self._keeper.expect_end()
         if again:
             self._keeper.expect_another_start()
@@ -222,6 +229,7 @@ class OwnedContainer:
         if number in (signal.SIGKILL, self.spec.stop_signal):
             self._keeper.expect_end()
         await self._signal(launched, number)
+        note_container(self._keeper.record.paths, "kill", self.spec, signal=str(number))
 
     async def wait(self) -> ExitStatus:
         """How its first process ended, once nothing of the machine is left. Raises MachineDied."""
