@@ -53,7 +53,7 @@ def verdict(program: bytes, number: int, *arguments: int, arch: int = 0xC000003E
 
 
 def default(settings: Settings, **words: object) -> bytes:
-    found = filter_of(policy_options(words).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
+    found = filter_of(policy_options({"seccomp": "default", **words}).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
     assert found is not None
     return found.program
 
