@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
+    from firkin.engine.summaries import ContainerSummary
 
 
 @click.command()
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def command(force: bool, everything: bool) -> int:
     """Remove ended containers and data that nothing uses.
 
-    Images that have a name stay, unless --all is given; so do templates that machines can still be forked
-    from. Prints what was removed.
+    Containers that were created and never started go, too. Images that have a name stay, unless --all is
+    given; so do templates that machines can still be forked from. Prints what was removed.
     """
     from firkin.cli.session import with_engine
     from firkin.engine import templates
@@ -27,12 +28,12 @@ def command(force: bool, everything: bool) -> int:
     from firkin.units import format_size
 
     images = " and all images that no container stands on" if everything else ""
-    if not force and not _agreed(f"This removes all ended containers{images}, for ever. Go on?"):
+    if not force and not agreed(f"This removes all ended containers{images}, for ever. Go on?"):
         return 0
 
     async def prune(engine: Engine) -> int:
         await engine.tidy()
-        status = await _remove_ended(engine)
+        status = await remove_ended(engine)
         if everything:
             await _remove_unused_images(engine)
         layers_bytes = sweep_layers(engine.paths, deadline_s=10.0)
@@ -44,7 +45,8 @@ def command(force: bool, everything: bool) -> int:
     return with_engine(prune)
 
 
-def _agreed(question: str) -> bool:
+def agreed(question: str) -> bool:
+    """Whether the person at the terminal says yes. Raises UsageError where nobody is there."""
     from firkin.errors import UsageError
 
     if not sys.stdin.isatty():
@@ -52,17 +54,27 @@ def _agreed(question: str) -> bool:
     return click.confirm(question, err=True)
 
 
-async def _remove_ended(engine: Engine) -> int:
+async def remove_ended(engine: Engine, filters: tuple[str, ...] = ()) -> int:
+    """Remove the containers that have ended, or were made and never started, of those that `filters` name."""
     from firkin.cli.session import each
-    from firkin.container.state import word
+    from firkin.engine.container_filter import Filters
 
-    ended = [found.spec for found in engine.containers(all=True) if word(found.state) == "exited"]
+    wanted = Filters.parse(filters, engine.paths)
+    over = [found.spec.id for found in engine.containers(all=True) if _is_over(found) and wanted.match(found)]
 
     async def remove(container_id: str) -> str:
         await (await engine.container(container_id)).remove()
         return container_id
 
-    return await each([spec.id for spec in ended], remove)
+    return await each(over, remove)
+
+
+def _is_over(found: ContainerSummary) -> bool:
+    from firkin.container.record import Created, Exited
+
+    if isinstance(found.state, Created):
+        return found.state.kept
+    return isinstance(found.state, Exited) and found.state.again_ns is None
 
 
 async def _remove_unused_images(engine: Engine) -> None:

@@ -1,10 +1,10 @@
-"""`firkin system prune`, for those who know it from Docker."""
+"""`firkin system prune` and `system info`, for those who know them from Docker."""
 
 from __future__ import annotations
 
 import click
 
-from firkin.cli import prune
+from firkin.cli import info, prune
 
 
 @click.group()
@@ -13,3 +13,4 @@ def command() -> None:
 
 
 command.add_command(prune.command, "prune")
+command.add_command(info.command, "info")

@@ -59,5 +59,8 @@ VERBS: dict[str, Verb] = {
     "version": Verb("version", HOST, "Show the version."),
 }
 HIDDEN: dict[str, Verb] = {
+    "container": Verb(
+        "container", HOST, "`docker container VERB` is `firkin VERB`; `prune` removes ended containers only."
+    ),
     "system": Verb("system", HOST, "`docker system prune` is `firkin prune`."),
 }

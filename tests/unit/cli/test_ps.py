@@ -83,6 +83,16 @@ def test_a_status_means_containers_that_do_not_run_too(some: Command) -> None:
     assert some("ps", "-a", "-q", "--filter", "name=made").stdout == "111111111111\n"
 
 
+def test_those_that_are_over_are_removed_by_filter(some: Command) -> None:
+    assert some("container", "prune").status == 125, "nobody is there to be asked"
+    assert "is none" in some("container", "prune", "-f", "--filter", "colour=red").stderr
+    gone = some("container", "prune", "-f", "--filter", "label=tier=web", check=True).stdout.split()
+    assert sorted(gone) == ["1" * 64, "2" * 64]
+    assert some("container", "ls", "-a", "--format", "{{.Names}}").stdout.split() == ["again", "well"]
+    assert some("container", "prune", "-f", check=True).stdout.split() == ["3" * 64]
+    assert listed(some, "-a") == ["again"], "which is about to run"
+
+
 def test_their_sizes_are_shown_when_asked_for(some: Command, settings: Settings) -> None:
     image = settings.paths.rootfs_dir / "k" / "image.ext4"
     image.parent.mkdir(parents=True)
