@@ -56,6 +56,7 @@ def test_a_request_that_is_none_is_refused_by_what_is_wrong_with_it(host, op, fi
         ("entropy", {"seed": bytes(32)}),
         ("load", {"modules": ["virtio"]}),
         ("network", {"interface": "lo"}),
+        ("guard", {"address": "10.0.2.2"}),
     ],
 )
 def test_a_namespace_does_not_touch_the_machine(host, op, fields):

@@ -31,7 +31,7 @@ async def test_a_fork_is_somebody_else_in_one_batch(settings: Settings, tmp_path
     async with guest(spec, settings, tmp_path) as it:
         await it.sh(f"echo {PARENT} > /etc/machine-id")
         parent, key = (await it.sh(WHO))[1].split(), it.client.session_key
-        network = guest_network(NetworkSpec()).ops[0]
+        network = guest_network(NetworkSpec()).cards[0]
         now_ns = time.time_ns() + 3600 * 10**9
         await it.client.batch(
             [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import socket
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,27 @@ _ECHO = """
 use IO::Socket::INET;
 my $socket = IO::Socket::INET->new(LocalPort => 9000, Proto => "udp") or die;
 while ($socket->recv(my $said, 1500)) { $socket->send("echo $said") }
+"""
+_BOTH = f"""
+if (my $pid = fork) {{ {_ECHO} }}
+use IO::Socket::INET;
+my $server = IO::Socket::INET->new(LocalPort => 80, Listen => 5) or die;
+while (my $client = $server->accept) {{ print $client "answer"; close $client }}
+"""
+_KNOCK = """
+use Socket;
+my ($port, $host, $own) = ($ARGV[0], inet_aton("10.0.2.2"), inet_aton("10.0.2.15"));
+sub say_of { print "$_[0]: ", $_[1] ? "done" : $!, "\\n" }
+socket(my $stream, PF_INET, SOCK_STREAM, 6);
+say_of("connect", connect($stream, pack_sockaddr_in($port, $host)));
+my $syn = pack("nnNNCCnnn", 1000, $port, 1, 0, 0x50, 2, 1000, 0, 0);
+socket(my $raw, PF_INET, SOCK_RAW, 255);
+for (["raw", 0], ["fragment", 0x2000]) {
+    my $header = pack("CCnnnCCna4a4", 0x45, 0, 40, 1, $_->[1], 64, 6, 0, $own, $host);
+    say_of($_->[0], send($raw, $header . $syn, 0, pack_sockaddr_in(0, $host)));
+}
+socket(my $datagram, PF_INET, SOCK_DGRAM, 17);
+say_of("datagram", send($datagram, "hello", 0, pack_sockaddr_in($port, $host)));
 """
 
 
@@ -90,6 +113,38 @@ def test_the_hosts_loopback_is_reached_only_where_that_was_asked_for(firkin: Com
         with server.accept()[0] as client:
             assert client.recv(16) == b"hello\n"
         assert firkin("run", "--rm", "debian", "bash", "-c", knock).stdout == "no way\n"
+
+
+def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Command, stocked: Home) -> None:
+    publish = ("-p", "127.0.0.1::80", "-p", "127.0.0.1::9000/udp")
+    firkin("run", "-d", "--name", "held", *publish, "debian", "perl", "-e", _BOTH, check=True)
+    at = [line.rpartition(":")[2] for line in firkin("port", "held", check=True).stdout.splitlines()]
+    web, datagrams = (int(number) for number in at)
+    assert _greeting(web) == b"answer"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.2)
+        client.connect(("127.0.0.1", datagrams))
+        assert _ask(client, b"hello") == b"echo hello"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        tried = firkin("exec", "held", "perl", "-e", _KNOCK, str(number), check=True).stdout
+        assert tried.splitlines() == ["connect: Operation not permitted"] + [
+            f"{way}: Operation not permitted" for way in ("raw", "fragment", "datagram")
+        ]
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    firkin("rm", "-f", "held", check=True)
+
+
+def _greeting(port: int) -> bytes:
+    """What the container says there. Until it listens, whoever connects is hung up on."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            if said := client.recv(16):
+                return said
+    raise AssertionError("no greeting in 60 s")
 
 
 def test_everything_exposed_is_published_and_port_says_where(firkin: Command, stocked: Home) -> None:

@@ -93,7 +93,7 @@ async def guest(
         first = client.register(spawn_op([BUSYBOX, "sleep", "1000000"]), stdout=False, stderr=False)
         assert first.op is not None
         cards = NetworkSpec() if spec.network == "user" else NetworkSpec(interfaces=())
-        network = guest_network(cards, published=bool(spec.ports))
+        network = guest_network(cards, spec.ports)
         await machine.booted(client.start([*network.ops, container, first.op]))
         yield Guest(machine, client)
 

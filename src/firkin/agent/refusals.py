@@ -48,6 +48,12 @@ def error_of(message: dict[str, Any], machine: str) -> FirkinError:
             )
         case "selinux" | "apparmor":
             return _unlabelled(failure)
+        case "guard":
+            return HostUnsupported(
+                f"the kernel of machine {machine!r} cannot keep its published ports from being a way to the "
+                f"host's loopback: {os.strerror(failure.errno)}",
+                hint="boot one with CONFIG_CGROUP_BPF, or allow it: --network user:host-loopback=true",
+            )
     if failure.errno == errno.ENOSPC:
         return StorageFull(
             f"machine {machine!r} cannot {failure.step} {what!r}: its disk is full",

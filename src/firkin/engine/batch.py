@@ -38,7 +38,7 @@ def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wi
         machine_id=uuid.uuid4().hex,
         files=_own_files(spec, guest),
     )
-    return (identity, *guest.ops)
+    return (*guest.guards, identity, *guest.cards)
 
 
 def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:

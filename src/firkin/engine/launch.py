@@ -214,7 +214,7 @@ async def _started(
     from firkin.engine.spawn_op import spawn_op
     from firkin.network.guest import guest_network
 
-    guest = guest_network(spec.network, published=bool(spec.ports))
+    guest = guest_network(spec.network, spec.ports)
     op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, settings))
     process = client.register(op, stdin=spec.process.stdin)
     assert process.op is not None

@@ -112,5 +112,5 @@ def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
     prologue = (*batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)), Release())
     if spec.id == origin.container:
         return prologue
-    guest = guest_network(spec.network, published=bool(spec.ports))
+    guest = guest_network(spec.network, spec.ports)
     return (*prologue, *batch.identity_ops(spec, guest, origin.container))

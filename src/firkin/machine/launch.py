@@ -160,7 +160,7 @@ def _spawn(
     who = confinement.credentials(spec, run_dir, program.accelerator)
     version = landlock.abi()
     uid = os.geteuid() if who is None else who.uid
-    walls = Confinement(uid, version, reaches_loopback=bool(spec.ports) or spec.host_loopback)
+    walls = Confinement(uid, version, reaches_loopback=confinement.reaches_loopback(spec))
     event("machine.confined", machine=spec.name, uid=uid, landlock_abi=version, missing=walls.missing)
     with ExitStack() as stack:
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

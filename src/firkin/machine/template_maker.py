@@ -31,7 +31,7 @@ from firkin.machine.spec import Disk, MachineSpec
 from firkin.network.guest import guest_network
 from firkin.network.spec import NetworkSpec
 from firkin.settings import Settings
-from firkin.wire.messages import Network
+from firkin.wire.messages import Op
 
 DISK_BYTES = 8 << 40
 """How large a fork's disk may be: the template's guest saw one of this size."""
@@ -89,7 +89,7 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
     return keep(dir, described)
 
 
-def _heard(spec: MachineSpec) -> tuple[Network, ...]:
+def _heard(spec: MachineSpec) -> tuple[Op, ...]:
     """What most forks of it are told of their network, which the agent then need not do again."""
     return guest_network(NetworkSpec()).ops if spec.network == "user" else ()
 

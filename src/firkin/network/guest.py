@@ -6,13 +6,16 @@ route.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from firkin.machine.spec import PublishedPort
 from firkin.network import mac
 from firkin.network.resolv_conf import of_the_host, resolv_conf
 from firkin.network.spec import HOST_GATEWAY, Interface, NetworkSpec
 from firkin.network.user import ADDRESS
-from firkin.wire.messages import Network, Route
+from firkin.wire.messages import Guard, Network, Op, Route
 
 GATEWAY = "10.0.2.2"
 NAMESERVER = "10.0.2.3"
@@ -26,18 +29,26 @@ LOOPBACK = "127.0.0.0/8"
 class GuestNetwork(msgspec.Struct, frozen=True):
     """What the guest gets: requests for the agent, /etc/resolv.conf, and its address, maybe ""."""
 
-    ops: tuple[Network, ...]
+    cards: tuple[Network, ...]
     resolv_conf: bytes
     address: str
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """All that the agent is asked for; the guards before there is a way that they are to close."""
+        return (*self.guards, *self.cards)
 
 
-def guest_network(network: NetworkSpec, *, published: bool = False) -> GuestNetwork:
-    """The guest's side of `network`, of a container that has `published` ports or none."""
-    gateway = published or network.host_loopback
-    ops = tuple(_user(index, card, gateway=gateway) for index, card in enumerate(network.interfaces))
-    own = (NAMESERVER,) if ops else ()
-    host = of_the_host() if ops else ""
-    return GuestNetwork(ops, resolv_conf(host, own, network.dns, network.domain), ADDRESS if ops else "")
+def guest_network(network: NetworkSpec, ports: Sequence[PublishedPort] = ()) -> GuestNetwork:
+    """The guest's side of `network`, of a container that publishes `ports`."""
+    gateway = bool(ports) or network.host_loopback
+    cards = tuple(_user(index, card, gateway=gateway) for index, card in enumerate(network.interfaces))
+    guards = (_guard(ports),) if ports and not network.host_loopback else ()
+    own = (NAMESERVER,) if cards else ()
+    host = of_the_host() if cards else ""
+    resolver = resolv_conf(host, own, network.dns, network.domain)
+    return GuestNetwork(cards, resolver, ADDRESS if cards else "", guards)
 
 
 def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
@@ -54,12 +65,18 @@ def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
+def _guard(ports: Sequence[PublishedPort]) -> Guard:
+    """Callers of published ports have the gateway's address, so answers go there, and nothing else does."""
+    datagrams = {port.guest_port for port in ports if port.protocol == "udp"}
+    return Guard(address=GATEWAY, udp=tuple(sorted(datagrams)))
+
+
 def _user(index: int, card: Interface, *, gateway: bool) -> Network:
     """The card of the user network, which reaches the outside, but no other address of the VMM's subnet than
     the name server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
 
-    With published ports the `gateway` itself can be reached too, since it is whom their callers seem to be,
-    and where that was asked for; else there is none, and the name server is the next hop.
+    With published ports the `gateway` itself has a route too, since it is whom their callers seem to be (and
+    a guard), and where that was asked for; else there is none, and the name server is the next hop.
     """
     routes = (
         Route(dst=f"{NAMESERVER}/32"),

@@ -28,7 +28,16 @@ _MACHINE_ID = re.compile("([0-9a-f]{32})?")
 _OPS = {
     kind.op: kind
     for kind in (
-        *(wire.Clock, wire.Entropy, wire.Load, wire.Network, wire.Container, wire.Spawn, wire.Signal),
+        *(
+            wire.Clock,
+            wire.Entropy,
+            wire.Load,
+            wire.Guard,
+            wire.Network,
+            wire.Container,
+            wire.Spawn,
+            wire.Signal,
+        ),
         *(wire.Resize, wire.Ps, wire.Forget, wire.Remove, wire.Sync, wire.Poweroff),
         *(wire.Identity, wire.Freeze, wire.Thaw),
     )

@@ -57,6 +57,14 @@ class Network(Op, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
 
 
+class Guard(Op, frozen=True, kw_only=True):
+    """Programs may answer `address`, and not turn to it; datagrams go there from the ports `udp` only."""
+
+    op: ClassVar[str] = "guard"
+    address: str
+    udp: tuple[int, ...] = ()
+
+
 class Root(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     fstype: str = "ext4"

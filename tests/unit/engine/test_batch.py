@@ -13,7 +13,7 @@ from firkin.network.guest import GuestNetwork
 from firkin.process.spec import ProcessSpec, TerminalSize
 from firkin.wire import messages as wire
 
-GUEST = GuestNetwork(ops=(), resolv_conf=b"nameserver 10.0.2.3\n", address="10.0.2.15")
+GUEST = GuestNetwork(cards=(), resolv_conf=b"nameserver 10.0.2.3\n", address="10.0.2.15")
 SPEC = ContainerSpec(
     id="ab" * 32,
     name="n",

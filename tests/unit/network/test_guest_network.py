@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from firkin.machine.spec import PublishedPort
 from firkin.network.guest import guest_network, hosts
 from firkin.network.resolv_conf import resolv_conf
 from firkin.network.spec import HOST_GATEWAY, Dns, HostEntry, Interface, NetworkSpec
+from firkin.wire.messages import Guard
 
 SLIRP = ("10.0.2.3",)
 
@@ -21,7 +23,7 @@ def test_without_a_network_the_guest_is_told_nothing() -> None:
 
 
 def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns() -> None:
-    (eth0,) = guest_network(NetworkSpec()).ops
+    (eth0,) = guest_network(NetworkSpec()).cards
     routes = {route.dst: route for route in eth0.routes}
     assert eth0.addresses == ("10.0.2.15/32",)
     assert routes["10.0.2.0/24"].kind == "prohibit"
@@ -32,17 +34,25 @@ def test_the_guest_reaches_the_outside_and_no_address_of_the_vmms_subnet_but_dns
 
 def test_a_machine_with_published_ports_or_by_request_has_a_way_to_the_host() -> None:
     for network in (
-        guest_network(NetworkSpec(), published=True),
+        guest_network(NetworkSpec(), PublishedPort.parse("8080:80")),
         guest_network(NetworkSpec(host_loopback=True)),
     ):
-        (eth0,) = network.ops
+        (eth0,) = network.cards
         routes = {route.dst: route for route in eth0.routes}
         assert routes["10.0.2.2/32"].kind == "unicast"
         assert routes["default"].via == "10.0.2.2"
 
 
+def test_published_ports_are_no_way_to_the_hosts_loopback_unless_that_was_asked_for() -> None:
+    ports = PublishedPort.parse("8080:80") + PublishedPort.parse("5300-5301:53-54/udp")
+    first, *_ = guest_network(NetworkSpec(), ports).ops
+    assert first == Guard(address="10.0.2.2", udp=(53, 54))
+    asked = guest_network(NetworkSpec(host_loopback=True), ports)
+    assert asked.ops == asked.cards
+
+
 def test_a_card_with_an_address_of_its_own_gets_it() -> None:
-    (eth0,) = guest_network(NetworkSpec(interfaces=(Interface(mac="02:00:00:00:00:0a"),))).ops
+    (eth0,) = guest_network(NetworkSpec(interfaces=(Interface(mac="02:00:00:00:00:0a"),))).cards
     assert eth0.hwaddr == bytes.fromhex("02000000000a")
 
 

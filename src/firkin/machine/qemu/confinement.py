@@ -27,7 +27,7 @@ _RESOLV_CONF = "/etc/resolv.conf"
 class Confinement(msgspec.Struct, frozen=True):
     """What holds QEMU: its uid, the Landlock ABI (0: absent), its seccomp filter; and what is missing.
 
-    `reaches_loopback`: published ports open the machine's way to the host's loopback, or it was asked for.
+    `reaches_loopback`: see the function of that name.
     """
 
     uid: int
@@ -47,10 +47,15 @@ class Confinement(msgspec.Struct, frozen=True):
         if self.uid == 0:
             lines.append("no other uid is mapped here: QEMU runs as this user namespace's root")
         if self.reaches_loopback:
-            lines.append(
-                "the machine reaches services on the host's loopback: by published ports, or as was asked"
-            )
+            lines.append("the machine reaches services on the host's loopback: by datagrams, or as was asked")
         return tuple(lines)
+
+
+def reaches_loopback(spec: MachineSpec) -> bool:
+    """Whether the guest's programs have a way to the host's loopback: it was asked for, or datagram ports are
+    published, which nothing tells from those that answer on them (network.guest has the guard).
+    """
+    return spec.host_loopback or any(port.protocol == "udp" for port in spec.ports)
 
 
 def credentials(spec: MachineSpec, run_dir: Path, accelerator: Accelerator) -> Credentials | None:
