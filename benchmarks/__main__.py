@@ -22,6 +22,7 @@ GROUPS = {
     "start": "benchmarks.start",
     "restore": "benchmarks.restore",
     "exec": "benchmarks.exec",
+    "copy": "benchmarks.copy",
     "save": "benchmarks.save",
     "forks": "benchmarks.forks",
     "pool": "benchmarks.pool",
