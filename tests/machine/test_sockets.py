@@ -154,6 +154,15 @@ async def test_many_connections_at_once_stay_apart(module_home: Home, owned: Con
                 group.create_task(answer(await listener.accept(timeout=120)))
 
 
+def test_what_a_server_says_last_arrives_though_its_container_ends_with_it(engine: Engine) -> None:
+    serve = ["nc", "-l", "-p", "7", "-e", "head", "-c", "200000", "/dev/zero"]
+    with engine.run("busybox", serve, network="none") as box:
+        listens(box, 7)
+        with box.dial(7) as connection:
+            assert box.wait(60).code == 0
+            assert len(connection.reader.read()) == 200_000
+
+
 def test_a_connection_ends_with_its_container(engine: Engine) -> None:
     with engine.run("busybox", ["nc", "-l", "-p", "7", "-e", "sleep", "1000"], network="none") as box:
         listens(box, 7)

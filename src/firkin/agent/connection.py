@@ -151,6 +151,7 @@ class Listener:
     def _taken(self, connection: Connection, answer: dict[str, object]) -> Connection | None:
         if self._sockets.read(answer, Accepted).accepted:
             self._incoming.set()  # there may be more
+            connection.settle(0)
             return connection
         self._sockets.drop(connection)
         return None

@@ -116,6 +116,12 @@ class Sockets:
         listener.place = msgspec.structs.replace(place, port=port)
         return listener
 
+    async def complete(self) -> None:
+        """Wait until all that was said through the connections has arrived here."""
+        for connection in tuple(self._connections.values()):
+            if connection.connected.done():
+                await connection.reader.complete()
+
     def post(self, op: Op) -> Awaitable[Message]:
         """Send `op`; its answer."""
         return self._channel.post(op_map(op))

@@ -162,6 +162,12 @@ class StreamReceiver:
             self.acknowledge(self.offset)
         return data
 
+    async def complete(self) -> None:
+        """Wait until nothing more can arrive: its end did, it was closed, or the connection was lost."""
+        while not (self._ended or self._closed or self._lost):
+            self._changed.clear()
+            await self._changed.wait()
+
     def acknowledge(self, offset: int) -> None:
         """Let the sender forget all bytes before `offset`, which read() must have given."""
         if not self._acknowledged <= offset <= self.offset:

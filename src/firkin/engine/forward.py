@@ -25,14 +25,21 @@ MAX_RELAYS = 32
 _CHUNK_BYTES = 1 << 16
 
 T = TypeVar("T")
+Relays = set["asyncio.Task[None]"]
 Refused = Callable[[FirkinError], object]
 """Hears why a connection came to nothing."""
 
 
 async def to_container(
-    listening: socket.socket, dial: Callable[[], Awaitable[Connection]], refused: Refused
+    listening: socket.socket,
+    dial: Callable[[], Awaitable[Connection]],
+    refused: Refused,
+    relays: Relays | None = None,
 ) -> None:
-    """Relay whoever connects to `listening`, a socket of the host, to what `dial` gives; for ever."""
+    """Relay whoever connects to `listening`, a socket of the host, to what `dial` gives; for ever.
+
+    `relays` holds those that run.
+    """
     loop = asyncio.get_running_loop()
 
     async def accept() -> socket.socket:
@@ -42,13 +49,13 @@ async def to_container(
         with client:
             await relay(await dial(), client)
 
-    await _each(accept, one, refused)
+    await _each(accept, one, refused, relays)
 
 
-async def to_host(listener: Listener, host: Place, refused: Refused) -> None:
+async def to_host(listener: Listener, host: Place, refused: Refused, relays: Relays | None = None) -> None:
     """Relay whoever connects to `listener`, in the container, to `host`; until the listener is lost.
 
-    Raises MachineDied, WrongState.
+    `relays` holds those that run. Raises MachineDied, WrongState.
     """
 
     async def one(connection: Connection) -> None:
@@ -60,11 +67,14 @@ async def to_host(listener: Listener, host: Place, refused: Refused) -> None:
         with server:
             await relay(connection, server)
 
-    await _each(listener.accept, one, refused)
+    await _each(listener.accept, one, refused, relays)
 
 
 async def _each(
-    accept: Callable[[], Awaitable[T]], one: Callable[[T], Awaitable[None]], refused: Refused
+    accept: Callable[[], Awaitable[T]],
+    one: Callable[[T], Awaitable[None]],
+    refused: Refused,
+    every: Relays | None,
 ) -> None:
     room = asyncio.Semaphore(MAX_RELAYS)
 
@@ -76,13 +86,15 @@ async def _each(
         finally:
             room.release()
 
-    relays: set[asyncio.Task[None]] = set()
+    relays: Relays = set()
     try:
         while True:
             await room.acquire()
             task = asyncio.create_task(attend(await accept()))
-            relays.add(task)
-            task.add_done_callback(relays.discard)
+            for running in (relays, every):
+                if running is not None:
+                    running.add(task)
+                    task.add_done_callback(running.discard)
     finally:
         for task in tuple(relays):
             task.cancel()

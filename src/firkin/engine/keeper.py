@@ -317,6 +317,9 @@ class Keeper:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             errors = [error for task in tasks if task.done() and (error := task.exception())]
             if not errors:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_BYTES_PATIENCE_S):
+                        await launched.last_words()
                 return Ending(await process.wait())
             if isinstance(errors[0], MachineDied):
                 await asyncio.wait(tasks, timeout=LAST_BYTES_PATIENCE_S)

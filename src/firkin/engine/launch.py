@@ -50,7 +50,13 @@ class Launched(msgspec.Struct, frozen=True):
     counted: Streams = Streams()
     """How much of its output came before the transcript's begin, by the agent's count."""
     sockets: SharedSockets | None = None
-    """Those that are to appear in the guest once it goes on, where it was taken over paused."""
+    """Those that it shares with the host; they appear once it goes on, where it was taken over paused."""
+
+    async def last_words(self) -> None:
+        """Wait until all that it said through sockets was passed on, once its process has ended."""
+        if self.sockets is not None:
+            await self.sockets.complete()
+        await self.client.sockets.complete()
 
     async def death(self) -> MachineDied:
         """Why the machine is gone, once it is."""
@@ -84,7 +90,7 @@ async def launch(
         process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
-        yield Launched(machine, client, process)
+        yield Launched(machine, client, process, sockets=sockets)
 
 
 @asynccontextmanager

@@ -100,7 +100,7 @@ async def restore(
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
             await sockets.appear()
-        yield Launched(machine, client, process, origin.counted)
+        yield Launched(machine, client, process, origin.counted, sockets)
 
 
 def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
-from firkin.engine.forward import to_container, to_host
+from firkin.engine.forward import Relays, to_container, to_host
 from firkin.engine.host_socket import listening
 from firkin.errors import FirkinError
 from firkin.events import event
@@ -44,6 +44,7 @@ class SharedSockets:
         self._shared: list[tuple[SharedSocket, Listener]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._client: AgentClient | None = None
+        self._relays: Relays = set()
 
     @classmethod
     @contextmanager
@@ -110,6 +111,11 @@ class SharedSockets:
                 self._refused(shared, error)
         self._relay_shared()
 
+    async def complete(self) -> None:
+        """Wait until no relay runs: of a container that has ended, until all that it said was passed on."""
+        while self._relays:
+            await asyncio.wait(tuple(self._relays))
+
     def _relay_shared(self) -> None:
         self._tasks += [asyncio.create_task(self._share(*each)) for each in self._shared]
 
@@ -118,11 +124,11 @@ class SharedSockets:
             async with within(DIAL_TIMEOUT_S, f"dialling {shared.guest} of container {self._spec.name!r}"):
                 return await client.sockets.connect(self._spec.id, Place(path=shared.guest))
 
-        await to_container(sock, dial, partial(self._refused, shared))
+        await to_container(sock, dial, partial(self._refused, shared), self._relays)
 
     async def _share(self, shared: SharedSocket, listener: Listener) -> None:
         with suppress(FirkinError):  # the machine has ended
-            await to_host(listener, Place(path=shared.host), partial(self._refused, shared))
+            await to_host(listener, Place(path=shared.host), partial(self._refused, shared), self._relays)
 
     def _refused(self, shared: SharedSocket, error: FirkinError) -> None:
         event("socket.refused", container=self._spec.id, socket=shared.called, error=error)
