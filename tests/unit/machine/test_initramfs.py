@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,30 @@ def test_it_is_made_once_and_again_when_the_agent_changes(contents: Contents, tm
     second = initramfs_path(contents, cache)
     assert second != first
     assert (unpacked(second, tmp_path) / "init").read_bytes() == b"another agent"
+
+
+@contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """The names of the files that this process opens in the block."""
+    opened: list[str] = []
+    listening = True
+
+    def hear(name: str, arguments: tuple[object, ...]) -> None:
+        if listening and name == "open":
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(hear)  # which cannot be taken away again
+    try:
+        yield opened
+    finally:
+        listening = False
+
+
+def test_a_second_use_reads_and_hashes_no_file(contents: Contents, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with opened_files() as opened:
+        first = initramfs_path(contents, cache)
+    assert str(contents.agent) in opened
+    with opened_files() as opened:
+        assert initramfs_path(contents, cache) == first
+    assert opened == []
