@@ -13,6 +13,8 @@
 #include "freeze.h"
 #include "init.h"
 #include "listener.h"
+#include "members.h"
+#include "pids.h"
 #include "proc.h"
 
 #define BUILD_MS 60000
@@ -109,6 +111,8 @@ void container_reaped(pid_t pid) {
         if (!container->used || container->ended || container->pid != pid)
             continue;
         container->ended = true;
+        if (container->members != 0)
+            members_signal(container->members, SIGKILL);
         freeze_end(container);
         listeners_end_of(container);
         procs_end_trees(container->id);
@@ -117,9 +121,9 @@ void container_reaped(pid_t pid) {
 
 /* ---- the ops ---- */
 
-static int start(struct container *container, struct span request) {
+static int start(struct container *container, const struct container *home, struct span request) {
     struct init init;
-    int error = init_take(&init);
+    int error = home == NULL ? init_take(&init) : init_take_beside(&init, home->pidfd);
     if (error < 0)
         return error;
     container->pid = init.pid;
@@ -130,6 +134,8 @@ static int start(struct container *container, struct span request) {
     if (error < 0)
         return fail(-error, "container", "%s", container->id);
     int report = child_wait(container->channel, now_ms() + BUILD_MS, container->kept, ROOT_KEPT);
+    if (report == REPORT_READY && home != NULL)
+        container->members = members_of(container->pid);
     return report == REPORT_READY ? 0 : report < 0 ? report : fail(EIO, "container", "%s", container->id);
 }
 
@@ -164,6 +170,9 @@ int op_container(struct span request, struct mpw *ok) {
         return fail(EINVAL, "container", "%.64s", wanted.container);
     if (container_find(wanted.container) != NULL)
         return fail(EEXIST, "container", "%s", wanted.container);
+    const struct container *home = wanted.pids[0] == '\0' ? NULL : container_find_running("pids", wanted.pids);
+    if (wanted.pids[0] != '\0' && home == NULL)
+        return -failure_last()->error;
     struct container *container = free_slot();
     if (container == NULL)
         return fail(ENOSPC, "container", "more than %u", MAX_CONTAINERS);
@@ -173,7 +182,7 @@ int op_container(struct span request, struct mpw *ok) {
         .disk = root_is_disk(&wanted.root),
     };
     strcpy(container->id, wanted.container);
-    error = start(container, request);
+    error = start(container, home, request);
     if (error == 0)
         return 0;
     struct failure why = *failure_last();
@@ -204,18 +213,14 @@ int op_remove(struct span request, struct mpw *ok) {
 /* ---- children in a container ---- */
 
 pid_t container_fork(const struct container *container, bool member) {
-    static int own_pidfd = -1;
-    if (own_pidfd < 0)
-        own_pidfd = pidfd_open(getpid(), 0);
-    if (own_pidfd < 0 || setns(container->pidfd, CLONE_NEWPID) < 0)
+    int error = pids_enter(container->pidfd);
+    if (error < 0) {
+        errno = -error;
         return -1;
+    }
     pid_t pid = member ? cgroup_fork(&container->cgroup) : fork();
-    if (pid == 0)
-        return 0;
-    int error = errno;
-    if (setns(own_pidfd, CLONE_NEWPID) < 0)
-        say("cannot return to the machine's pid namespace: %s", strerror(errno));
-    errno = error;
+    if (pid != 0)
+        pids_leave();
     return pid;
 }
 

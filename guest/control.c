@@ -21,6 +21,7 @@
 #include "proc.h"
 #include "ps.h"
 #include "spawn.h"
+#include "store.h"
 #include "tree.h"
 #include "stats.h"
 
@@ -47,6 +48,7 @@ static const struct op ops[] = {
     {"unpack", op_unpack, false},        {"pack", op_pack, false},
     {"stat", op_stat, false},
     {"limit", op_limit, false},          {"stats", op_stats, false},
+    {"mount", op_mount, true},           {"unmount", op_unmount, true}, {"sweep", op_sweep, true},
 };
 
 struct head {

@@ -23,5 +23,11 @@ void init_prepare(void);
 /* Gives away the one that is ready, or a new one. Returns 0, or -errno with the failure recorded. */
 int init_take(struct init *init);
 
+/* Gives one that lives in the pid namespace of the process `home_pidfd`. Returns as init_take does. */
+int init_take_beside(struct init *init, int home_pidfd);
+
+/* Gives up the one that is ready: the next is made when it is asked for, with the machine's mounts as they are then. */
+void init_forget(void);
+
 /* `pid` was reaped, maybe the one that was ready. */
 void init_reaped(pid_t pid);

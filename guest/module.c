@@ -14,7 +14,7 @@ static bool is_name(const char *name) {
     return length > 0 && length <= 64 && name[length] == '\0';
 }
 
-static int load(const char *name) {
+int module_load(const char *name) {
     char path[80];
     if (!is_name(name))
         return -EINVAL;
@@ -35,7 +35,7 @@ void modules_load_listed(void) {
         return; /* a kernel with everything built in needs no list */
     char *rest = list;
     for (char *name; (name = strtok_r(rest, "\n", &rest)) != NULL;) {
-        int error = load(name);
+        int error = module_load(name);
         if (error < 0)
             say("module %s: %s", name, strerror(-error));
     }
@@ -53,7 +53,7 @@ int op_load(struct span request, struct mpw *ok) {
     struct load_request wanted;
     int error = fields_decode(&mp, load_fields, COUNT(load_fields), &wanted);
     for (uint32_t i = 0; error == 0 && i < wanted.modules.count; i++) {
-        error = load(wanted.modules.items[i]);
+        error = module_load(wanted.modules.items[i]);
         if (error < 0)
             error = fail(-error, "load", "%s", wanted.modules.items[i]);
     }

@@ -9,4 +9,7 @@ void modules_open(void);
 /* Loads what /modules.list names, saying on the console which one failed. */
 void modules_load_listed(void);
 
+/* Loads one, unless it is there. Returns 0 or -errno: -ENOENT where the initramfs does not have it. */
+int module_load(const char *name);
+
 op_function op_load;

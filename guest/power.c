@@ -9,6 +9,7 @@
 #include "container.h"
 #include "freeze.h"
 #include "hold.h"
+#include "store.h"
 
 #define DEBUG_EXIT_PORT 0x501
 #define KILL_MS 2000
@@ -71,6 +72,7 @@ int op_poweroff(struct span request, struct mpw *ok) {
     if (wanted.sync) {
         kill_everything();
         containers_unmount(true);
+        store_end();
         sync();
     }
     power_off(machine_owned);

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "members.h"
 #include "oom.h"
 #include "port.h"
 #include "stream.h"
@@ -189,6 +190,10 @@ static const struct field signal_fields[] = {
 
 /* kill(-1) inside the pid namespace reaches all of it at once, however fast it forks, except its PID 1. */
 static int signal_container(struct container *container, int number) {
+    if (container->members != 0) {
+        members_signal(container->members, number);
+        return 0;
+    }
     pid_t pid = container_fork(container, false);
     if (pid < 0)
         return -errno;

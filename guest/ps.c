@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "container.h"
+#include "members.h"
 
 #define ROWS_BYTES (MAX_CONTROL_BYTES - 4096u)
 #define MOST_ROWS 4096u
@@ -118,14 +119,17 @@ static bool put_process(struct mpw *w, unsigned long pid) {
     return true;
 }
 
-static void put_processes(struct mpw *w) {
+/* `members`: of a container that shares its pid namespace, else 0. */
+static void put_processes(struct mpw *w, uint64_t members) {
     DIR *proc = opendir("/proc");
     size_t opened = mpw_open_array(w);
     uint32_t count = 0;
     struct dirent *entry;
     while (proc != NULL && count < MOST_ROWS && (entry = readdir(proc)) != NULL) {
         unsigned long pid = strtoul(entry->d_name, NULL, 10);
-        if (pid > 0 && pid != (unsigned long)getpid() && put_process(w, pid))
+        if (pid == 0 || pid == (unsigned long)getpid() || (members != 0 && members_of((pid_t)pid) != members))
+            continue;
+        if (put_process(w, pid))
             count++;
     }
     mpw_patch_array(w, opened, count);
@@ -138,11 +142,11 @@ static int mount_own_proc(void) {
     return mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0 ? -errno : 0;
 }
 
-static _Noreturn void list_processes(bool own_proc, int out_fd) {
+static _Noreturn void list_processes(const struct container *container, int out_fd) {
     struct mpw w = {.bytes = malloc(ROWS_BYTES), .room = ROWS_BYTES};
-    if (w.bytes == NULL || (own_proc && mount_own_proc() < 0))
+    if (w.bytes == NULL || (container != NULL && mount_own_proc() < 0))
         _exit(1);
-    put_processes(&w);
+    put_processes(&w, container == NULL ? 0 : container->members);
     for (size_t at = 0; !w.overflow && at < w.length;) {
         ssize_t written = write(out_fd, w.bytes + at, w.length - at);
         if (written < 0)
@@ -183,7 +187,7 @@ static ssize_t run_child(const struct container *container, uint8_t *rows) {
     if (pid < 0)
         return -errno;
     if (pid == 0)
-        list_processes(container != NULL, theirs);
+        list_processes(container, theirs);
     close_fd(&theirs);
     ssize_t length = read_rows(ours, rows);
     if (length < 0)

@@ -41,11 +41,12 @@ static const struct field container_fields[] = {
     MAY(container_request, readonly_paths, FIELD_STRINGS),
     MAY(container_request, sysctls, FIELD_VALUE),
     MAY(container_request, shm_bytes, FIELD_U64),
+    MAY(container_request, pids, FIELD_STRING),
 };
 
 int root_decode(struct span request, struct container_request *wanted) {
     struct mp mp = mp_over(request);
-    *wanted = (struct container_request){.shm_bytes = 64u << 20};
+    *wanted = (struct container_request){.shm_bytes = 64u << 20, .pids = ""};
     int error = fields_decode(&mp, container_fields, COUNT(container_fields), wanted);
     if (error < 0)
         return error;
@@ -94,10 +95,19 @@ static int bind_root(const struct root *root) {
     return fd < 0 ? -errno : mount_copy(fd, true);
 }
 
+/* Room for mount points, and nothing else. */
+static int empty_root(void) {
+    const struct mount_options options = {.settings = {{"mode", "0755"}, {"size", "64k"}}, .setting_count = 2};
+    return mount_new("tmpfs", NULL, &options);
+}
+
 static int open_root(struct site *site) {
     const struct root *root = &site->wanted->root;
     bool disk = root_is_disk(root);
-    site->root_fd = disk ? device_mount(root->device, root->fstype, root->readonly) : bind_root(root);
+    if (root_pauses(root))
+        site->root_fd = empty_root();
+    else
+        site->root_fd = disk ? device_mount(root->device, root->fstype, root->readonly) : bind_root(root);
     if (site->root_fd < 0)
         return fail(-site->root_fd, "mount", "%s", root->device);
     _cleanup_fd_ int target_fd = openat(site->stage_fd, "root", O_PATH | O_CLOEXEC);
@@ -275,7 +285,11 @@ static int build(struct site *site) {
 }
 
 bool root_is_disk(const struct root *root) {
-    return strcmp(root->fstype, "bind") != 0;
+    return strcmp(root->fstype, "bind") != 0 && !root_pauses(root);
+}
+
+bool root_pauses(const struct root *root) {
+    return strcmp(root->fstype, "pause") == 0;
 }
 
 int root_build(const struct container_request *wanted, int stage_fd, int kept[ROOT_KEPT]) {

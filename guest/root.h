@@ -13,6 +13,7 @@ struct container_request {
     char *container, *hostname;
     struct span root_value, mounts, files, sysctls;
     struct root root;
+    char *pids; /* the container whose pid namespace it lives in; "": one of its own */
     struct strings masked, readonly_paths;
     uint64_t shm_bytes;
 };
@@ -25,6 +26,9 @@ void root_set_stage(const char *path);
 
 /* Whether the root is a file system of the container's own, and not a directory of somebody else's. */
 bool root_is_disk(const struct root *root);
+
+/* Whether it is a root without anything on it, for a process that only keeps the container's namespaces. */
+bool root_pauses(const struct root *root);
 
 /* What reaches into a container from outside, wherever its processes have gone since. */
 enum root_kept {

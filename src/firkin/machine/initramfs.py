@@ -2,7 +2,7 @@
 
     /init           the agent
     /modules/*.ko   plain, unsigned
-    /modules.list   their names, one a line, in the order in which the agent loads them
+    /modules.list   the names of those that the agent loads at once, one a line, in that order
 
 The rule: only what is needed before the first byte; each further module costs every boot.
 """
@@ -22,14 +22,17 @@ from firkin.machine.kernel import Kernel
 if TYPE_CHECKING:
     from firkin.machine.cpio import Entry
 
-_FORMAT = "1"
+_FORMAT = "2"
 _BASE = ("virtio_mmio", "virtio_blk", "virtio_console", "ext4")
 _NETWORK = ("virtio_net",)
 _SHARES = ("virtiofs",)
 _OPTIONAL = ("crc32c_generic",)
 """ext4 asks for crc32c by a name that modules.dep does not know (a soft dependency)."""
 
-EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL)
+_ON_DEMAND = ("overlay",)
+"""What the agent loads when a pod asks for it."""
+
+EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL, *_ON_DEMAND)
 """All that any machine may ask of a kernel."""
 
 
@@ -78,9 +81,11 @@ def build(contents: Contents) -> bytes:
 def _entries(contents: Contents) -> Iterator[Entry]:
     from firkin.machine import cpio, modules
 
-    order = modules.load_order(contents.kernel.modules_dir, contents.wanted, optional=_OPTIONAL)
+    modules_dir = contents.kernel.modules_dir
+    order = modules.load_order(modules_dir, contents.wanted, optional=_OPTIONAL)
+    later = modules.load_order(modules_dir, (), optional=_ON_DEMAND)
     yield from map(cpio.directory, ("dev", "proc", "sys", "modules"))
     yield cpio.file("init", contents.agent.read_bytes(), 0o755)
     yield cpio.file("modules.list", "".join(f"{module.name}\n" for module in order).encode())
-    for module in order:
+    for module in dict.fromkeys((*order, *later)):
         yield cpio.file(f"modules/{module.name}.ko", modules.read_module(module))

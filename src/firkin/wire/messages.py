@@ -96,6 +96,7 @@ class Container(Op, frozen=True, kw_only=True):
     readonly_paths: tuple[str, ...] = ()
     sysctls: dict[str, str] = {}
     shm_bytes: int = 64 << 20
+    pids: str = ""
 
 
 class Terminal(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,6 +221,33 @@ class Hold(Op, frozen=True, kw_only=True):
 
 class Release(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "release"
+
+
+class MountShared(Op, frozen=True, kw_only=True):
+    """What several containers of a machine share, below /pod. `type`: ext4, tmpfs, virtiofs, overlay, directory."""
+
+    op: ClassVar[str] = "mount"
+    type: str
+    target: str
+    source: str = ""
+    options: tuple[str, ...] = ()
+    lower: tuple[str, ...] = ()
+    upper: str = ""
+    work: str = ""
+    mode: int = 0o755
+
+
+class Unmount(Op, frozen=True, kw_only=True):
+    op: ClassVar[str] = "unmount"
+    target: str
+
+
+class Sweep(Op, frozen=True, kw_only=True):
+    """Remove all that lies in the directory `target` but what `keep` names."""
+
+    op: ClassVar[str] = "sweep"
+    target: str
+    keep: tuple[str, ...]
 
 
 class Sync(Op, frozen=True, kw_only=True):
