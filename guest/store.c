@@ -45,7 +45,7 @@ static const struct field mount_fields[] = {
  * would end it in overlayfs's words. */
 static bool is_place(const char *path) {
     size_t length = strlen(STORE);
-    if (path == NULL || strncmp(path, STORE, length) != 0 || (path[length] != '/' && path[length] != '\0') ||
+    if (strncmp(path, STORE, length) != 0 || (path[length] != '/' && path[length] != '\0') ||
         strpbrk(path, ":,\\") != NULL)
         return false;
     for (const char *at = path; (at = strchr(at, '/')) != NULL; at++)
@@ -57,7 +57,7 @@ static bool is_place(const char *path) {
 /* Opens the directory, made where it is missing. Returns a descriptor or -errno with the failure recorded. */
 static int open_place(const char *path) {
     if (!is_place(path))
-        return fail(EINVAL, "place", "%s", path == NULL ? "(none)" : path);
+        return fail(EINVAL, "place", "%s", path);
     _cleanup_fd_ int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int fd = root_fd < 0 ? -errno : path_make_directory(root_fd, path);
     return fd < 0 ? fail(-fd, "directory", "%s", path) : fd;
@@ -72,9 +72,9 @@ static int mount_by_descriptor(const struct mount_wish *wish, int target_fd) {
         return error;
     _cleanup_fd_ int mount_fd = -1;
     if (strcmp(wish->type, "ext4") == 0)
-        mount_fd = wish->source == NULL ? -EINVAL : device_mount(wish->source, "ext4", false);
+        mount_fd = device_mount(wish->source, "ext4", false);
     else
-        mount_fd = mount_new(wish->type, wish->source, &options);
+        mount_fd = mount_new(wish->type, *wish->source == '\0' ? NULL : wish->source, &options);
     error = mount_fd < 0 ? mount_fd : mount_attach(mount_fd, target_fd);
     return error < 0 ? fail(-error, "mount", "%s", wish->target) : 0;
 }
@@ -118,7 +118,7 @@ static int mount_overlay(const struct mount_wish *wish) {
 int op_mount(struct span request, struct mpw *ok) {
     (void)ok;
     struct mp mp = mp_over(request);
-    struct mount_wish wish = {.mode = 0755};
+    struct mount_wish wish = {.source = "", .upper = "", .work = "", .mode = 0755};
     int error = fields_decode(&mp, mount_fields, COUNT(mount_fields), &wish);
     if (error < 0)
         return error;

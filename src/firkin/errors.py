@@ -6,6 +6,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 ├── NotFound                     the named object is not here: name another or make it (also a LookupError)
 │   ├── ImageNotFound            locally, or at the registry
 │   ├── ContainerNotFound
+│   ├── PodNotFound
 │   ├── SnapshotNotFound
 │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
 ├── Conflict                     somebody else holds it: choose another name or port, or stop them
@@ -68,6 +69,9 @@ class ImageNotFound(NotFound): ...
 
 
 class ContainerNotFound(NotFound): ...
+
+
+class PodNotFound(NotFound): ...
 
 
 class SnapshotNotFound(NotFound): ...

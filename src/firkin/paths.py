@@ -10,7 +10,7 @@ data/                                    the truth; survives a reboot
   kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
   templates/<key>/                       memory and state of machines that booted, see machine.template
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
-  containers/<id>/                       one container, see container.record
+  containers/<id>/                       one container or pod, see container.record, container.pod
   names/<name>                           link to the id of the container that has the name; lock
   disks/<id>.qcow2                       a layer of disks, never written again, see container.layers
   snapshots/<id>/                        one snapshot, see snapshot.record

@@ -12,6 +12,7 @@ from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
+from firkin.cli.pod_flags import POD_FLAGS
 from firkin.cli.sections import Headed
 from firkin.cli.socket_flags import SOCKET_FLAGS
 
@@ -41,6 +42,7 @@ FLAGS = (
     *LIFE_FLAGS,
     *NETWORK_FLAGS,
     *SOCKET_FLAGS,
+    *POD_FLAGS,
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
            help="When to fetch it."),
     platform_option,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from firkin.cli.notices import notices
 from firkin.cli.progress import progress
 from firkin.cli.session import Session, with_session
+from firkin.container.pod import Member
 from firkin.engine.begin import begin
 from firkin.errors import ContainerNotFound
 from firkin.settings import Settings
@@ -66,6 +67,8 @@ def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> 
     kept = options.restart.wanted  # by the supervisor, which is there to start it again
     leavable = wiring.terminal and wiring.stdin and bool(wiring.detach_keys) and not recorded
     with _recorded(showing):
+        if isinstance(options.pod, Member):
+            return _run_in_pod(options, wiring, showing, leavable=leavable)
         if not (leavable or kept):
             return _run_as_ours(options, wiring, showing)
 
@@ -75,6 +78,21 @@ def run_in_foreground(options: RunOptions, wiring: Wiring, showing: Showing) -> 
             return await _in_foreground(session, container, wiring)
 
         return with_session(run)
+
+
+def _run_in_pod(options: RunOptions, wiring: Wiring, showing: Showing, *, leavable: bool) -> int:
+    """Run a container that its pod's owner owns. With --rm it goes with us, unless we may leave it."""
+
+    async def run(session: Session) -> int:
+        engine, ours = session.engine, options.auto_remove and not leavable
+        async with AsyncExitStack() as stack:
+            with _shown(showing):
+                if not ours:
+                    return await _in_foreground(session, await engine.run_detached(options), wiring)
+                container = await stack.enter_async_context(engine.run_tied(options))
+            return await _in_foreground(session, container, wiring)
+
+    return with_session(run)
 
 
 def _run_as_ours(options: RunOptions, wiring: Wiring, showing: Showing) -> int:

@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "suspend": Verb("suspend", CONTAINERS, "Save running containers to the disk, and end their machines."),
     "resume": Verb("resume", CONTAINERS, "Let suspended and paused containers go on where they were."),
     "fork": Verb("fork", CONTAINERS, "Start containers that go on from where a running one is now."),
+    "pod": Verb("pod", CONTAINERS, "Run several containers in one machine, with one network."),
     "snapshot": Verb("snapshot", CONTAINERS, "Keep containers as they are, and go back to them."),
     "ps": Verb("ps", LOOK, "List containers."),
     "logs": Verb("logs", LOOK, "Show what a container printed."),

@@ -34,6 +34,7 @@ from firkin.container import names
 from firkin.container.disk import DiskRecord, LayerId
 from firkin.container.journal import note_container, note_end
 from firkin.container.locks import Lock, is_held, take
+from firkin.container.pod import Member
 from firkin.container.restart import Tries
 from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
@@ -250,8 +251,8 @@ class Record(msgspec.Struct, frozen=True):
         return take(self.alive_path, f"container {self.id[:12]} still has a machine")
 
     def is_alive(self) -> bool:
-        """Whether its VMM runs."""
-        return is_held(self.alive_path)
+        """Whether its VMM runs, or that of the pod that it is in."""
+        return is_held(self.alive_path) or is_held(self.dir / "pod" / "alive")
 
     def remove(self) -> None:
         """Delete it. The owner's, once nothing runs. A crash leaves .<id>.gone or a link to nothing."""
@@ -333,6 +334,8 @@ def create(
         replace_file(making / "state.json", msgspec.json.encode(Created(kept=kept)))
         if disk is not None:
             replace_file(making / "disk.json", msgspec.json.encode(disk))
+        if isinstance(spec.pod, Member):
+            (making / "pod").symlink_to(f"../{spec.pod.pod}")
         with names.of(paths).reserved(spec.name, spec.id), disk_errors(record.dir):
             making.rename(record.dir)
         sync_dir(paths.containers_dir)

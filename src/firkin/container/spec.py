@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from firkin.container.limits import UNLIMITED, Limits
+from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.machine.spec import PublishedPort
@@ -87,6 +88,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     detached: bool = False
     restart: RestartPolicy = RestartPolicy()
     labels: dict[str, str] = {}
+    pod: Sandbox | Member | None = None
+    """What it is to a pod; None: it has a machine for itself."""
     isolation: Literal["vm"] = "vm"
     snapshot: str = ""
     """The id of the snapshot that it was started from, which may be gone."""

@@ -23,6 +23,7 @@ from firkin.container.disk import DiskRecord
 from firkin.container.record import Exited, Record, Suspended
 from firkin.engine.deadline import within
 from firkin.engine.launch import Launched
+from firkin.engine.pod_members import SNAPSHOTS, refuse
 from firkin.engine.settled import settled
 from firkin.errors import FirkinError, SnapshotNotFound, UsageError, WrongState
 from firkin.events import stage
@@ -67,6 +68,7 @@ async def roll_back(record: Record, name: str, *, discard: bool = False) -> Snap
     What it is now becomes a snapshot of its own, which is returned, unless `discard` gives it up. Raises
     WrongState where it has not ended, SnapshotNotFound, UsageError for a disk of another image or size.
     """
+    refuse(record.spec(), SNAPSHOTS)
     await settled(record)
     with record.own(), Store(record.paths).adding():
         snapshot = find(record.paths, name)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
+import msgspec
+
+from firkin.aio.finish import finish
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
+from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Exited, Record, Running, Suspended
 from firkin.engine import rules
 from firkin.engine.begin import Begun, begin, check_name, put_on_record
@@ -24,9 +28,10 @@ from firkin.engine.heirs import Heirs
 from firkin.engine.life_words import check_mortal
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
+from firkin.engine.pod_members import as_container
 from firkin.engine.resolve import disk_bytes
 from firkin.engine.tidy import tidy_all, tidy_running
-from firkin.errors import ContainerNotFound, WrongState
+from firkin.errors import ContainerNotFound, UsageError, WrongState
 from firkin.events import span
 from firkin.machine.started import Started
 from firkin.oci.image import Image
@@ -36,10 +41,12 @@ from firkin.settings import Settings
 if TYPE_CHECKING:
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
+    from firkin.engine.pods import Pods
     from firkin.engine.summaries import ContainerSummary
     from firkin.engine.waiting import Condition
     from firkin.process.spec import ExitStatus
     from firkin.snapshot.record import Snapshot
+    from firkin.store.store import Store
     from firkin.trust.key import PrivateKey
 
 
@@ -130,6 +137,8 @@ class Engine(Heirs):
         Its process runs when this returns; when it raises, nothing is left of it. Raises UsageError and
         HostUnsupported before anything is made, and what pulling, building and booting raise.
         """
+        if isinstance(options.pod, Member):
+            raise UsageError("a container in a pod belongs to the pod", hint="start it with run_detached()")
         if begun is None:
             self._require_open()
             check_mortal(options)
@@ -141,6 +150,24 @@ class Engine(Heirs):
         found, lock = await self._create(options, detached=True)
         lock.close()
         return await self._handed_over(found)
+
+    @asynccontextmanager
+    async def run_tied(self, options: RunOptions) -> AsyncIterator[Container]:
+        """Start a container in a pod that goes with the block, or with this process. Raises as run()."""
+        from firkin.engine.tie import tie
+
+        assert isinstance(options.pod, Member)
+        place = msgspec.structs.replace(options.pod, tied=True)
+        found, lock = await self._create(
+            msgspec.structs.replace(options, pod=place, auto_remove=False), detached=True
+        )
+        with tie(found):
+            lock.close()
+            container = await self._handed_over(found)
+            try:
+                yield container
+            finally:
+                await finish(self._take_back(found))
 
     async def create(self, options: RunOptions) -> Container:
         """A container that is not started before start() is asked for. Raises as run(), but for booting."""
@@ -171,17 +198,22 @@ class Engine(Heirs):
         Nothing happens to one that runs. Raises ContainerNotFound, WrongState, UsageError, and what booting
         raises: then it is as before.
         """
+        container = await self.container(name_or_id)
+        await self.start_of(container)
+        return await self.container(container.id)
+
+    async def start_of(self, container: Container) -> None:
+        """start() of what was found already: a container, or a pod as one."""
         from firkin.engine import supervised
         from firkin.engine.settled import settled
 
-        container = await self.container(name_or_id)
         state = container.state
         if isinstance(state, Running):
             if state.paused:
                 raise WrongState(
                     f"container {container.name!r} is paused", hint=f"`firkin unpause {container.name}`"
                 )
-            return container
+            return
         if isinstance(state, Suspended):
             raise WrongState(
                 f"container {container.name!r} is suspended", hint=f"`firkin resume {container.name}`"
@@ -192,7 +224,14 @@ class Engine(Heirs):
             self._owned.pop(container.id, None)
             await settled(Record(self.paths, container.id))
         await supervised.run(self.settings, container.id, again=again)
-        return await self.container(container.id)
+
+    async def discard(self, container_id: str) -> None:
+        """Remove a container or a pod, whatever it is at. Raises ContainerNotFound."""
+        record = Record(self.paths, container_id)
+        if isinstance(record.spec().pod, Sandbox):
+            await self.pods.remove(container_id, force=True)
+        else:
+            await (await self.container(container_id)).remove(force=True)
 
     async def resume(self, name_or_id: str) -> Container:
         """Let a suspended container go on where it was; the supervisor owns it then. Or a paused one.
@@ -250,13 +289,31 @@ class Engine(Heirs):
 
         found = find(self.paths, name_or_id)
         owned = self._owned.get(found.id)
-        return RemoteContainer(found, revive=self._revive) if owned is None else owned
+        if owned is not None:
+            return owned
+        remote = RemoteContainer(found, revive=self.revive)
+        as_container(remote.spec)
+        return remote
 
     async def tidy(self) -> None:
         """Put on record, or remove, what dead owners left."""
         await in_thread(partial(tidy_all, self.paths))
 
+    # Pods
+
+    @cached_property
+    def pods(self) -> Pods:
+        """The pods of this user."""
+        from firkin.engine.pods import Pods
+
+        return Pods(self)
+
     # How
+
+    @property
+    def store(self) -> Store:
+        """Where the images are."""
+        return self._images.store
 
     @cached_property
     def _images(self) -> Images:
@@ -268,6 +325,8 @@ class Engine(Heirs):
         self, options: RunOptions, *, detached: bool, kept: bool = False
     ) -> tuple[Record, Lock]:
         """The record of a new container, owned by us."""
+        if isinstance(options.pod, Member):
+            return await self.pods.put(options, kept=kept)
         rules.check(options)
         check_name(options.name, self.paths)
         with self._images.store.adding():
@@ -344,7 +403,8 @@ class Engine(Heirs):
             meanwhile()
         await in_thread(partial(tidy_running, self.paths))
 
-    async def _revive(self) -> None:
+    async def revive(self) -> None:
+        """See to it that running containers without an owner get one."""
         from firkin.engine import supervised
 
         await supervised.wake(self.settings)

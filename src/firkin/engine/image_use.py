@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from firkin.container import record
+from firkin.container.pod import Sandbox
 from firkin.errors import ContainerNotFound
 from firkin.oci.digest import Digest
 from firkin.paths import Paths
@@ -37,6 +38,8 @@ def _by_containers(paths: Paths) -> Iterator[ImageUse]:
             running = isinstance(found.state(), record.Running)
         except ContainerNotFound:
             continue  # removed since they were listed
+        if isinstance(spec.pod, Sandbox):
+            continue  # it has none
         user = f"the {'running' if running else 'ended'} container {spec.name}"
         removal = f"firkin rm {'-f ' if running else ''}{spec.name}"
         yield ImageUse(user, removal, Digest.parse(spec.image_digest), spec.rootfs_key, running)

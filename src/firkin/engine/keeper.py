@@ -274,7 +274,7 @@ class Keeper:
                 pid=machine.pid,
                 started_ns=time.time_ns() if suspended is None else suspended.started_ns,
                 accelerator=machine.accelerator,
-                ports=machine.ports,
+                ports=launched.ports,
                 proc=launched.process.proc,
                 detached=self._detached,
                 ahead=launched.counted.minus(self._transcript.begin),
@@ -353,13 +353,12 @@ class Keeper:
     async def _settle(self, launched: Launched) -> None:
         """Let the machine write down what the container wrote, when that is to be kept."""
         if self._removing:
-            launched.machine.discard()
+            launched.discard()
         if self._removing or self._ending is None or not self._ending.orderly:
             return
         with stage("machine.stop", machine=self._name), suppress(FirkinError, TimeoutError):
             async with asyncio.timeout(SYNC_PATIENCE_S):
-                await launched.client.poweroff(sync=True)
-                await launched.machine.wait()
+                await launched.settle()
 
     def _leave(self) -> None:
         """Leave nothing behind but the record, where that is to stay. Never raises."""

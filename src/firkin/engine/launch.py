@@ -28,6 +28,7 @@ from firkin.errors import AgentError, MachineDied
 from firkin.events import span
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
+from firkin.machine.spec import PublishedPort
 from firkin.machine.start import Lifetime, adopt, boot
 from firkin.machine.started import Started
 from firkin.settings import Settings
@@ -57,6 +58,20 @@ class Launched(msgspec.Struct, frozen=True):
         if self.sockets is not None:
             await self.sockets.complete()
         await self.client.sockets.complete()
+
+    @property
+    def ports(self) -> tuple[PublishedPort, ...]:
+        """What of it is published, with the host ports that were chosen."""
+        return self.machine.ports
+
+    def discard(self) -> None:
+        """Nobody will read what the container wrote."""
+        self.machine.discard()
+
+    async def settle(self) -> None:
+        """Let the machine write down what the container wrote, and end. Deadlines are the caller's."""
+        await self.client.poweroff(sync=True)
+        await self.machine.wait()
 
     async def death(self) -> MachineDied:
         """Why the machine is gone, once it is."""
@@ -107,6 +122,24 @@ async def resume(
     where it is gone, AgentError where it is not the one that was left, Timeout where its agent does not
     answer.
     """
+    async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec, running=True)
+        machine, client = await greeted(stack, record, spec, state, booting)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+            if not state.paused:
+                await sockets.appear(running=True)
+        counted = transcript.begin.plus(state.ahead)
+        process = take_over(client, state.proc, transcript, counted)
+        yield Launched(machine, client, process, counted, sockets)
+
+
+async def greeted(
+    stack: AsyncExitStack, record: Record, spec: ContainerSpec, state: Running, booting: Callable[[], object]
+) -> tuple[Machine, AgentClient]:
+    """The machine of a dead owner, and its agent, which has answered; it ends with `stack`. Raises as
+    resume().
+    """
     from firkin.agent.client import AgentClient
     from firkin.engine.greeting import greet
     from firkin.machine.save import recover
@@ -120,26 +153,18 @@ async def resume(
         dir=record.dir,
         run_dir=record.paths.container_run_dir(record.id),
     )
-    async with AsyncExitStack() as stack:
-        sockets = shared_sockets(stack, spec, running=True)
-        stack.push_async_callback(machine.stop)
-        if not state.paused:
-            await recover(machine)  # its owner may have died while it was being saved
-        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-        booting()
-        async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
-            if state.paused:
-                await greet(machine, client)
-            else:
-                await client.start(resume=True)
-                client.post(Release())
-        if sockets is not None:
-            await stack.enter_async_context(sockets.serving(client))
-            if not state.paused:
-                await sockets.appear(running=True)
-        counted = transcript.begin.plus(state.ahead)
-        process = take_over(client, state.proc, transcript, counted)
-        yield Launched(machine, client, process, counted, sockets)
+    stack.push_async_callback(machine.stop)
+    if not state.paused:
+        await recover(machine)  # its owner may have died while it was being saved
+    client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+    booting()
+    async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
+        if state.paused:
+            await greet(machine, client)
+        else:
+            await client.start(resume=True)
+            client.post(Release())
+    return machine, client
 
 
 def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: Streams) -> RemoteProcess:

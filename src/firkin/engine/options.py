@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from firkin.container.limits import UNLIMITED, Limits
+from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
@@ -60,6 +61,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     stop_timeout_s: float | None = None
     restart: RestartPolicy = RestartPolicy()
     labels: dict[str, str] = {}
+    pod: Sandbox | Member | None = None
 
 
 class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):

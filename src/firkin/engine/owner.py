@@ -19,9 +19,11 @@ from firkin.engine.attached import AttachedProcess
 from firkin.engine.container import check_removable
 from firkin.engine.keeper import Keeper, Opening
 from firkin.engine.launch import Launched, launch, resume
+from firkin.engine.logged import Ended
 from firkin.engine.options import ExecOptions
+from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
 from firkin.engine.transcript import Transcript
-from firkin.errors import FirkinError, MachineDied, WrongState
+from firkin.errors import FirkinError, MachineDied
 from firkin.machine.start import Lifetime
 from firkin.machine.started import Started
 from firkin.process.protocol import Process
@@ -155,7 +157,7 @@ class OwnedContainer:
         """Its first process; with `replay` also what it wrote before. Legal after its end, too."""
         launched = self._keeper.launched
         return AttachedProcess(
-            _Ended(self.name) if launched is None else launched.process,
+            Ended(self.name) if launched is None else launched.process,
             stdin=launched.process.stdin if stdin and launched is not None else None,
             stdout=self._keeper.stdout.tap(replay=replay),
             stderr=self._keeper.stderr.tap(replay=replay),
@@ -250,6 +252,7 @@ class OwnedContainer:
         """Keep it as it is now; see Container.snapshot(). Raises WrongState while it starts."""
         from firkin.engine import disk_snapshots
 
+        refuse(self.spec, SNAPSHOTS)
         record = self._keeper.record
         if self._keeper.over:
             return await disk_snapshots.take_of_ended(record, name)
@@ -266,6 +269,7 @@ class OwnedContainer:
         """A snapshot for others to start from; see Container.lend()."""
         from firkin.engine import snapshots
 
+        refuse(self.spec, SNAPSHOTS)
         async with AsyncExitStack() as stack:
             async with self._snapshotting:
                 lending = snapshots.lend(self._source(self._keeper.running()))
@@ -276,6 +280,7 @@ class OwnedContainer:
         """Save its machine beside its disk, and end it; see Container.suspend()."""
         from firkin.engine import suspended
 
+        refuse(self.spec, "only a machine of one container is suspended")
         async with self._snapshotting:
             source = self._source(self._keeper.running())
             await self._keeper.suspend(partial(suspended.suspend, source))
@@ -312,6 +317,7 @@ class OwnedContainer:
         from firkin.engine.disk_snapshots import frozen
         from firkin.engine.stillness import of_ended
 
+        refuse(self.spec, OWN_DISK)
         record = self._keeper.record
         if self._keeper.over:
             async with of_ended(record):
@@ -412,18 +418,3 @@ def _began(state: State) -> Streams | None:
     if not isinstance(state, Running | Suspended):
         return None
     return Streams(max(0, -state.ahead.stdout), max(0, -state.ahead.stderr))
-
-
-class _Ended:
-    """Stands for the first process of a container that has ended."""
-
-    pid = 0
-
-    def __init__(self, name: str) -> None:
-        self._error = WrongState(f"container {name!r} is not running", hint="`firkin ps -a` shows its state")
-
-    async def signal(self, number: int) -> None:
-        raise self._error
-
-    async def resize(self, rows: int, cols: int) -> None:
-        raise self._error

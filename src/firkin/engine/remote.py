@@ -20,6 +20,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.engine import control_ops as ops
 from firkin.engine.container import check_removable
 from firkin.engine.options import ExecOptions
+from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
 from firkin.engine.remote_process import Loss, RemoteProcess, join
 from firkin.errors import ContainerNotFound, Corrupt, InUse, OutcomeUnknown, Timeout, WrongState
 from firkin.linux.unix_socket import connect
@@ -67,9 +68,20 @@ class RemoteContainer:
         return self._record.state()
 
     async def attach(self, *, stdin: bool = False, replay: bool = False) -> Process:
-        """Its first process, as one more party. Raises WrongState where it does not run."""
+        """Its first process, as one more party; with `replay` also of one that has ended, from its log.
+
+        Else raises WrongState where it does not run.
+        """
         streams = {"stdin": stdin, "stdout": True, "stderr": True}
-        return await self._join(streams, lambda ids: ops.Attach(replay=replay, **ids))
+        try:
+            return await self._join(streams, lambda ids: ops.Attach(replay=replay, **ids))
+        except (WrongState, OutcomeUnknown):
+            state = self.state
+            if not replay or not isinstance(state, Exited):
+                raise
+            from firkin.engine.logged import logged_process
+
+            return logged_process(self._record, self.name, state)
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises as agent's spawn() does, and WrongState."""
@@ -162,6 +174,7 @@ class RemoteContainer:
         if isinstance(self.state, Running):
             answer = await self._request(ops.Snapshot(name=name, disk_only=disk_only))
             return load(self._record.paths, convert(answer.get("snapshot"), str))
+        refuse(self.spec, SNAPSHOTS)
         return await take_of_ended(self._record, name)
 
     async def suspend(self) -> None:
@@ -187,6 +200,7 @@ class RemoteContainer:
         from firkin.engine.stillness import of_ended
 
         if not isinstance(self.state, Running):
+            refuse(self.spec, OWN_DISK)
             async with of_ended(self._record):
                 yield
             return

@@ -66,6 +66,7 @@ def container_spec(
         detached=detached,
         restart=options.restart,
         labels={**config.labels, **options.labels},
+        pod=options.pod,
     )
 
 

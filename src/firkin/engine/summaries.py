@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from firkin.container.pod import Sandbox
 from firkin.container.record import Created, Record, State, records
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import is_up
@@ -27,9 +28,14 @@ class ContainerSummary(msgspec.Struct, frozen=True):
 
 def summaries(paths: Paths, *, all: bool) -> list[ContainerSummary]:
     """Those that run or are about to again, with `all` every one, newest first. What cannot be
-    read is listed, too.
+    read is listed, too; pods are not (engine.pod_members).
     """
-    found = [summary for record in records(paths) for summary in _summary(record)]
+    found = [
+        summary
+        for record in records(paths)
+        for summary in _summary(record)
+        if not isinstance(summary.spec.pod, Sandbox)
+    ]
     listed = [each for each in found if all or each.problem or is_up(each.state)]
     return sorted(listed, key=lambda each: each.spec.created_ns, reverse=True)
 

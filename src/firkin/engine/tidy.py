@@ -12,7 +12,9 @@ import time
 
 from firkin.container import leftovers, names, record
 from firkin.container.record import LOST, Created, Exited, Record, Running, Suspended
+from firkin.engine.pod_members import members
 from firkin.engine.restarting import due
+from firkin.engine.tie import is_free, is_tied
 from firkin.errors import FirkinError, InUse
 from firkin.events import event
 from firkin.paths import Paths
@@ -71,6 +73,8 @@ def _bury(found: Record) -> None:
     spec, state = found.spec(), found.state()
     if isinstance(state, Created) and spec.detached and time.time_ns() - spec.created_ns < HANDOVER_NS:
         return  # the supervisor is about to own it
+    if is_tied(spec) and is_free(found) and time.time_ns() - spec.created_ns > HANDOVER_NS:
+        return _remove_tied(found)
     if isinstance(state, Created) and state.kept:
         return  # it is as it is to be
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
@@ -87,3 +91,13 @@ def _bury(found: Record) -> None:
     elif isinstance(state, Exited):
         found.set_exited(state)
     event("container.tidied", container=found.id, name=spec.name)
+
+
+def _remove_tied(found: Record) -> None:
+    """Its maker has gone, and left it: its members go first."""
+    for member, _ in members(found.paths, found.id):
+        with member.own():
+            member.remove()
+    name = found.spec().name
+    found.remove()
+    event("container.tidied", container=found.id, name=name)

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from firkin.container.record import Record, Running, Suspended
 from firkin.engine.container import Container
+from firkin.engine.pod_members import OWN_DISK, refuse
 from firkin.errors import (
     AgentError,
     Corrupt,
@@ -166,6 +167,7 @@ async def _awake(record: Record, settings: Settings) -> AsyncIterator[_Awake]:
     from firkin.network.guest import guest_network
 
     spec = record.spec()
+    refuse(spec, OWN_DISK)
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
     guest = guest_network(spec.network, spec.ports)
     ops = (

@@ -16,6 +16,7 @@ from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cp
 from firkin.engine.lists import listed
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
+from firkin.engine.pod_words import PodPlace, member_of
 from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_system_paths, policy_options
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
@@ -48,7 +49,7 @@ class ProcessWords(PolicyWords, total=False):
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, total=False):
+class GroupWords(NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, PodPlace, total=False):
     """Words of a container that have modules of their own."""
 
     init: bool
@@ -118,6 +119,7 @@ def run_options(
     A bare `NAME` in `env` gets its value from `environ`. `entrypoint=""` takes the image's entrypoint away.
     Raises UsageError, which names the option and the rule.
     """
+    member, volumes = member_of(more.get("pod", ""), listed("volumes", volumes))
     wanted_cpus = None if cpus is None else parse_cpus(cpus)
     memory_bytes = size_bytes("memory", memory)
     return RunOptions(
@@ -155,6 +157,7 @@ def run_options(
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
         stop_timeout_s=_seconds("stop_timeout", stop_timeout),
         labels=_labels(labels),
+        pod=member,
     )
 
 

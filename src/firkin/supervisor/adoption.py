@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from firkin.agent.client import AgentClient
 from firkin.aio.child import KILL, Child, Rung
 from firkin.container.locks import Lock, holders
+from firkin.container.pod import Member
 from firkin.container.record import Exited, Record, Running, Suspended, records
 from firkin.engine.keeper import SYNC_PATIENCE_S
 from firkin.engine.restarting import booted_ns, is_stopped_always, start_after_boot
@@ -44,6 +45,8 @@ def orphans(paths: Paths) -> Iterator[Orphan]:
         try:
             if not record.is_alive() or record.is_owned() or not _outlives(record):
                 continue
+            if isinstance(record.spec().pod, Member):
+                continue  # its pod takes it over
             lock = record.own()
         except InUse:
             continue

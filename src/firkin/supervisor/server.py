@@ -28,11 +28,15 @@ import msgspec
 from firkin.agent.channel import Channel, Message
 from firkin.aio.thread import in_thread
 from firkin.container.locks import Lock
+from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Created, Exited, Record, Running, State, Suspended
-from firkin.container.restart import FIRST_DELAY_S, LONGEST_DELAY_S
+from firkin.container.restart import FIRST_DELAY_S, LONGEST_DELAY_S, UNTRIED, Tries
+from firkin.container.spec import ContainerSpec
 from firkin.engine.owner import OwnedContainer
+from firkin.engine.pod_owner import OwnedPod
 from firkin.engine.restarting import failed
 from firkin.engine.tidy import tidy_all
+from firkin.engine.tie import is_tied, remove_once_free
 from firkin.errors import FirkinError, InUse, OutcomeUnknown, ProtocolError, StorageFull, WrongState
 from firkin.events import Event, event, subscribed
 from firkin.linux.unix_socket import listen
@@ -165,12 +169,17 @@ class Supervisor:
     async def _start_or_adopt(self, record: Record, lock: Lock, request: RunRequest | None) -> None:
         """Own what `lock` is of, as its state asks for; without a request nothing is started."""
         try:
+            spec = record.spec()
+            if isinstance(spec.pod, Member):
+                await self._start_member(record, spec.pod, lock, request)
+                return
             await end_half_started(record)
             state = record.state()
             if request is not None and _is_to_start(state, request.again):
-                container = OwnedContainer.create(
-                    record, lock, settings=request.settings, lifetime="detached"
-                )
+                container = _created(record, spec, lock, request.settings)
+            elif isinstance(state, Running) and isinstance(spec.pod, Sandbox):
+                await self._adopt_pod(OwnedPod.adopt_pod(record, lock, state, settings=self._settings))
+                return
             elif isinstance(state, Running):
                 container = OwnedContainer.adopt(record, lock, state, settings=self._settings)
             elif record.is_alive():
@@ -184,6 +193,40 @@ class Supervisor:
             raise
         await self._keep(container)
 
+    async def _start_member(
+        self, record: Record, member: Member, lock: Lock, request: RunRequest | None
+    ) -> None:
+        """Start a container in its pod, which is started where it does not run."""
+        state = record.state()
+        if request is None or not _is_to_start(state, request.again):
+            lock.close()
+            return
+        await self._start_in_pod(record, member, lock, request.settings, state)
+
+    async def _start_in_pod(
+        self,
+        record: Record,
+        member: Member,
+        lock: Lock,
+        settings: Settings,
+        state: State,
+        tries: Tries = UNTRIED,
+    ) -> None:
+        pod_state = Record(self._paths, member.pod).state()
+        again = pod_state.finished_ns if isinstance(pod_state, Exited) else None
+        await self._run(RunRequest(container=member.pod, settings=settings, again=again))
+        pod = self._owned.get(member.pod)
+        if not isinstance(pod, OwnedPod):
+            raise WrongState(f"pod {member.pod[:12]} has ended", hint="try again")
+        await self._keep(pod.member(record, lock, state, tries=tries))
+        pod.settled()
+
+    async def _adopt_pod(self, pod: OwnedPod) -> None:
+        """Take over a pod that runs, and its containers."""
+        await self._keep(pod)
+        for member in await pod.rejoin():
+            self._have(member)
+
     async def _let_go(self, record: Record, lock: Lock) -> None:
         """Let go of one that has ended, once its machine has."""
         async with self._turns.setdefault(record.id, asyncio.Lock()):
@@ -193,7 +236,16 @@ class Supervisor:
     async def _keep(self, container: OwnedContainer) -> None:
         """Start or take over `container`, and own it until its end."""
         await container.start()
+        self._have(container)
+
+    def _have(self, container: OwnedContainer) -> None:
+        """Own `container`, which runs, until its end."""
         self._owned[container.id] = container
+        if is_tied(container.spec):
+            from firkin.engine.engine import Engine
+
+            record = Record(self._paths, container.id)
+            self._start(remove_once_free(record, Engine(self._settings).discard))
         self._start(self._until_finished(container))
         event("container.owned", container=container.id, name=container.name)
 
@@ -225,6 +277,9 @@ class Supervisor:
         try:
             if record.state() != ended:
                 lock.close()
+                return
+            if isinstance(place := record.spec().pod, Member):
+                await self._start_in_pod(record, place, lock, settings, ended, ended.tries)
                 return
             await end_half_started(record)
             container = OwnedContainer.create(
@@ -267,6 +322,13 @@ class Supervisor:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._changed.set()
+
+
+def _created(record: Record, spec: ContainerSpec, lock: Lock, settings: Settings) -> OwnedContainer:
+    """The container, or the pod, that is to be started."""
+    if isinstance(spec.pod, Sandbox):
+        return OwnedPod.begin(record, lock, settings=settings)
+    return OwnedContainer.create(record, lock, settings=settings, lifetime="detached")
 
 
 def _is_to_start(state: State, again: int | None) -> bool:

@@ -224,7 +224,9 @@ class Release(Op, frozen=True, kw_only=True):
 
 
 class MountShared(Op, frozen=True, kw_only=True):
-    """What several containers of a machine share, below /pod. `type`: ext4, tmpfs, virtiofs, overlay, directory."""
+    """What several containers of a machine share, below /pod; `type` is ext4, tmpfs, virtiofs, overlay or
+    directory.
+    """
 
     op: ClassVar[str] = "mount"
     type: str
