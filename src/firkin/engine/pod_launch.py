@@ -99,7 +99,7 @@ async def launch_pod(
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         process = client.register(_pause(spec), stdout=False, stderr=False)
         assert process.op is not None
-        network = guest_network(spec.network)
+        network = guest_network(spec.network, ports)
         ops = (
             *prologue(time.time_ns(), os.urandom(SEED_BYTES)),
             *network.ops,
@@ -229,7 +229,7 @@ def _pause(spec: ContainerSpec) -> wire.Spawn:
 def _member(spec: ContainerSpec, sandbox: Sandbox, pod: Launched) -> wire.Op:
     """A member as it is made: what any container is, on a root in the store, with volumes and files."""
     assert isinstance(spec.pod, Member)
-    plain = container_op(spec, guest_network(spec.network), frozenset())
+    plain = container_op(spec, guest_network(spec.network, pod.machine.ports), frozenset())
     shared = places.pod_mounts(spec.pod.mounts, sandbox.volumes)
     files = tuple(wire.File(path=each.path, mode=each.mode, data=each.content) for each in spec.pod.files)
     covered = {each.target for each in shared} | {each.path for each in files}
