@@ -22,6 +22,7 @@ GROUPS = {
     "start": "benchmarks.start",
     "restore": "benchmarks.restore",
     "exec": "benchmarks.exec",
+    "pod": "benchmarks.pod",
     "copy": "benchmarks.copy",
     "save": "benchmarks.save",
     "forks": "benchmarks.forks",

@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firkin.api.async_container import AsyncContainer, AsyncSnapshot
     from firkin.api.async_engine import AsyncEngine
+    from firkin.api.async_pod import AsyncPod
     from firkin.api.async_pool import AsyncPool
     from firkin.api.async_process import AsyncProcess
     from firkin.api.async_sockets import AsyncConnection, AsyncListener
     from firkin.api.container import Container, Snapshot
     from firkin.api.engine import Engine, run
+    from firkin.api.pod import Pod
     from firkin.api.pool import Pool
     from firkin.api.process import Process
     from firkin.api.sockets import Connection, Listener
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         NotListening,
         OutcomeUnknown,
         PlatformNotFound,
+        PodNotFound,
         PoolEmpty,
         PortInUse,
         ProcessError,
@@ -81,6 +84,7 @@ __all__ = [
     "AsyncContainer",
     "AsyncEngine",
     "AsyncListener",
+    "AsyncPod",
     "AsyncPool",
     "AsyncProcess",
     "AsyncSnapshot",
@@ -115,6 +119,8 @@ __all__ = [
     "OutcomeUnknown",
     "Output",
     "PlatformNotFound",
+    "Pod",
+    "PodNotFound",
     "Pool",
     "PoolEmpty",
     "PoolStats",
@@ -144,6 +150,7 @@ _HOMES = {
     "AsyncContainer": "api.async_container",
     "AsyncListener": "api.async_sockets",
     "AsyncEngine": "api.async_engine",
+    "AsyncPod": "api.async_pod",
     "AsyncPool": "api.async_pool",
     "AsyncProcess": "api.async_process",
     "AsyncSnapshot": "api.async_container",
@@ -152,6 +159,7 @@ _HOMES = {
     "Listener": "api.sockets",
     "Engine": "api.engine",
     "run": "api.engine",
+    "Pod": "api.pod",
     "Pool": "api.pool",
     "PoolStats": "pool.stats",
     "Process": "api.process",

@@ -65,7 +65,7 @@ STREAMS = {"Process": {"stdin", "stdout", "stderr"}, "Connection": {"reader", "w
 @pytest.mark.parametrize(
     "name",
     [
-        *("Engine", "Container", "Snapshot", "Pool", "PoolStats", "Process", "Output", "ExitStatus"),
+        *("Engine", "Container", "Snapshot", "Pod", "Pool", "PoolStats", "Process", "Output", "ExitStatus"),
         *("Connection", "Listener"),
     ],
 )
@@ -85,7 +85,7 @@ def test_every_word_of_run_is_on_the_page() -> None:
     assert on_page == set(typing.get_type_hints(RunWords))
 
 
-@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Pool", "Process"])
+@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Pod", "Pool", "Process"])
 def test_the_asynchronous_twin_has_the_same_names(name: str) -> None:
     blocking, twin = members(getattr(firkin, name)), members(getattr(firkin, f"Async{name}"))
     blocking.pop("close", None)

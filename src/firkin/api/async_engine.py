@@ -13,6 +13,7 @@ from firkin.engine.engine import Engine as InnerEngine
 from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
+from firkin.engine.pod_words import PodWords
 from firkin.engine.summaries import ContainerSummary
 from firkin.engine.templates import TemplateSummary, make
 from firkin.engine.words import RunWords, Size, run_options, shape
@@ -21,6 +22,7 @@ from firkin.settings import Settings
 from firkin.snapshot.record import find, snapshots
 
 if TYPE_CHECKING:
+    from firkin.api.async_pod import AsyncPod
     from firkin.api.async_pool import AsyncPool
     from firkin.api.pool_words import PoolWords
     from firkin.container.journal import Happening
@@ -55,6 +57,7 @@ class AsyncEngine:
         until somebody removes it. Raises UsageError before anything is made, and what pulling, building the
         disk and booting raise; nothing is left of it then.
         """
+        detach |= bool(words.get("pod"))  # it is the pod's
         words.setdefault("auto_remove", not detach)
         options = run_options(image, command, **words)
 
@@ -153,6 +156,33 @@ class AsyncEngine:
     async def container(self, name_or_id: str) -> AsyncContainer:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return AsyncContainer(await self._engine.container(name_or_id), self._engine)
+
+    def pod(self, **words: Unpack[PodWords]) -> AsyncPod:
+        """A pod that is made when it is entered, and taken away when that block or this process ends.
+
+        Raises UsageError, NameInUse when it is entered.
+        """
+        from firkin.api.async_pod import AsyncPod
+
+        return AsyncPod(self._engine, words=words)
+
+    async def create_pod(self, **words: Unpack[PodWords]) -> AsyncPod:
+        """A pod that stays until somebody removes it. Raises UsageError, NameInUse, StorageFull."""
+        from firkin.api.async_pod import created
+
+        return await created(self._engine, words)
+
+    async def find_pod(self, name_or_id: str) -> AsyncPod:
+        """The pod of that name, id, or unique beginning of an id. Raises PodNotFound."""
+        from firkin.api.async_pod import found
+
+        return found(self._engine, name_or_id)
+
+    async def pods(self) -> list[AsyncPod]:
+        """All pods of this user, those made last in front."""
+        from firkin.api.async_pod import everyone
+
+        return everyone(self._engine)
 
     def pool(
         self,

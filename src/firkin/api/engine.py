@@ -13,6 +13,7 @@ from firkin.api.loop import Loop
 from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
+from firkin.engine.pod_words import PodWords
 from firkin.engine.summaries import ContainerSummary
 from firkin.engine.templates import TemplateSummary
 from firkin.engine.words import RunWords, Size
@@ -21,6 +22,7 @@ from firkin.process.output import Output
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.api.pod import Pod
     from firkin.api.pool import Pool
     from firkin.api.pool_words import PoolWords
     from firkin.container.journal import Happening
@@ -146,6 +148,30 @@ class Engine:
     def container(self, name_or_id: str) -> Container:
         """The container of that name, id, or unique beginning of an id. Raises ContainerNotFound."""
         return Container(self._loop.call(self._engine.container(name_or_id)), self._loop)
+
+    def pod(self, **words: Unpack[PodWords]) -> Pod:
+        """A pod that is made when it is entered, and taken away when that block or this program ends."""
+        from firkin.api.pod import Pod
+
+        return Pod(self._loop.run(lambda: self._engine.pod(**words)), self._loop)
+
+    def create_pod(self, **words: Unpack[PodWords]) -> Pod:
+        """A pod that stays until somebody removes it."""
+        from firkin.api.pod import Pod
+
+        return Pod(self._loop.call(self._engine.create_pod(**words)), self._loop)
+
+    def find_pod(self, name_or_id: str) -> Pod:
+        """The pod of that name, id, or unique beginning of an id. Raises PodNotFound."""
+        from firkin.api.pod import Pod
+
+        return Pod(self._loop.call(self._engine.find_pod(name_or_id)), self._loop)
+
+    def pods(self) -> list[Pod]:
+        """All pods of this user, those made last in front."""
+        from firkin.api.pod import Pod
+
+        return [Pod(each, self._loop) for each in self._loop.call(self._engine.pods())]
 
     def pool(
         self,

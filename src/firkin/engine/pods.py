@@ -9,9 +9,11 @@ a pod.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
+from firkin.aio.finish import finish
 from firkin.container.locks import Lock
 from firkin.container.pod import Member
 from firkin.container.record import Record, Running
@@ -73,6 +75,19 @@ class Pods:
         )
         lock.close()
         return self.find(record.id)
+
+    @asynccontextmanager
+    async def tied(self, options: RunOptions) -> AsyncIterator[Pod]:
+        """A pod that goes with the block, or with this process. Raises as create()."""
+        from firkin.engine.tie import tie
+
+        pod = await self.create(options)
+        with tie(pod.record):
+            try:
+                yield pod
+            finally:
+                with suppress(PodNotFound):
+                    await finish(self.remove(pod.record.id, force=True))
 
     async def put(self, options: RunOptions, *, kept: bool) -> tuple[Record, Lock]:
         """The record of a new member, owned by us. Raises as Engine.create(), PodNotFound, WrongState."""
