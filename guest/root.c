@@ -157,6 +157,15 @@ static int open_bind(const char *source, const struct mount_options *options) {
     return error < 0 ? error : steal_fd(&copy_fd);
 }
 
+/* A disk of its own, beside the container's. */
+static int open_disk(const char *source, const struct mount_options *options) {
+    if (source == NULL || options->setting_count > 0 || options->file != NULL)
+        return -EINVAL;
+    _cleanup_fd_ int fd = device_mount(source, "ext4", options->attributes & MOUNT_ATTR_RDONLY);
+    int error = fd < 0 ? fd : mount_restrict(fd, options->attributes, false);
+    return error < 0 ? error : steal_fd(&fd);
+}
+
 static int one_mount(void *item, void *context) {
     const struct mount_request *wanted = item;
     const struct site *site = context;
@@ -171,6 +180,8 @@ static int one_mount(void *item, void *context) {
         mount_fd = open_share(site, wanted, &options);
     else if (strcmp(wanted->type, "bind") == 0)
         mount_fd = open_bind(wanted->source, &options);
+    else if (strcmp(wanted->type, "disk") == 0)
+        mount_fd = open_disk(wanted->source, &options);
     return site_attach(site, mount_fd, wanted->target, mount_fd < 0 || is_directory(mount_fd));
 }
 

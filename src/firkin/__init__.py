@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         UnsupportedMediaType,
         Untrusted,
         UsageError,
+        VolumeNotFound,
         WrongState,
     )
     from firkin.network.spec import HostEntry
@@ -140,6 +141,7 @@ __all__ = [
     "UnsupportedMediaType",
     "Untrusted",
     "UsageError",
+    "VolumeNotFound",
     "WrongState",
     "__version__",
     "run",

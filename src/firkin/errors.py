@@ -8,6 +8,7 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 │   ├── ContainerNotFound
 │   ├── PodNotFound
 │   ├── SnapshotNotFound
+│   ├── VolumeNotFound
 │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
 ├── Conflict                     somebody else holds it: choose another name or port, or stop them
 │   ├── NameInUse
@@ -75,6 +76,9 @@ class PodNotFound(NotFound): ...
 
 
 class SnapshotNotFound(NotFound): ...
+
+
+class VolumeNotFound(NotFound): ...
 
 
 class PlatformNotFound(NotFound): ...

@@ -11,6 +11,7 @@ data/                                    the truth; survives a reboot
   templates/<key>/                       memory and state of machines that booted, see machine.template
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
   containers/<id>/                       one container or pod, see container.record, container.pod
+  volumes/<name>/                        one volume, see volume.record
   names/<name>                           link to the id of the container that has the name; lock
   disks/<id>.qcow2                       a layer of disks, never written again, see container.layers
   snapshots/<id>/                        one snapshot, see snapshot.record
@@ -76,6 +77,13 @@ class Paths(msgspec.Struct, frozen=True):
 
     def container_dir(self, container_id: str) -> Path:
         return self.containers_dir / container_id
+
+    @property
+    def volumes_dir(self) -> Path:
+        return self.data / "volumes"
+
+    def volume_dir(self, name: str) -> Path:
+        return self.volumes_dir / name
 
     @property
     def names_dir(self) -> Path:

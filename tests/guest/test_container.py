@@ -18,6 +18,22 @@ def shell(host, script, proc=2, **fields):
     return out.decode()
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "expected"),
+    [
+        ("/dev/null", [], errno.ENOTBLK),
+        ("/dev/null", ["size=1"], errno.EINVAL),
+        ("/dev/null", ["file=x"], errno.EINVAL),
+        (None, [], errno.EINVAL),
+    ],
+)
+def test_a_disk_that_cannot_be_one_is_refused(host, box, source, options, expected):
+    mount = {"type": "disk", "target": "/disk", "options": options}
+    with pytest.raises(Refused) as refused:
+        box.container(host, mounts=[mount if source is None else {**mount, "source": source}])
+    assert (refused.value.step, refused.value.errno) == ("mount", expected)
+
+
 def test_the_root_is_the_containers_own(host, box):
     (box.root / "etc/marker").write_text("inside\n")
     box.running(host)

@@ -28,6 +28,7 @@ def warm_cache(directory: Path) -> None:
         firkin = Command(FIRKIN, home.environ(), home.work_dir)
         firkin("import", "-", "busybox", input=busybox_tar(), check=True)
         firkin("run", "--rm", "busybox", "true", check=True)
+        firkin("run", "--rm", "-v", "/volume", "busybox", "true", check=True)
         firkin("warm", "--network", "none", check=True)
 
 

@@ -40,7 +40,9 @@ def container_row(
         "Ports": ports_text(ports),
         "Names": spec.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
-        "Mounts": ",".join(bind.source for bind in spec.binds),
+        "Mounts": ",".join(
+            (*(bind.source for bind in spec.binds), *(each.name for each in spec.storage.volumes))
+        ),
         "Networks": ",".join(spec.network.names),
     }
 

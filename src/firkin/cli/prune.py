@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @click.option("-a", "--all", "everything", is_flag=True, help="Also images that no container stands on.")
-def command(force: bool, everything: bool) -> int:
+@click.option("--volumes", is_flag=True, help="Also volumes that no container uses and nobody named.")
+def command(force: bool, everything: bool, volumes: bool) -> int:
     """Remove ended containers and data that nothing uses.
 
     Containers that were created and never started go, too. Images that have a name stay, unless --all is
-    given; so do templates that machines can still be forked from. Prints what was removed.
+    given; so do volumes, and templates that machines can still be forked from. Prints what was removed.
     """
     from firkin.cli.session import with_engine
     from firkin.engine import templates
@@ -36,13 +37,22 @@ def command(force: bool, everything: bool) -> int:
         status = await remove_ended(engine)
         if everything:
             await _remove_unused_images(engine)
+        volumes_bytes = _prune_volumes(engine) if volumes else 0
         layers_bytes = sweep_layers(engine.paths, deadline_s=10.0)
         reclaimed = await Images(engine.settings).prune()
         templates_bytes = templates.prune(engine.settings)
-        print(f"gave back {format_size(layers_bytes + templates_bytes + reclaimed.bytes)}", flush=True)
+        print(f"gave back {format_size(volumes_bytes + layers_bytes + templates_bytes + reclaimed.bytes)}")
         return status
 
     return with_engine(prune)
+
+
+def _prune_volumes(engine: Engine) -> int:
+    from firkin.engine.volume_summary import prune
+
+    gone, given_back = prune(engine.paths)
+    print(*gone, sep="\n", end="\n" if gone else "")
+    return given_back
 
 
 def agreed(question: str) -> bool:

@@ -35,8 +35,11 @@ FLAGS = (
     *LIMIT_FLAGS,
     _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
-    _reach("-v", "--volume", "volumes", multiple=True, metavar="HOST:DIR[:ro]",
-           help="Show a file or directory of the host there."),
+    _reach("-v", "--volume", "volumes", multiple=True, metavar="[SOURCE:]DIR[:OPTIONS]",
+           help="Mount a volume there, or a file or directory of the host: ./NAME, /PATH. Options: ro, "
+                "nosuid, nodev, noexec, nocopy."),
+    _reach("--mount", "mounts", multiple=True, metavar="TYPE,SOURCE,TARGET...",
+           help="The same in words: type=bind|volume|tmpfs,source=...,target=...,readonly."),
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
     *LIFE_FLAGS,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from firkin.cli.subcommands import Subcommands
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("snapshot_create", "Keep a container as it is now."),
@@ -18,27 +18,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("snapshot_import", "Take in a snapshot that was exported."),
     "rm": ("snapshot_rm", "Remove snapshots."),
 }
-"""Every command: its module, and its line in the help, which costs no import."""
 
 
-class Commands(click.Group):
-    """A click group over COMMANDS; a command's module has it under the name `command`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"firkin.cli.{COMMANDS[cmd_name][0]}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
-
-
-@click.group("snapshot", cls=Commands)
+@click.group("snapshot", cls=Subcommands, lines=COMMANDS)
 def command() -> None:
     """Keep containers as they are, and go back to them.
 

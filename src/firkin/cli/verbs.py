@@ -37,6 +37,9 @@ VERBS: dict[str, Verb] = {
     "fork": Verb("fork", CONTAINERS, "Start containers that go on from where a running one is now."),
     "pod": Verb("pod", CONTAINERS, "Run several containers in one machine, with one network."),
     "snapshot": Verb("snapshot", CONTAINERS, "Keep containers as they are, and go back to them."),
+    "volume": Verb(
+        "volume", CONTAINERS, "Make, list and remove volumes: what containers keep beside their disks."
+    ),
     "ps": Verb("ps", LOOK, "List containers."),
     "logs": Verb("logs", LOOK, "Show what a container printed."),
     "top": Verb("top", LOOK, "List the processes of a container."),

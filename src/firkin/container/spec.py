@@ -10,6 +10,7 @@ from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
+from firkin.container.storage import Storage
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
@@ -21,6 +22,8 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     target: str
     readonly: bool = False
+    options: tuple[str, ...] = ()
+    """`nosuid`, `nodev`, `noexec`."""
 
 
 class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
     sockets: tuple[SharedSocket, ...] = ()
+    storage: Storage = Storage()
     stop_signal: int = 15
     stop_timeout_s: float = 10.0
     auto_remove: bool = False

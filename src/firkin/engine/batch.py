@@ -12,9 +12,11 @@ import uuid
 
 from firkin.container.limits import UNLIMITED
 from firkin.container.spec import Bind, ContainerSpec
+from firkin.container.storage import Storage
 from firkin.engine.limit_words import limit_op
 from firkin.engine.shape import share_tag
 from firkin.network.guest import GuestNetwork, hosts
+from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire
 
 ROOT_DEVICE = "/dev/vda"
@@ -44,11 +46,12 @@ def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wi
 def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:
     """The container's root, mounts and files. `single_files` are the bind sources that are no directory."""
     binds = [_bind_mount(index, bind, bind.source in single_files) for index, bind in enumerate(spec.binds)]
+    volumes = volume_mounts(spec.storage, len(binds))
     tmpfs = [
         wire.Mount(type="tmpfs", source="tmpfs", target=each.target, options=each.options)
         for each in spec.tmpfs
     ]
-    mounts = sorted(binds + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
+    mounts = sorted(binds + volumes + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
     return wire.Container(
         container=spec.id,
         root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only),
@@ -70,14 +73,36 @@ def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:
 def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:
     options = [
         *(["ro"] if bind.readonly else []),
+        *bind.options,
         *([f"file={posixpath.basename(bind.source)}"] if single_file else []),
     ]
     return wire.Mount(type="virtiofs", source=share_tag(index), target=bind.target, options=tuple(options))
 
 
+def volume_mounts(storage: Storage, shares: int) -> list[wire.Mount]:
+    """The volumes: disks behind the container's own, directories behind the first `shares` shares."""
+    found = []
+    for index, volume in enumerate(storage.disks):
+        found.append(_volume_mount("disk", volume_device(index), volume))
+    for index, volume in enumerate(storage.directories):
+        found.append(_volume_mount("virtiofs", share_tag(shares + index), volume))
+    return found
+
+
+def volume_device(index: int) -> str:
+    """The guest's device of volume disk number `index`: /dev/vda is the container's own."""
+    return f"/dev/vd{chr(ord('b') + index)}"
+
+
+def _volume_mount(kind: str, source: str, volume: VolumeMount) -> wire.Mount:
+    options = (*(["ro"] if volume.readonly else []), *volume.options)
+    return wire.Mount(type=kind, source=source, target=volume.target, options=options)
+
+
 def _own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...]:
     """The files that are the agent's, but for those that the container mounts something else over."""
     covered = {each.target for each in spec.binds} | {each.target for each in spec.tmpfs}
+    covered |= {each.target for each in spec.storage.volumes}
     contents = {
         "/etc/hostname": f"{spec.hostname}\n".encode(),
         "/etc/hosts": hosts(spec.network, spec.hostname, guest.address),

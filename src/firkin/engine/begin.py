@@ -10,13 +10,13 @@ import time
 
 import msgspec
 
-from firkin.container import names
+from firkin.container import names, volume_use
 from firkin.container.layers import ready
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.record import Record, create
 from firkin.container.spec import ContainerSpec
-from firkin.engine import rules
+from firkin.engine import rules, storage
 from firkin.engine.filters import filter_of
 from firkin.engine.image_names import here
 from firkin.engine.options import RunOptions
@@ -31,7 +31,7 @@ from firkin.oci.platform import Platform
 from firkin.paths import Paths
 from firkin.rootfs.record import Rootfs, find, key_of
 from firkin.settings import Settings
-from firkin.store.files import remove_tree
+from firkin.store.files import disk_errors, remove_tree
 from firkin.store.store import Store
 
 
@@ -47,7 +47,7 @@ class Begun(msgspec.Struct, frozen=True):
         if self.started is not None:
             self.started.abort()
         remove_tree(self.record.paths.container_run_dir(self.record.id))
-        self.record.remove()
+        volume_use.remove_container(self.record)
         self.lock.close()
 
 
@@ -93,23 +93,37 @@ def put_on_record(
     whether or not it is started. The caller holds Store.adding(). Raises NameInUse, StorageFull, UsageError,
     HostUnsupported.
     """
-    while True:
-        spec = container_spec(
-            options,
-            image,
-            rootfs_key=rootfs.key,
-            container_id=new_id(),
-            name=options.name or names.make_up(settings.paths),
-            created_ns=time.time_ns(),
-            settings=settings,
-            detached=detached,
-        )
-        filter_of(spec.process.policy, settings)  # one that cannot be made is told before anything is
-        try:
-            return create(settings.paths, spec, kept=kept)
-        except NameInUse:
-            if options.name:
-                raise  # a made-up name was just taken: make up another
+    container_id = new_id()
+    declared = (
+        image.config.volumes if options.pod is None else ()
+    )  # a pod has one store, for all that is written
+    wished = storage.wished(options.storage, set(options.targets()), declared, options.image)
+    made_with = storage.made(
+        settings.paths,
+        wished,
+        container_id,
+        size_bytes=settings.disk_bytes,
+        ends_with=options.auto_remove,
+    )
+    with made_with as made:
+        while True:
+            spec = container_spec(
+                options,
+                image,
+                rootfs_key=rootfs.key,
+                container_id=container_id,
+                name=options.name or names.make_up(settings.paths),
+                created_ns=time.time_ns(),
+                settings=settings,
+                storage=made,
+                detached=detached,
+            )
+            filter_of(spec.process.policy, settings)  # one that cannot be made is told before anything is
+            try:
+                return create(settings.paths, spec, kept=kept)
+            except NameInUse:
+                if options.name:
+                    raise  # a made-up name was just taken: make up another
 
 
 def _image(store: Store, options: RunOptions, settings: Settings) -> Image | None:
@@ -128,6 +142,10 @@ def _rootfs(image: Image, options: RunOptions, settings: Settings) -> Rootfs | N
 
 def _started(record: Record, settings: Settings) -> Started | None:
     spec: ContainerSpec = record.spec()
+    with disk_errors(record.paths.volumes_dir):
+        if not storage.is_ready(record.paths, spec):
+            return None
+    volume_use.check_free(record.paths, spec)
     disk = ready(record)
     with record.hold_alive() as alive:
         return machines.begin(

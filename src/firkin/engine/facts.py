@@ -9,6 +9,7 @@ from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
+from firkin.engine.mount_facts import mount_facts
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
 from firkin.process.raw import shown
@@ -33,7 +34,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "Detached": spec.detached,
         "Config": _config(spec),
         "HostConfig": _host_config(spec),
-        "Mounts": _mounts(spec),
+        "Mounts": mount_facts(spec, record.paths),
         "NetworkSettings": network_settings(spec, state),
         "LogPath": str(record.log_path),
         "ConsolePath": str(record.dir / "console.log"),
@@ -107,13 +108,6 @@ def _socket(shared: SharedSocket) -> dict[str, Any]:
         "Uid": shared.uid,
         "Gid": shared.gid,
     }
-
-
-def _mounts(spec: ContainerSpec) -> list[dict[str, Any]]:
-    return [
-        {"Type": "bind", "Source": bind.source, "Destination": bind.target, "RW": not bind.readonly}
-        for bind in spec.binds
-    ]
 
 
 def timestamp(time_ns: int) -> str:

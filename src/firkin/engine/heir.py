@@ -14,6 +14,7 @@ from firkin.container.record import Record, create
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
+from firkin.engine import storage
 from firkin.errors import NameInUse
 from firkin.machine.spec import PublishedPort
 from firkin.network import mac
@@ -89,10 +90,16 @@ def record_heir(paths: Paths, snapshot: Snapshot, wishes: Wishes) -> tuple[Recor
     The caller holds Store.adding() since it read the snapshot. Raises NameInUse, StorageFull.
     """
     disk = DiskRecord(layers=snapshot.layers, parent=snapshot.id)
-    while True:
-        name = wishes.name or names.make_up(paths)
-        try:
-            return create(paths, heir(snapshot, wishes, name=name, container_id=new_id()), disk)
-        except NameInUse:
-            if wishes.name:
-                raise  # a made-up name was just taken: make up another
+    container_id = new_id()
+    wished = storage.inherited(snapshot.spec.storage)
+    with storage.made(
+        paths, wished, container_id, size_bytes=snapshot.spec.disk_bytes, ends_with=wishes.auto_remove
+    ) as made:
+        while True:
+            name = wishes.name or names.make_up(paths)
+            spec = heir(snapshot, wishes, name=name, container_id=container_id)
+            try:
+                return create(paths, msgspec.structs.replace(spec, storage=made), disk)
+            except NameInUse:
+                if wishes.name:
+                    raise  # a made-up name was just taken: make up another

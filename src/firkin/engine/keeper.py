@@ -25,6 +25,7 @@ from firkin.container.log import Stream
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
 from firkin.container.restart import UNTRIED, Tries
 from firkin.container.spec import ContainerSpec
+from firkin.container.volume_use import remove_container
 from firkin.engine.chores import Chores
 from firkin.engine.ending import KILLED, Ending
 from firkin.engine.launch import Launched
@@ -194,7 +195,7 @@ class Keeper:
         """Delete the record of a container that has ended."""
         if not self._removing:
             with self.record.own():
-                self.record.remove()
+                remove_container(self.record)
             self._removing = True
 
     async def start(self) -> None:
@@ -373,7 +374,7 @@ class Keeper:
             if isinstance(self.state, Suspended):
                 pass  # it is as it was, or as it is to be
             elif self._removing or self._is_new():
-                self.record.remove()
+                remove_container(self.record)
             elif self._ending is not None:
                 self._conclude(self._ending)
         except FirkinError as failed:

@@ -14,15 +14,19 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.aio.thread import in_thread
+from firkin.container import volume_use
 from firkin.container.layers import ready
 from firkin.container.record import Record, Running, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
 from firkin.engine.shape import machine_spec as machine_spec
+from firkin.engine.storage import make_ready
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, MachineDied
 from firkin.events import span
@@ -213,7 +217,10 @@ async def booted(
     if started is not None:
         machine = Machine(started)
         stack.push_async_callback(machine.stop)
+        volume_use.check_free(record.paths, spec)
         return machine
+    if spec.storage.disks:
+        await in_thread(partial(make_ready, record, spec))
     disk = ready(record)
     with record.hold_alive() as alive:
         machine = await stack.enter_async_context(
@@ -228,6 +235,7 @@ async def booted(
             )
         )
     stack.push_async_callback(machine.stop)
+    volume_use.check_free(record.paths, spec)
     return machine
 
 

@@ -16,6 +16,7 @@ from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
+from firkin.container.storage import Storage
 from firkin.engine.policy_options import PolicyOptions
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -52,6 +53,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
+    storage: Storage = Storage()
     network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
     sockets: tuple[SharedSocket, ...] = ()
@@ -62,6 +64,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     restart: RestartPolicy = RestartPolicy()
     labels: dict[str, str] = {}
     pod: Sandbox | Member | None = None
+
+    def targets(self) -> list[str]:
+        """Where something is mounted."""
+        binds, tmpfs = [each.target for each in self.binds], [each.target for each in self.tmpfs]
+        return [*binds, *tmpfs, *(each.target for each in self.storage.volumes)]
 
 
 class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):

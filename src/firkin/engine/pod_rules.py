@@ -117,6 +117,11 @@ def _check_own_machine(options: RunOptions, pod: Pod) -> None:
                 f"{field}: {asked} is more than the {there} that pod {pod.name!r} has",
                 hint=f"ask for less, or say --{field} to `firkin pod create`",
             )
+    if options.binds or options.storage.volumes:
+        raise UsageError(
+            f"mount: what a container of pod {pod.name!r} mounts is the pod's",
+            hint="give the volume to `firkin pod create -v`, and name it here with -v",
+        )
     if options.network.interfaces not in (NetworkSpec().interfaces, pod.spec.network.interfaces):
         raise UsageError(
             f"network: container and pod {pod.name!r} have one network",

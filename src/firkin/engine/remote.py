@@ -17,6 +17,7 @@ from firkin.container import logs
 from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
+from firkin.container.volume_use import remove_container
 from firkin.engine import control_ops as ops
 from firkin.engine.container import check_removable
 from firkin.engine.options import ExecOptions
@@ -376,4 +377,4 @@ def has_layers(record: Record) -> bool:
 def remove(record: Record) -> None:
     """Delete a container that nobody owns and that does not run, readable or not. Raises InUse."""
     with record.own(), record.hold_alive():
-        record.remove()
+        remove_container(record)

@@ -10,6 +10,7 @@ import posixpath
 import msgspec
 
 from firkin.container.spec import ContainerSpec, Protected
+from firkin.container.storage import Storage
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
 from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.published import exposed_ports, published_ports
@@ -33,6 +34,7 @@ def container_spec(
     name: str,
     created_ns: int,
     settings: Settings,
+    storage: Storage | None = None,
     detached: bool = False,
 ) -> ContainerSpec:
     """What `options`, which passed rules.check, make of `image`. Raises UsageError or HostUnsupported."""
@@ -60,6 +62,7 @@ def container_spec(
         binds=options.binds,
         sockets=options.sockets,
         tmpfs=options.tmpfs,
+        storage=options.storage if storage is None else storage,
         stop_signal=_stop_signal(options, config),
         stop_timeout_s=10.0 if options.stop_timeout_s is None else options.stop_timeout_s,
         auto_remove=options.auto_remove,

@@ -19,6 +19,7 @@ from firkin.process.raw import raw, shown
 MIN_MEMORY_BYTES = 64 << 20
 MIN_DISK_BYTES = 16 << 20
 MAX_MOUNTS = 64
+_KERNELS = ("/proc/", "/sys/")
 MAX_WORD_BYTES = 128 << 10  # execve(2): MAX_ARG_STRLEN
 MAX_WORDS_BYTES = 512 << 10  # args and environment travel in one control message of 1 MiB
 _USER = re.compile(r"[^\s:\0/]{1,256}(:[^\s:\0/]{1,256})?")
@@ -62,14 +63,29 @@ def _check_sizes(options: RunOptions) -> None:
 
 
 def _check_mounts(options: RunOptions) -> None:
-    targets = [each.target for each in options.binds] + [each.target for each in options.tmpfs]
+    targets = options.targets()
     for target in targets:
+        if f"{target}/".startswith(_KERNELS):
+            raise UsageError(
+                f"volume: {target} is the kernel's own", hint="mount it elsewhere, such as below /mnt"
+            )
         if targets.count(target) > 1:
             raise UsageError(f"volume: two mounts at {target}", hint="give each a place of its own")
     if len(targets) > MAX_MOUNTS:
         raise UsageError(f"volume: more than {MAX_MOUNTS} mounts", hint="mount a directory above them")
     for bind in options.binds:
         _check_source(bind)
+        _check_below(bind, targets)
+
+
+def _check_below(bind: Bind, targets: list[str]) -> None:
+    """Nothing can be mounted in a file."""
+    below = [each for each in targets if each.startswith(f"{bind.target}/")]
+    if below and not os.path.isdir(bind.source):
+        raise UsageError(
+            f"volume: {below[0]} and {bind.target} overlap, and {bind.source} is a file",
+            hint="give one of them another place",
+        )
 
 
 def _check_source(bind: Bind) -> None:

@@ -42,11 +42,24 @@ class Source(msgspec.Struct, frozen=True):
 
 def check_saveable(spec: ContainerSpec) -> None:
     """Raise UsageError for a container whose memory cannot be kept."""
-    if spec.binds:
-        shared = ", ".join(bind.source for bind in spec.binds)
+    sources = [bind.source for bind in spec.binds] + [each.path for each in spec.storage.directories]
+    if sources:
+        shared = ", ".join(sources)
         raise UsageError(
             f"the memory of container {spec.name!r} cannot be kept: it shares {shared} with this host, and "
             "what serves that has a state of its own",
+            hint="keep its disk alone: firkin snapshot create --disk-only",
+        )
+
+
+def check_copyable(spec: ContainerSpec) -> None:
+    """Raise UsageError for a container whose memory nobody else can go on from, now or later."""
+    check_saveable(spec)
+    if spec.storage.disks:
+        names = ", ".join(each.name for each in spec.storage.disks)
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept for others: what it knows of the "
+            f"disk of volume {names} holds only while nobody else writes there",
             hint="keep its disk alone: firkin snapshot create --disk-only",
         )
 

@@ -22,7 +22,7 @@ from firkin.container.record import Streams
 from firkin.engine.deadline import within
 from firkin.engine.disk_snapshots import check_name, draft, stand_on, synced
 from firkin.engine.launch import Launched
-from firkin.engine.saving import Source, check_saveable, write
+from firkin.engine.saving import Source, check_copyable, write
 from firkin.errors import FirkinError
 from firkin.events import stage
 from firkin.snapshot.record import Making, Snapshot, making
@@ -48,7 +48,7 @@ async def take(source: Source, name: str = "") -> Snapshot:
     Raises NameInUse, and what saving.write() raises; then it goes on as it was and there is no snapshot.
     """
     check_name(source.record, name)
-    check_saveable(source.record.spec())
+    check_copyable(source.record.spec())
     with stage("snapshot.take", container=source.record.id):
         await _written_down(source.launched)
         async with _taken(source) as taken:
@@ -68,7 +68,7 @@ async def lend(source: Source) -> AsyncIterator[Snapshot]:
 async def _taken(source: Source) -> AsyncIterator[Taken]:
     """The container as it is now; what is made of it goes with the block, unless it is committed there."""
     record = source.record
-    check_saveable(record.spec())
+    check_copyable(record.spec())
     await synced(record)
     with Store(record.paths).adding(), making(record.paths) as made:
         disk = layers.freeze(record)

@@ -100,7 +100,7 @@ def _summary(path: Path, machine: SavedMachine, settings: Settings) -> TemplateS
 
 def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
     """Whether this is the template that a machine of its shape would be forked from now."""
-    spec = _shape(machine.cpus, machine.memory_bytes, machine.network)
+    spec = _shape(machine.cpus, machine.memory_bytes, machine.network, machine.disks)
     try:
         prepared = programs.known(spec, settings)
         return prepared is not None and template.path_of(spec, prepared, settings) == path
@@ -108,6 +108,8 @@ def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
         return False  # no machine starts here at all
 
 
-def _shape(cpus: int, memory_bytes: int, network: NetworkMode) -> MachineSpec:
+def _shape(cpus: int, memory_bytes: int, network: NetworkMode, disks: int = 1) -> MachineSpec:
     disk = Disk(path=Path("/dev/null"), format="raw")
-    return MachineSpec(name="template", cpus=cpus, memory_bytes=memory_bytes, network=network, disks=(disk,))
+    return MachineSpec(
+        name="template", cpus=cpus, memory_bytes=memory_bytes, network=network, disks=(disk,) * disks
+    )

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 
-from firkin.container import leftovers, names, record
+from firkin.container import leftovers, names, record, volume_use
 from firkin.container.record import LOST, Created, Exited, Record, Running, Suspended
 from firkin.engine.pod_members import members
 from firkin.engine.restarting import due
@@ -47,6 +47,7 @@ def tidy_all(paths: Paths) -> None:
         _tidy(found)
     if paths.names_dir.is_dir():
         names.of(paths).settle(lambda each: _name(Record(paths, each)))
+    volume_use.sweep(paths)
 
 
 def _name(found: Record) -> str:
@@ -87,7 +88,7 @@ def _bury(found: Record) -> None:
         found.set_exited(state)
         return  # a supervisor is to start it
     if spec.auto_remove or isinstance(state, Created):
-        found.remove()
+        volume_use.remove_container(found)
     elif isinstance(state, Exited):
         found.set_exited(state)
     event("container.tidied", container=found.id, name=spec.name)

@@ -8,14 +8,37 @@ import posixpath
 from firkin.container.spec import Bind, Tmpfs
 from firkin.errors import UsageError
 from firkin.units import parse_size
+from firkin.volume.mount import VolumeMount
+from firkin.volume.record import check_name
 
 _FLAGS = {"ro", "rw", "noexec", "exec", "nosuid", "suid", "nodev", "dev"}
 _TMPFS_DEFAULTS = ("nosuid", "nodev", "noexec")
+_OPTIONS = ("nosuid", "nodev", "noexec")
 _BIND_HINT = "write HOST:CONTAINER or HOST:CONTAINER:ro, such as -v $PWD:/src:ro"
 
 
+def parse_volume(word: str) -> Bind | VolumeMount:
+    """`[SOURCE:]CONTAINER[:OPTION,...]`: a SOURCE that begins with / . or ~ is of this host, any other the
+    name of a volume; without one, a volume that nobody names. Raises UsageError.
+    """
+    parts = word.split(":")
+    if len(parts) == 1 and word.startswith("/"):
+        return VolumeMount(target=container_path("volume", word))
+    if parts[0].startswith(("/", ".", "~")) or not 2 <= len(parts) <= 3 or not all(parts):
+        return parse_bind(word)
+    options = parts[2].split(",") if len(parts) == 3 else []
+    _check_options(word, options, ("ro", "rw", "nocopy", *_OPTIONS))
+    return VolumeMount(
+        name=check_name(parts[0]),
+        target=container_path("volume", parts[1]),
+        readonly="ro" in options,
+        options=tuple(each for each in _OPTIONS if each in options),
+        copy="nocopy" not in options,
+    )
+
+
 def parse_bind(word: str) -> Bind:
-    """`HOST:CONTAINER[:ro|rw]`; a HOST that begins with . or ~ is made absolute. Raises UsageError."""
+    """`HOST:CONTAINER[:OPTION,...]`; a HOST that begins with . or ~ is made absolute. Raises UsageError."""
     parts = word.split(":")
     if not 2 <= len(parts) <= 3 or not all(parts):
         raise UsageError(f"volume {word!r} is not HOST:CONTAINER[:ro]", hint=_BIND_HINT)
@@ -26,13 +49,28 @@ def parse_bind(word: str) -> Bind:
             hint=f"write ./{source} for a directory of that name",
         )
     options = parts[2].split(",") if len(parts) == 3 else []
+    _check_options(word, options, ("ro", "rw", *_OPTIONS))
+    return Bind(
+        source=host_path(source),
+        target=container_path("volume", target),
+        readonly="ro" in options,
+        options=tuple(each for each in _OPTIONS if each in options),
+    )
+
+
+def host_path(path: str) -> str:
+    """The absolute path that a person means by `path` here."""
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _check_options(word: str, options: list[str], known: tuple[str, ...]) -> None:
     for option in options:
-        if option not in ("ro", "rw"):
+        if option not in known:
             raise UsageError(
-                f"volume {word!r}: option {option!r} cannot be honoured", hint="only ro and rw are known"
+                f"volume {word!r}: option {option!r} cannot be honoured", hint=f"known are {', '.join(known)}"
             )
-    absolute = os.path.abspath(os.path.expanduser(source))
-    return Bind(source=absolute, target=container_path("volume", target), readonly="ro" in options)
+    if "ro" in options and "rw" in options:
+        raise UsageError(f"volume {word!r}: both ro and rw", hint="choose one")
 
 
 def parse_tmpfs(word: str) -> Tmpfs:
@@ -62,8 +100,19 @@ def _apply_option(chosen: list[str], option: str, word: str) -> None:
         )
 
 
+def _climbs_out(path: str) -> bool:
+    depth = 0
+    for part in path.split("/"):
+        depth += {"": 0, ".": 0, "..": -1}.get(part, 1)
+        if depth < 0:
+            return True
+    return False
+
+
 def container_path(field: str, path: str) -> str:
     """`path` normalised, when it may be a mount's place in a container. Raises UsageError naming `field`."""
+    if path.startswith("/") and _climbs_out(path):
+        raise UsageError(f"{field}: {path!r} leads out of the container", hint="leave out the dots")
     normal = posixpath.normpath(path)
     normal = "/" + normal.lstrip("/") if path.startswith("/") else normal
     if not normal.startswith("/") or normal == "/" or "\0" in path or len(path) > 4095:

@@ -14,18 +14,20 @@ from firkin.engine.environment import parse_environment
 from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.lists import listed
+from firkin.engine.mount_words import Mount
+from firkin.engine.mount_words import mounts as all_mounts
 from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
 from firkin.engine.pod_words import PodPlace, member_of
 from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_system_paths, policy_options
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
-from firkin.engine.volumes import parse_bind, parse_tmpfs
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
 from firkin.process.raw import is_word, kept
 from firkin.process.spec import TerminalSize
 from firkin.units import parse_duration, parse_size
+from firkin.volume.mount import VolumeMount
 
 Size = int | str
 """Bytes, or words such as "512m"."""
@@ -67,8 +69,9 @@ class RunWords(ProcessWords, GroupWords, total=False):
     disk: Size | None
     shm_size: Size | None
     read_only: bool
-    volumes: Iterable[str | Bind]
+    volumes: Iterable[str | Bind | VolumeMount]
     tmpfs: Iterable[str | Tmpfs]
+    mounts: Iterable[str | Mount]
     pull: str
     platform: str
     stop_signal: str | int | None
@@ -105,8 +108,9 @@ def run_options(
     disk: Size | None = None,
     shm_size: Size | None = None,
     read_only: bool = False,
-    volumes: Iterable[str | Bind] = (),
+    volumes: Iterable[str | Bind | VolumeMount] = (),
     tmpfs: Iterable[str | Tmpfs] = (),
+    mounts: Iterable[str | Mount] = (),
     pull: str = "missing",
     platform: str = "",
     stop_signal: str | int | None = None,
@@ -122,6 +126,7 @@ def run_options(
     member, volumes = member_of(more.get("pod", ""), listed("volumes", volumes))
     wanted_cpus = None if cpus is None else parse_cpus(cpus)
     memory_bytes = size_bytes("memory", memory)
+    mounted = all_mounts(volumes, listed("tmpfs", tmpfs), listed("mounts", mounts))
     return RunOptions(
         image=image,
         command=words("command", command),
@@ -144,10 +149,9 @@ def run_options(
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,
-        binds=tuple(
-            parse_bind(each) if isinstance(each, str) else each for each in listed("volumes", volumes)
-        ),
-        tmpfs=tuple(parse_tmpfs(each) if isinstance(each, str) else each for each in listed("tmpfs", tmpfs)),
+        binds=mounted.binds,
+        tmpfs=mounted.tmpfs,
+        storage=mounted.storage,
         network=network_spec(more),
         restart=restart_policy(more),
         ports=parse_ports(more.get("publish", ())),
@@ -156,7 +160,7 @@ def run_options(
         platform=platform,
         stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
         stop_timeout_s=_seconds("stop_timeout", stop_timeout),
-        labels=_labels(labels),
+        labels=pairs("label", labels),
         pod=member,
     )
 
@@ -234,16 +238,16 @@ def _pairs(value: Environment) -> tuple[str | bytes, ...]:
     )
 
 
-def _labels(value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
-    pairs = (
+def pairs(field: str, value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """Names and values of `field`, such as a label. Raises UsageError for one without a name."""
+    found = dict(
         value.items()
         if isinstance(value, Mapping)
-        else (word.partition("=")[::2] for word in listed("labels", value))
+        else (word.partition("=")[::2] for word in listed(f"{field}s", value))
     )
-    labels = dict(pairs)
-    if "" in labels:
-        raise UsageError("label without a name", hint="write NAME=value")
-    return labels
+    if "" in found:
+        raise UsageError(f"{field} without a name", hint="write NAME=value")
+    return found
 
 
 def parse_ports(value: Iterable[str | int | PublishedPort]) -> tuple[PublishedPort, ...]:

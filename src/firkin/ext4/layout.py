@@ -22,6 +22,8 @@ GROUP_BLOCKS = 8 * BLOCK_BYTES
 INODE_BYTES = 256
 DESCRIPTOR_BYTES = 64
 FLEX_GROUPS_LOG2 = 4
+JOURNAL = 8
+"""The journal's inode, where there is a journal."""
 FIRST_INODE = 11
 
 _FLEX_GROUPS = 1 << FLEX_GROUPS_LOG2

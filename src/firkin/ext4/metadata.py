@@ -14,7 +14,7 @@ from firkin.errors import Corrupt, StorageFull
 from firkin.ext4 import directory, extents, inode, xattr
 from firkin.ext4.checksum import inode_state
 from firkin.ext4.inode import Content
-from firkin.ext4.layout import BLOCK_BYTES, FIRST_INODE, INODE_BYTES, Layout
+from firkin.ext4.layout import BLOCK_BYTES, FIRST_INODE, INODE_BYTES, JOURNAL, Layout
 from firkin.ext4.node import Directory, File, Mapping, Node, Special, Symlink
 from firkin.ext4.space import Extent, Space
 from firkin.ext4.superblock import Group, Identity, descriptors, superblock
@@ -39,9 +39,14 @@ _FILE_TYPES = {
 
 
 def write_metadata(
-    root: Directory, space: Space, identity: Identity, put: Put, files: Iterable[File]
+    root: Directory,
+    space: Space,
+    identity: Identity,
+    put: Put,
+    files: Iterable[File],
+    journal: File | None = None,
 ) -> list[Extent]:
-    """Write what makes the content of `files` a file system with the tree under `root`.
+    """Write what makes the content of `files` a file system with the tree under `root`, and that `journal`.
 
     Returns the extents of those `files` that the tree no longer holds: they are free, and the caller clears
     them. Raises StorageFull, with the bytes that would do, when the tree does not fit; Corrupt for what ext4
@@ -54,12 +59,13 @@ def write_metadata(
         raise _too_small(layout, -(-layout.blocks * last_inode // layout.inodes) * BLOCK_BYTES)
     encoder = _Encoder(space, identity, put, parents)
     inodes = [encoder.inode(node) for node in nodes]
+    journal_inode = encoder.inode(journal) if journal is not None else bytes(INODE_BYTES)
     if space.missing_blocks:
         raise _too_small(layout, (layout.blocks + space.missing_blocks) * BLOCK_BYTES)
     freed = [(start, count) for file in files if not file.number for _, start, count in file.mappings]
-    _write_inodes(layout, inodes, put)
+    _write_inodes(layout, inodes, journal_inode, put)
     groups = _groups(layout, space.used(freed), last_inode, nodes)
-    _write_groups(layout, groups, identity, put)
+    _write_groups(layout, groups, identity, put, journal_inode)
     return freed
 
 
@@ -173,11 +179,14 @@ class _Encoder:
             self._image_put(number * BLOCK_BYTES, content)
 
 
-def _write_inodes(layout: Layout, inodes: list[bytes], put: Put) -> None:
-    """Root, then a gap for the reserved inodes, which stay zero, then all others without gaps."""
+def _write_inodes(layout: Layout, inodes: list[bytes], journal: bytes, put: Put) -> None:
+    """Root, then a gap for the reserved inodes, of which only the journal's is used, then all others without
+    gaps.
+    """
     reserved = bytes(INODE_BYTES)
     numbered = [reserved] * (FIRST_INODE - 1) + inodes[1:]
     numbered[_ROOT - 1] = inodes[0]
+    numbered[JOURNAL - 1] = journal
     for group, first in enumerate(range(0, len(numbered), layout.inodes_per_group)):
         table = b"".join(numbered[first : first + layout.inodes_per_group])
         put(layout.inode_table(group) * BLOCK_BYTES, table)
@@ -220,7 +229,7 @@ def _bitmap(bits: int, valid: int) -> bytes:
     return (bits | padding).to_bytes(BLOCK_BYTES, "little")
 
 
-def _write_groups(layout: Layout, groups: list[Group], identity: Identity, put: Put) -> None:
+def _write_groups(layout: Layout, groups: list[Group], identity: Identity, put: Put, journal: bytes) -> None:
     for number, group in enumerate(groups):
         if group.block_bitmap is not None:
             put(layout.block_bitmap(number) * BLOCK_BYTES, group.block_bitmap)
@@ -230,6 +239,6 @@ def _write_groups(layout: Layout, groups: list[Group], identity: Identity, put: 
     for number in range(layout.groups):
         if layout.head_blocks(number):
             start = layout.group_start(number) * BLOCK_BYTES
-            block = superblock(layout, groups, identity, in_group=number)
+            block = superblock(layout, groups, identity, in_group=number, journal=journal)
             put(start + (0 if number else len(block)), block)
             put(start + BLOCK_BYTES, table)

@@ -15,6 +15,7 @@ from firkin.ext4.layout import (
     FLEX_GROUPS_LOG2,
     GROUP_BLOCKS,
     INODE_BYTES,
+    JOURNAL,
     Layout,
 )
 
@@ -23,6 +24,7 @@ SUPERBLOCK_BYTES = 1024
 _DESCRIPTOR = struct.Struct("<IIIHHHHIHHHHIIIHHHHIHHI")
 _DESCRIPTOR_CHECKSUM_AT = 0x1E
 _COMPAT = 0x8 | 0x20  # ext_attr, dir_index
+_HAS_JOURNAL = 0x4
 _INCOMPAT = 0x2 | 0x40 | 0x80 | 0x200  # filetype, extents, 64bit, flex_bg
 # sparse_super, large_file, huge_file, dir_nlink, extra_isize, metadata_csum
 _RO_COMPAT = 0x1 | 0x2 | 0x8 | 0x20 | 0x40 | 0x400
@@ -108,8 +110,12 @@ def _descriptor(layout: Layout, number: int, group: Group, seed: int) -> bytes:
     return bytes(raw)
 
 
-def superblock(layout: Layout, groups: Sequence[Group], identity: Identity, *, in_group: int) -> bytes:
-    """The superblock, or the backup of it that stands in group `in_group`."""
+def superblock(
+    layout: Layout, groups: Sequence[Group], identity: Identity, *, in_group: int, journal: bytes
+) -> bytes:
+    """The superblock, or the backup of it that stands in group `in_group`. `journal` is the journal's inode,
+    of zeros where there is none.
+    """
     raw = bytearray(SUPERBLOCK_BYTES)
     free_blocks = sum(group.free_blocks for group in groups)
     free_inodes = sum(group.free_inodes for group in groups)
@@ -134,5 +140,15 @@ def superblock(layout: Layout, groups: Sequence[Group], identity: Identity, *, i
         (0x248, "<I", (layout.overhead_blocks,)),
     ):
         struct.pack_into(form, raw, at, *values)
+    if any(journal):
+        _tell_journal(raw, journal)
     struct.pack_into("<I", raw, SUPERBLOCK_BYTES - 4, stored(state_of(bytes(raw[:-4]))))
     return bytes(raw)
+
+
+def _tell_journal(raw: bytearray, inode: bytes) -> None:
+    """Where the journal is, and a copy of what its inode says, for e2fsck."""
+    struct.pack_into("<I", raw, 0x5C, _COMPAT | _HAS_JOURNAL)
+    struct.pack_into("<I", raw, 0xE0, JOURNAL)
+    raw[0xFD] = 1  # s_jnl_blocks holds i_block, and the size's two halves
+    raw[0x10C:0x150] = inode[40:100] + inode[108:112] + inode[4:8]

@@ -18,6 +18,7 @@ from firkin.events import event
 from firkin.linux import fork, landlock, seccomp, unix_socket
 from firkin.linux.sink import Sink
 from firkin.machine.console import Console
+from firkin.machine.held_disk import hold
 from firkin.machine.origin import Cold, Origin, Restored
 from firkin.machine.qemu import confinement
 from firkin.machine.qemu.command import Accelerator, DiskFds, Inherited, command
@@ -127,6 +128,8 @@ def _inherited(
             return keep(os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC))
 
         def disk_fds(disk: Disk) -> DiskFds:
+            if disk.held_as:
+                return DiskFds(keep(hold(disk)))
             base = opened(disk.backing) if disk.backing is not None else None
             return DiskFds(opened(disk.path, readonly=disk.readonly), tuple(map(opened, disk.layers)), base)
 

@@ -23,6 +23,8 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """qcow2: the raw image under all of them."""
     readonly: bool = False
     size_bytes: int = 0
+    held_as: str = ""
+    """Whoever has it holds the flock of the file at `path`, and the error calls it so; "": no lock."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

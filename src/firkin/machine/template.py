@@ -4,9 +4,10 @@
     templates/.<key>.new      being made; its `lock` is flocked by its maker
     templates/.<key>.gone     being removed
 
-A template has an agent that listens, one disk that was never looked at, and a network card that leads
-nowhere; a fork is given its own disk and network. The rule: a template never runs again, and nobody's secret
-is in it. It is of one boot of the host, and is not synced to the disk: after a power cut another is made.
+A template has an agent that listens, as many disks as its forks, none of which was ever looked at, and a
+network card that leads nowhere; a fork is given its own disks and network. The rule: a template never runs
+again, and nobody's secret is in it. It is of one boot of the host, and is not synced to the disk: after a
+power cut another is made.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def why_not(spec: MachineSpec, settings: Settings) -> str:
         return "templates are turned off by the settings"
     if spec.shares:
         return "directories are shared with the host"
-    if len(spec.disks) != 1:
-        return f"it has {len(spec.disks)} disks, and a template one"
+    if not spec.disks:
+        return "it has 0 disks, and a template one or more"
     return ""
 
 

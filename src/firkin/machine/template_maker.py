@@ -69,7 +69,9 @@ async def _boot_and_save(dir: Path, spec: MachineSpec, prepared: Prepared, setti
     if free_bytes(dir) < min(_NEEDED_BYTES, spec.memory_bytes):
         raise storage_full(dir, "a template")
     blank = Disk(path=Path(os.devnull), format="null", size_bytes=DISK_BYTES)
-    generic = msgspec.structs.replace(spec, name=f"template-{dir.name[1:9]}", disks=(blank,), ports=())
+    generic = msgspec.structs.replace(
+        spec, name=f"template-{dir.name[1:9]}", disks=(blank,) * len(spec.disks), ports=()
+    )
     described = await in_thread(partial(prepared.describe, generic))
     memory_path = dir / MEMORY
     memory_path.touch(mode=0o600)

@@ -1,8 +1,9 @@
 """Arrival: the record of a snapshot from elsewhere as it may stand here.
 
 Nothing of it is obeyed that reaches into this host: directories of it that the container would have mounted
-are a refusal, published ports, shared sockets and a way to the host's loopback are left out. Names are ones
-that a terminal can show, numbers ones that a machine can have, and no time lies ahead.
+are a refusal, published ports, shared sockets and a way to the host's loopback are left out, as are restarts
+that nobody here asked for. Names are ones that a terminal can show, numbers ones that a machine can have, and
+no time lies ahead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from firkin.container import names
 from firkin.container.record import Streams
+from firkin.container.restart import RestartPolicy
 from firkin.container.spec import ContainerSpec
 from firkin.errors import Corrupt, UsageError
 from firkin.events import event
@@ -43,6 +45,11 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
             f"{what} is of a container with directories of its host: {wanted}",
             hint="only what a machine holds itself can be moved",
         )
+    if named := [each.name for each in spec.storage.volumes if not each.anonymous]:
+        raise UsageError(
+            f"{what} is of a container with volumes: {', '.join(named[:3])}",
+            hint="only what a machine holds itself can be moved",
+        )
 
 
 def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
@@ -60,7 +67,14 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
     now_ns = time.time_ns()
     network = msgspec.structs.replace(spec.network, host_loopback=False)
     spec = msgspec.structs.replace(
-        spec, ports=(), sockets=(), network=network, snapshot="", created_ns=_past(spec.created_ns, now_ns)
+        spec,
+        ports=(),
+        sockets=(),
+        network=network,
+        restart=RestartPolicy(),
+        pod=None,
+        snapshot="",
+        created_ns=_past(spec.created_ns, now_ns),
     )
     return msgspec.structs.replace(
         snapshot, spec=spec, parent="", created_ns=_past(snapshot.created_ns, now_ns)

@@ -17,6 +17,7 @@ import zstandard
 from msgspec import structs
 
 from firkin.container.layers import present
+from firkin.container.restart import RestartPolicy
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.errors import (
     Corrupt,
@@ -267,12 +268,14 @@ def test_directories_of_a_host_are_not_mounted_and_its_ports_are_not_opened(
         pack(settings.paths, store, structs.replace(snapshot, spec=bound))
     port = {"guest_port": 80, "host_port": 22, "host_ip": "0.0.0.0"}
     docker = {"host": "/run/docker.sock", "guest": "/run/docker.sock"}
-    reaching = {"ports": [port], "sockets": [docker]}
+    member = {"is": "member", "pod": "f" * 64}
+    reaching = {"ports": [port], "sockets": [docker], "restart": {"name": "always"}, "pod": member}
     publishing = altered(store, packed, lambda config: config["snapshot"]["spec"].update(reaching))
     told: list[str] = []
     with subscribed(lambda event: told.append(event.name)):
         arrived = unpack(settings.paths, store, publishing, name="quiet")
     assert (arrived.spec.ports, arrived.spec.sockets) == ((), ())
+    assert (arrived.spec.restart, arrived.spec.pod) == (RestartPolicy(), None)
     assert {"snapshot.ports_left_out", "snapshot.sockets_left_out"} <= set(told)
 
 
@@ -502,6 +505,6 @@ def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
     )
     assert " ".join(ContainerSpec.__struct_fields__) == (
         "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
-        "shm_bytes limits read_only network ports binds tmpfs sockets stop_signal stop_timeout_s auto_remove "
-        "detached labels isolation snapshot cold"
+        "shm_bytes limits read_only protected network ports binds tmpfs sockets storage stop_signal "
+        "stop_timeout_s auto_remove detached restart labels pod isolation snapshot cold"
     )

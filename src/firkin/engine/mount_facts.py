@@ -1,0 +1,61 @@
+"""MountFacts: what is mounted in a container, with the names that `docker inspect` uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from firkin.container.spec import Bind, ContainerSpec, Tmpfs
+from firkin.paths import Paths
+from firkin.volume.mount import VolumeMount
+from firkin.volume.record import disk_path
+
+
+def mount_facts(spec: ContainerSpec, paths: Paths) -> list[dict[str, Any]]:
+    """`Mounts` of a container. `Transport` is how it gets there: virtiofs, or a virtio disk of its own."""
+    return [
+        *(_bind(bind) for bind in spec.binds),
+        *(_volume(volume, paths) for volume in spec.storage.volumes),
+        *(_tmpfs(each) for each in spec.tmpfs),
+    ]
+
+
+def _bind(bind: Bind) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": bind.source,
+        "Destination": bind.target,
+        "Mode": _mode(bind.readonly, bind.options),
+        "RW": not bind.readonly,
+        "Propagation": "rprivate",
+        "Transport": "virtiofs",
+    }
+
+
+def _volume(volume: VolumeMount, paths: Paths) -> dict[str, Any]:
+    disk = volume.driver == "disk"
+    return {
+        "Type": "volume",
+        "Name": volume.name,
+        "Source": str(disk_path(paths, volume.name)) if disk else volume.path,
+        "Destination": volume.target,
+        "Driver": volume.driver,
+        "Mode": _mode(volume.readonly, volume.options),
+        "RW": not volume.readonly,
+        "Propagation": "",
+        "Transport": "virtio-blk" if disk else "virtiofs",
+    }
+
+
+def _tmpfs(each: Tmpfs) -> dict[str, Any]:
+    return {
+        "Type": "tmpfs",
+        "Source": "",
+        "Destination": each.target,
+        "Mode": ",".join(each.options),
+        "RW": "ro" not in each.options,
+        "Propagation": "",
+    }
+
+
+def _mode(readonly: bool, options: tuple[str, ...]) -> str:
+    return ",".join((*(["ro"] if readonly else []), *options))

@@ -1,0 +1,1 @@
+"""Volumes: what containers keep beside their own disks, by name."""
