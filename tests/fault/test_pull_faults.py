@@ -62,11 +62,12 @@ def settings(home: Home) -> Settings:
 
 def kept(settings: Settings) -> list[str]:
     """Everything under data but whole blobs, their directories, and the files that are always there."""
+    always = (settings.paths.blobs_dir, settings.paths.events_path.parent)
     left = [path for path in settings.paths.data.rglob("*") if path.is_file()]
     return [
         str(path.relative_to(settings.paths.data))
         for path in left
-        if path.parent != settings.paths.blobs_dir and path.name not in ("version", "lock")
+        if path.parent not in always and path.name not in ("version", "lock")
     ]
 
 
