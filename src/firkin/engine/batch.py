@@ -10,14 +10,14 @@ from __future__ import annotations
 import posixpath
 import uuid
 
-from firkin.container.limits import UNLIMITED
+from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.container.storage import Storage
-from firkin.engine.limit_words import limit_op
 from firkin.engine.shape import share_tag
 from firkin.network.guest import GuestNetwork, hosts
 from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire
+from firkin.wire import usage as wire_usage
 
 ROOT_DEVICE = "/dev/vda"
 SEED_BYTES = 256
@@ -67,7 +67,17 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
 
 def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:
     """What holds the container to its limits, before anything runs in it."""
-    return () if spec.limits == UNLIMITED else (limit_op(spec.id, spec.limits),)
+    return () if spec.limits == UNLIMITED else (_limit_op(spec.id, spec.limits),)
+
+
+def _limit_op(container_id: str, limits: Limits) -> wire_usage.Limit:
+    """`limits` as the agent is told; what is None there is no limit."""
+    return wire_usage.Limit(
+        container=container_id,
+        memory_bytes=limits.memory_bytes or 0,
+        cpu_quota_us=0 if limits.cpus is None else round(limits.cpus * wire_usage.CPU_PERIOD_US),
+        pids=limits.pids or 0,
+    )
 
 
 def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:

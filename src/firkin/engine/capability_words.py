@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from firkin.engine.lists import listed
 from firkin.errors import UsageError
 from firkin.process import capabilities
-from firkin.wire.messages import Capabilities
+from firkin.wire.privileges import Capabilities
 
 
 def mask_of(field: str, names: Iterable[str]) -> int:

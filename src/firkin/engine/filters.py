@@ -14,7 +14,7 @@ from firkin.machine.artifacts import artifact, stamp
 from firkin.process import capabilities
 from firkin.process.policy import ProcessPolicy
 from firkin.settings import Settings
-from firkin.wire.messages import Filter
+from firkin.wire.privileges import Filter
 
 _VERSION = "1"
 _DEFAULT = Path(__file__).parents[1] / "process" / "data" / "seccomp.json"

@@ -11,7 +11,6 @@ from typing import TypedDict
 from firkin.container.limits import Limits
 from firkin.errors import UsageError
 from firkin.units import parse_size
-from firkin.wire.usage import CPU_PERIOD_US, Limit
 
 MOST_CPUS = 256
 MOST_PIDS = 4 << 20  # PID_MAX_LIMIT
@@ -67,16 +66,6 @@ def parse_cpus(said: float | str) -> float:
             hint="write 2, or 1.5 for one and a half",
         )
     return number
-
-
-def limit_op(container_id: str, limits: Limits) -> Limit:
-    """`limits` as the agent is told; what is None there is no limit."""
-    return Limit(
-        container=container_id,
-        memory_bytes=limits.memory_bytes or 0,
-        cpu_quota_us=0 if limits.cpus is None else round(limits.cpus * CPU_PERIOD_US),
-        pids=limits.pids or 0,
-    )
 
 
 def _refuse_shares(said: int | str | None) -> None:

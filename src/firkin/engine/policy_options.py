@@ -11,7 +11,7 @@ import msgspec
 
 from firkin.process import capabilities
 from firkin.process.policy import IoPriority, ProcessPolicy, Scheduler, Seccomp
-from firkin.wire.messages import Capabilities, Rlimit
+from firkin.wire.privileges import Capabilities, Rlimit
 
 
 class PolicyOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from typing import TypedDict
 
 from firkin.container.shared_socket import SharedSocket
 from firkin.errors import UsageError
-from firkin.wire.sockets import Place
 
 MAX_SOCKETS = 32
 
@@ -42,6 +41,8 @@ def parse_socket(word: str, *, published: bool = False) -> SharedSocket:
 
     Raises UsageError.
     """
+    from firkin.wire.sockets import Place  # loads what talks, which other runs do later
+
     field, form = ("publish_socket", "CONTAINER:HOST") if published else ("socket", "HOST:CONTAINER")
     parts = word.split(":")
     if not 2 <= len(parts) <= 3 or not all(parts):

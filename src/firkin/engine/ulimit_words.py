@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from firkin.engine.lists import listed
 from firkin.errors import UsageError
 from firkin.process import policy
-from firkin.wire.messages import Rlimit
+from firkin.wire.privileges import Rlimit
 
 _MOST_OPEN_FILES = 1 << 20  # fs.nr_open as the kernel begins
 

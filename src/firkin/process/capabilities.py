@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from firkin.wire.messages import Capabilities
+from firkin.wire.privileges import Capabilities
 
 NAMES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),

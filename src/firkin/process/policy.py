@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from firkin.process import capabilities
-from firkin.wire.messages import Capabilities, Rlimit
+from firkin.wire.privileges import Capabilities, Rlimit
 
 RLIMITS = (
     *("CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS", "NPROC", "NOFILE"),

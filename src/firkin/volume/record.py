@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ import msgspec
 
 from firkin.errors import Corrupt, NameInUse, UsageError, VolumeNotFound
 from firkin.paths import Paths
-from firkin.store.files import disk_errors, replace_file, sync_dir
+from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
 from firkin.store.lock import locked
 from firkin.volume.mount import Driver
 
@@ -128,7 +127,7 @@ def make(paths: Paths, record: VolumeRecord) -> VolumeRecord:
     own = record.driver == "dir" and not record.path
     if own:
         record = msgspec.structs.replace(record, path=str(directory / "data"))
-    shutil.rmtree(making, ignore_errors=True)  # of a maker that was killed
+    remove_tree(making)  # of a maker that was killed
     try:
         with disk_errors(making):
             making.mkdir(mode=0o700)
@@ -139,7 +138,7 @@ def make(paths: Paths, record: VolumeRecord) -> VolumeRecord:
             making.rename(directory)
             sync_dir(paths.volumes_dir)
     except BaseException:
-        shutil.rmtree(making, ignore_errors=True)
+        remove_tree(making)
         raise
     return record
 
@@ -161,7 +160,7 @@ def remove(paths: Paths, name: str) -> int:
     """
     directory = paths.volume_dir(check_name(name))
     gone = directory.with_name(f".{name}.gone")
-    shutil.rmtree(gone, ignore_errors=True)
+    remove_tree(gone)
     given_back = used_bytes(directory)
     with disk_errors(directory):
         try:
@@ -169,7 +168,7 @@ def remove(paths: Paths, name: str) -> int:
         except FileNotFoundError as error:
             raise VolumeNotFound(f"no such volume: {name}", hint="`firkin volume ls` lists them") from error
         sync_dir(paths.volumes_dir)
-    shutil.rmtree(gone, ignore_errors=True)
+    remove_tree(gone)
     return given_back
 
 
@@ -177,7 +176,7 @@ def sweep(paths: Paths) -> None:
     """Remove what was left half made or half removed. The caller holds the table."""
     for name in os.listdir(paths.volumes_dir):
         if name.startswith(".") and name.endswith((".new", ".gone")):
-            shutil.rmtree(paths.volumes_dir / name, ignore_errors=True)
+            remove_tree(paths.volumes_dir / name)
 
 
 def used_bytes(directory: Path) -> int:

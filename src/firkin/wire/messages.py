@@ -12,6 +12,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 
 from firkin.errors import ProtocolError, UsageError
+from firkin.wire.privileges import Capabilities as Capabilities
+from firkin.wire.privileges import Filter as Filter
+from firkin.wire.privileges import Rlimit as Rlimit
 
 PROTOCOL_VERSION = 1
 MAX_CONTROL_BYTES = 1 << 20
@@ -102,27 +105,6 @@ class Container(Op, frozen=True, kw_only=True):
 class Terminal(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     cols: int
-
-
-class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    bounding: int
-    effective: int
-    inheritable: int
-    permitted: int
-    ambient: int
-
-
-class Rlimit(msgspec.Struct, frozen=True, kw_only=True):
-    type: int
-    soft: int
-    hard: int
-
-
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """A seccomp filter: struct sock_filter, one after the other, and SECCOMP_FILTER_FLAG_*."""
-
-    program: bytes
-    flags: int = 0
 
 
 class Scheduler(msgspec.Struct, frozen=True, kw_only=True):
