@@ -57,6 +57,8 @@ class Host:
         self.hello: dict[str, Any] = {}
         self.offsets: dict[int, int] = defaultdict(int)
         self._buffer = bytearray()
+        self._unsent = bytearray()
+        self._sending = False
         self._synced = False
         self._nonce = b""
         self._next_id = 1
@@ -72,15 +74,24 @@ class Host:
         return self.hello
 
     def send(self, raw: bytes) -> None:
+        """Frames go whole: what is said while one is on its way, such as the credit for what came meanwhile,
+        goes behind it.
+        """
+        self._unsent += raw
+        if self._sending:
+            return
+        self._sending = True
         self.sock.setblocking(False)
-        view = memoryview(raw)
         deadline = time.monotonic() + DEADLINE_S
-        while view:
-            try:
-                view = view[self.sock.send(view) :]
-            except (BlockingIOError, TimeoutError):
-                self.receive(0.01)
-            assert time.monotonic() < deadline, "the agent takes no bytes"
+        try:
+            while self._unsent:
+                try:
+                    del self._unsent[: self.sock.send(self._unsent)]
+                except (BlockingIOError, TimeoutError):
+                    self.receive(0.01)
+                assert time.monotonic() < deadline, "the agent takes no bytes"
+        finally:
+            self._sending = False
 
     def until(self, ready: Any, what: str, deadline_s: float = DEADLINE_S) -> None:
         deadline = time.monotonic() + deadline_s
