@@ -85,7 +85,8 @@ def weigh(pids: list[int]) -> Measures:
 
 
 def _is_guest(mapping: Mapping) -> bool:
-    return mapping.size_bytes == MEMORY_BYTES and not mapping.name
+    """Of its own, or of the template that it is a fork of."""
+    return mapping.size_bytes == MEMORY_BYTES and (not mapping.name or mapping.name.endswith("/memory"))
 
 
 def _kind(mapping: Mapping) -> str:
