@@ -91,12 +91,35 @@ static int await_port(const char *name) {
     }
 }
 
+/* What is set for the whole machine before anything runs, so that no start has to. */
+static const struct {
+    const char *path, *value;
+} settings[] = {
+    /* A network stack of the machine's own: no privilege protects a low port or a ping in it. */
+    {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
+    {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
+    /* A card has no IPv6 until it gets an address of it: else its own are made and asked around for. */
+    {"/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1"},
+    /* A virtual disk is ordered and slowed down by its host, if at all. */
+    {"/sys/block/vda/queue/scheduler", "none"},
+    {"/sys/block/vda/queue/wbt_lat_usec", "0"},
+};
+
+static void apply_settings(void) {
+    for (size_t i = 0; i < COUNT(settings); i++) {
+        int error = write_text(AT_FDCWD, settings[i].path, settings[i].value);
+        if (error < 0 && error != -ENOENT) /* a machine without this device */
+            say("%s: %s", settings[i].path, strerror(-error));
+    }
+}
+
 int boot_machine(const char *port_name) {
     modules_open();
     leave_initramfs();
     fill_standard_fds();
     say_to_kernel_log();
     modules_load_listed();
+    apply_settings();
     network_bring_up("lo");
     /* What brings a card up is done once in a template, and not again in each of its forks. */
     network_bring_up("eth0");

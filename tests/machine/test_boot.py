@@ -29,6 +29,11 @@ from tests.support.machines import BUSYBOX, busybox_disk, guest, spawn_op, statu
 
 pytestmark = pytest.mark.machine
 
+_SETTINGS = """
+cd /proc/sys/net/ipv4; busybox cat ip_unprivileged_port_start ping_group_range
+busybox grep -o '.none.' /sys/block/vda/queue/scheduler; busybox cat ../ipv6/conf/eth0/disable_ipv6
+"""
+
 
 @pytest.mark.parametrize(("templates", "how"), [(8, "machine.restore"), (0, "machine.boot")])
 async def test_a_machine_starts_runs_a_container_and_powers_off(
@@ -44,6 +49,8 @@ async def test_a_machine_starts_runs_a_container_and_powers_off(
                 "echo written > /root/file; busybox cat /root/file; busybox hostname; exit 3"
             )
             assert (status, output) == (3, "written\nguest")
+            _, output = await it.sh(_SETTINGS)
+            assert output.split() == ["0", "0", "2147483647", "[none]", "1"]
             await it.client.poweroff()
             ended = await it.machine.wait()
             assert ended.clean

@@ -22,9 +22,6 @@ from firkin.wire import usage as wire_usage
 ROOT_DEVICE = "/dev/vda"
 SEED_BYTES = 256
 
-# Each container has a network stack of its own, so no privilege protects a low port or a ping (as Docker).
-SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
-
 
 def prologue(now_ns: int, seed: bytes) -> tuple[wire.Op, ...]:
     """What any machine hears first: the time, and randomness of its own."""
@@ -60,7 +57,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         files=_own_files(spec, guest),
         masked=spec.protected.masked,
         readonly_paths=spec.protected.read_only,
-        sysctls=SYSCTLS | _domain(spec) | spec.network.sysctls,
+        sysctls=_domain(spec) | spec.network.sysctls,
         shm_bytes=spec.shm_bytes,
     )
 

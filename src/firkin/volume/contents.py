@@ -1,7 +1,7 @@
 """The first content of volumes: what the image has where they are mounted, as Docker copies it.
 
 The rule: a volume gets it whole or not at all, before a machine sees it; one that holds anything is left as
-it is.
+it is. What reads and writes file systems is loaded where one is: a start without volumes does without.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from firkin.machine.spec import Disk
 from firkin.paths import Paths
 from firkin.store.files import disk_errors, sync_dir
 from firkin.store.lock import locked
-from firkin.volume import disk as disks
 from firkin.volume import record as volumes
 from firkin.volume.mount import VolumeMount
 
@@ -31,7 +30,11 @@ def as_disk(paths: Paths, mount: VolumeMount) -> Disk:
 def is_ready(paths: Paths, mount: VolumeMount) -> bool:
     """Whether the disk of a volume is as it is to be mounted. Raises OSError."""
     path = volumes.disk_path(paths, mount.name)
-    return path.exists() and not (mount.copy and disks.is_empty(path))
+    if not (path.exists() and mount.copy):
+        return path.exists()
+    from firkin.volume import disk as disks
+
+    return not disks.is_empty(path)
 
 
 def make_ready(paths: Paths, mount: VolumeMount, image_path: Path) -> None:
@@ -39,6 +42,8 @@ def make_ready(paths: Paths, mount: VolumeMount, image_path: Path) -> None:
 
     Raises VolumeNotFound, StorageFull, Corrupt, InUse where a machine has it.
     """
+    from firkin.volume import disk as disks
+
     volume, path = volumes.find(paths, mount.name), volumes.disk_path(paths, mount.name)
     what = f"volume {mount.name!r} is being filled by another process"
     with locked(path.with_name("making"), shared=False, deadline_s=_DEADLINE_S, what=what):
@@ -52,6 +57,8 @@ def make_ready(paths: Paths, mount: VolumeMount, image_path: Path) -> None:
 
 
 def _write_anew(paths: Paths, mount: VolumeMount, size_bytes: int, source: Path) -> None:
+    from firkin.volume import disk as disks
+
     fd = hold(as_disk(paths, mount))
     try:
         path = volumes.disk_path(paths, mount.name)
@@ -63,6 +70,8 @@ def _write_anew(paths: Paths, mount: VolumeMount, size_bytes: int, source: Path)
 
 
 def _write(path: Path, size_bytes: int, source: Path | None, at: str) -> None:
+    from firkin.volume import disk as disks
+
     new = path.with_name("disk.new")
     try:
         with disk_errors(path):

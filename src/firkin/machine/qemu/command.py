@@ -140,6 +140,7 @@ def kernel_cmdline(accelerator: Accelerator, *, tsc_khz: int = 0) -> str:
         "cryptomgr.notests=1",
         "init_on_alloc=0",
         "pci=off",
+        "lsm=lockdown,landlock,yama,integrity,apparmor,selinux",
     ]
     if accelerator == "tcg":
         # microvm has neither HPET nor PM timer: calibrating the TSC against the PIT hangs one boot in ten

@@ -219,7 +219,11 @@ class NetworkCard(msgspec.Struct, frozen=True):
 
     def args(self) -> tuple[str, ...]:
         nowhere = ("-netdev", f"hubport,id={self.netdev},hubid=0")
-        return (*(self.netdev_args or nowhere), "-device", f"virtio-net-device,netdev={self.netdev}")
+        return (
+            *(self.netdev_args or nowhere),
+            "-device",
+            f"virtio-net-device,netdev={self.netdev},guest_announce=off",
+        )
 
 
 class SharedDirectory(msgspec.Struct, frozen=True):
