@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "container.h"
 #include "members.h"
@@ -20,6 +21,8 @@
 #define STAT_BYTES 4096u
 #define READ_MS 5000
 #define PTS_MAJOR 136u
+#define USER_HZ 100u /* of every Linux that runs here */
+#define NAME_BYTES 32u
 
 /* ---- in a child inside the pid namespace ---- */
 
@@ -27,7 +30,7 @@ struct stat_line {
     char state;
     long ppid, rss_pages;
     unsigned tty;
-    unsigned long long utime, stime, start;
+    unsigned long long utime, stime, start, vsz_bytes;
 };
 
 /* The name, between parentheses, may hold anything; what counts comes behind the last of them. */
@@ -35,9 +38,9 @@ static bool parse_stat(const char *text, struct stat_line *stat) {
     const char *at = strrchr(text, ')');
     return at != NULL && sscanf(at + 1,
                                 " %c %ld %*d %*d %u %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu"
-                                " %*u %ld",
+                                " %llu %ld",
                                 &stat->state, &stat->ppid, &stat->tty, &stat->utime, &stat->stime, &stat->start,
-                                &stat->rss_pages) == 7;
+                                &stat->vsz_bytes, &stat->rss_pages) == 8;
 }
 
 static unsigned effective_id(const char *status, const char *key) {
@@ -58,16 +61,29 @@ static void put_text(struct mpw *w, const char *key, const char *text) {
     mpw_lossy(w, text, strlen(text));
 }
 
-/* cmdline's strings; a kernel thread or a zombie has none and shows its name in brackets, as ps does. */
-static void put_args(struct mpw *w, const char *args, ssize_t length, const char *stat) {
+/* How long it has lived: what counts the time since the boot is as old as that. */
+static uint64_t age_ticks(unsigned long long start) {
+    struct timespec now = {0};
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    uint64_t ticks = (uint64_t)now.tv_sec * USER_HZ + (uint64_t)now.tv_nsec / (1000000000u / USER_HZ);
+    return ticks > start ? ticks - start : 0;
+}
+
+/* Its name as the kernel has it, which is of 15 bytes at most. */
+static void take_name(const char *stat, char name[NAME_BYTES]) {
     const char *open = strchr(stat, '('), *close = strrchr(stat, ')');
+    int bytes = open == NULL || close == NULL ? 0 : (int)(close - open - 1);
+    snprintf(name, NAME_BYTES, "%.*s", MIN(bytes, (int)NAME_BYTES - 1), bytes > 0 ? open + 1 : "");
+}
+
+/* cmdline's strings; a kernel thread or a zombie has none and shows its name in brackets, as ps does. */
+static void put_args(struct mpw *w, const char *args, ssize_t length, const char *name) {
     mpw_string(w, "args");
     if (length <= 0) {
-        char name[32];
-        int bytes = open == NULL || close == NULL ? 0 : (int)(close - open - 1);
-        snprintf(name, sizeof(name), "[%.*s]", MIN(bytes, 29), bytes > 0 ? open + 1 : "");
+        char bracketed[NAME_BYTES + 2];
+        snprintf(bracketed, sizeof(bracketed), "[%s]", name);
         mpw_array(w, 1);
-        mpw_lossy(w, name, strlen(name));
+        mpw_lossy(w, bracketed, strlen(bracketed));
         return;
     }
     uint32_t count = 0;
@@ -85,12 +101,13 @@ static void put_row(struct mpw *w, unsigned long pid, const char *stat_text, con
     char tty[16] = "?";
     if (major(stat->tty) == PTS_MAJOR)
         snprintf(tty, sizeof(tty), "pts/%u", minor(stat->tty));
-    char path[48];
+    char path[48], name[NAME_BYTES];
     _cleanup_free_ char *args = NULL;
     snprintf(path, sizeof(path), "/proc/%lu/cmdline", pid);
     /* Of a longer command line nothing is shown but the name: a bound is a bound. */
     ssize_t length = read_text(AT_FDCWD, path, ARGS_BYTES, &args);
-    mpw_map(w, 11);
+    take_name(stat_text, name);
+    mpw_map(w, 14);
     put_number(w, "pid", pid);
     put_number(w, "ppid", (uint64_t)stat->ppid);
     put_number(w, "uid", effective_id(status, "\nUid:"));
@@ -99,9 +116,12 @@ static void put_row(struct mpw *w, unsigned long pid, const char *stat_text, con
     put_number(w, "utime_ticks", stat->utime);
     put_number(w, "stime_ticks", stat->stime);
     put_number(w, "start_ticks", stat->start);
+    put_number(w, "age_ticks", age_ticks(stat->start));
+    put_number(w, "vsz_bytes", stat->vsz_bytes);
     put_number(w, "rss_bytes", (uint64_t)stat->rss_pages * (uint64_t)sysconf(_SC_PAGESIZE));
     put_text(w, "tty", tty);
-    put_args(w, args, length, stat_text);
+    put_text(w, "comm", name);
+    put_args(w, args, length, name);
 }
 
 static bool put_process(struct mpw *w, unsigned long pid) {

@@ -87,3 +87,16 @@ def test_stats_are_shown_with_dockers_columns_and_fields(stocked: Home, firkin: 
     assert unknown.status == 125
     assert "nobody" in unknown.stderr
     firkin("rm", "-f", "used", "idle", check=True)
+    assert firkin("top", "used", "-eo", "pid,comm", check=True).stdout.split() == [
+        "PID",
+        "COMMAND",
+        "1",
+        "sleep",
+    ]
+    headings, line = (each.split() for each in firkin("top", "used", "aux", check=True).stdout.splitlines())
+    process = dict(zip(headings, line, strict=False))
+    assert (process["USER"], process["PID"], process["COMMAND"]) == ("0", "1", "sleep")
+    assert int(process["VSZ"]) > int(process["RSS"]) > 0
+    age = firkin("top", "used", "-o", "etimes", check=True).stdout.split()[1]
+    assert 0 <= int(age) < 3600
+    assert firkin("top", "used", "--forest").status == 125

@@ -10,6 +10,7 @@ from firkin.cli.options import format_option
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
+    from firkin.engine.ps_format import Column
     from firkin.wire.messages import ProcessRow
 
 _HEADINGS = {
@@ -19,22 +20,57 @@ _HEADINGS = {
 _TICKS_A_SECOND = 100  # USER_HZ, the same on every Linux that a machine here runs
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @format_option("a table")
 @click.argument("name", metavar="CONTAINER")
-def command(form: str, name: str) -> None:
+@click.argument("operands", nargs=-1, type=click.UNPROCESSED, metavar="[PS OPTIONS]")
+def command(form: str, name: str, operands: tuple[str, ...]) -> None:
     """List the processes of a container.
 
-    Process ids are those that the container sees.
+    Process ids are those that the container sees, users are numbers. Options of ps choose what is shown: -e,
+    -f, -ef, ax, aux, or -o (-eo) with a list of columns.
+
+    \b
+    firkin top web aux
+    firkin top web -eo pid,comm,etime
     """
     from firkin.cli.listing import listing
     from firkin.cli.session import with_engine
 
-    async def top(engine: Engine) -> list[ProcessRow]:
-        return await (await engine.container(name)).top()
+    columns = _columns(operands, form)
 
-    rows = [_row(process) for process in with_engine(top)]
-    click.echo(listing(rows, _HEADINGS, tuple(_HEADINGS), form), nl=False)
+    async def top(engine: Engine) -> tuple[list[ProcessRow], int]:
+        container = await engine.container(name)
+        return await container.top(), container.spec.memory_bytes
+
+    rows, memory_bytes = with_engine(top)
+    if columns is None:
+        click.echo(listing([_row(each) for each in rows], _HEADINGS, tuple(_HEADINGS), form), nl=False)
+        return
+    click.echo(_as_ps(rows, columns, memory_bytes), nl=False)
+
+
+def _columns(operands: tuple[str, ...], form: str) -> tuple[Column, ...] | None:
+    """What the operands ask for, before anybody is asked; None where there are none."""
+    if not operands:
+        return None
+    from firkin.engine.ps_format import parse
+    from firkin.errors import UsageError
+
+    if form:
+        raise UsageError("--format and options of ps both choose what is shown", hint="leave one of them out")
+    return parse(operands)
+
+
+def _as_ps(rows: list[ProcessRow], columns: tuple[Column, ...], memory_bytes: int) -> str:
+    import time
+
+    from firkin.cli.table import table
+    from firkin.engine.ps_format import Seen
+
+    seen = [Seen(row, time.time(), memory_bytes) for row in rows]
+    cells = [[column.text(each) for column in columns] for each in seen]
+    return table([[column.title for column in columns], *cells])
 
 
 def _row(process: ProcessRow) -> dict[str, Any]:

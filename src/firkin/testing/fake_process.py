@@ -76,8 +76,16 @@ class FakeProcess:
         fcntl.ioctl(self.terminal_fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
     def row(self) -> dict[str, Any]:
-        numbers = ("ppid", "uid", "gid", "utime_ticks", "stime_ticks", "start_ticks", "rss_bytes")
-        return {"pid": self.pid, "state": "S", "tty": "?", "args": self.op.args, **dict.fromkeys(numbers, 0)}
+        numbers = ("ppid", "uid", "gid", "utime_ticks", "stime_ticks", "start_ticks", "age_ticks")
+        sizes = ("rss_bytes", "vsz_bytes")
+        return {
+            "pid": self.pid,
+            "state": "S",
+            "tty": "?",
+            "comm": self.op.args[0][:15],
+            "args": self.op.args,
+            **dict.fromkeys((*numbers, *sizes), 0),
+        }
 
 
 def start(op: wire.Spawn, on_exit: Callable[[FakeProcess], None]) -> FakeProcess:

@@ -324,7 +324,11 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     stime_ticks: int
     start_ticks: int
     rss_bytes: int
+    """Since the guest's boot."""
+    age_ticks: int
     tty: Word
+    vsz_bytes: int
+    comm: str
     args: tuple[str, ...]
 
 
