@@ -178,7 +178,7 @@ void procs_write(struct mpw *w) {
 
 struct signal_request {
     uint32_t proc, signal;
-    bool all;
+    bool all, group;
 };
 
 static const struct field signal_fields[] = {
@@ -186,6 +186,7 @@ static const struct field signal_fields[] = {
     NEED(signal_request, proc, FIELD_U32),
     NEED(signal_request, signal, FIELD_U32),
     MAY(signal_request, all, FIELD_BOOL),
+    MAY(signal_request, group, FIELD_BOOL),
 };
 
 /* kill(-1) inside the pid namespace reaches all of it at once, however fast it forks, except its PID 1. */
@@ -232,7 +233,7 @@ int op_signal(struct span request, struct mpw *ok) {
     else if (proc->exited)
         error = -ESRCH;
     else
-        error = kill(proc->pid, (int)wanted.signal) < 0 ? -errno : 0;
+        error = kill(wanted.group ? -proc->pid : proc->pid, (int)wanted.signal) < 0 ? -errno : 0; /* it did setsid() */
     return error < 0 ? fail(-error, "signal", "proc %u", wanted.proc) : 0;
 }
 

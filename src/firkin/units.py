@@ -8,7 +8,8 @@ from firkin.errors import UsageError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}(?:s|$))?(?:{_NUMBER}ms)?")
 
 
 def parse_size(text: str) -> int:
@@ -35,9 +36,9 @@ def format_size(size_bytes: int) -> str:
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `text`: `10`, `1.5s`, `2m`, `1h30m`. Raises UsageError."""
+    """Seconds of `text`: `10`, `1.5s`, `2m`, `1h30m`, `500ms`. Raises UsageError."""
     match = _DURATION.fullmatch(text.strip())
     if match is None or not any(match.groups()):
         raise UsageError(f"{text!r} is not a duration", hint="write seconds, or 90s, 2m, 1h30m")
-    hours, minutes, seconds = (float(group or 0) for group in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    hours, minutes, seconds, milliseconds = (float(group or 0) for group in match.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

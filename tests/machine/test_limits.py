@@ -83,10 +83,6 @@ def test_stats_are_shown_with_dockers_columns_and_fields(stocked: Home, firkin: 
     assert {"BlockIO", "CPUPerc", "Container", "ID", "MemPerc", "MemUsage", "Name", "NetIO", "PIDs"} <= set(
         shown["used"]
     )
-    unknown = firkin("stats", "--no-stream", "nobody")
-    assert unknown.status == 125
-    assert "nobody" in unknown.stderr
-    firkin("rm", "-f", "used", "idle", check=True)
     assert firkin("top", "used", "-eo", "pid,comm", check=True).stdout.split() == [
         "PID",
         "COMMAND",
@@ -100,3 +96,7 @@ def test_stats_are_shown_with_dockers_columns_and_fields(stocked: Home, firkin: 
     age = firkin("top", "used", "-o", "etimes", check=True).stdout.split()[1]
     assert 0 <= int(age) < 3600
     assert firkin("top", "used", "--forest").status == 125
+    unknown = firkin("stats", "--no-stream", "nobody")
+    assert unknown.status == 125
+    assert "nobody" in unknown.stderr
+    firkin("rm", "-f", "used", "idle", check=True)

@@ -60,9 +60,11 @@ class RemoteProcess:
         why: Why = "oom" if exit.oom else ""
         return ExitStatus(code=exit.code, signal=exit.signal, core_dumped=exit.core, why=why)
 
-    async def signal(self, number: int, *, all: bool = False) -> None:
-        """Send signal `number` to it; with `all` to every process of its container."""
-        await self._client.request(Signal(proc=self.proc, signal=number, all=all))
+    async def signal(self, number: int, *, all: bool = False, group: bool = False) -> None:
+        """Send signal `number` to it; with `group` to its process group, with `all` to every process of its
+        container.
+        """
+        await self._client.request(Signal(proc=self.proc, signal=number, all=all, group=group))
 
     async def resize(self, rows: int, cols: int) -> None:
         """Change the size of its terminal."""

@@ -20,12 +20,13 @@ from firkin.api.async_sockets import DIAL_TIMEOUT_S, AsyncConnection, AsyncListe
 from firkin.api.heir_words import HeirWords, wishes
 from firkin.api.outcome import finished
 from firkin.api.starting import Starting
+from firkin.container.health import Probe
 from firkin.container.log import LogRecord
 from firkin.engine.container import Container as EngineContainer
 from firkin.engine.deadline import within
 from firkin.engine.engine import Engine
 from firkin.engine.signals import parse_signal
-from firkin.engine.waiting import Condition
+from firkin.engine.waiting import Condition, health_word
 from firkin.engine.words import ProcessWords, Size, choice, exec_options
 from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
@@ -70,6 +71,18 @@ class AsyncContainer(AsyncFiles):
     def ports(self) -> tuple[PublishedPort, ...]:
         """What is published, with the host ports that were chosen."""
         return tuple(getattr(self._container.state, "ports", ()))
+
+    @property
+    def health(self) -> str:
+        """ "starting", "healthy" or "unhealthy", as it is known now; "" where it has no health check."""
+        return health_word(self._engine.paths, self._container)
+
+    async def check_health(self) -> Probe:
+        """Find out now whether it is healthy, which counts as the checks that are made by themselves.
+
+        Raises WrongState where it has no check, does not run, or stands still.
+        """
+        return await self._container.check_health()
 
     def exec(self, command: Iterable[str], **words: Unpack[ProcessWords]) -> Starting[AsyncProcess]:
         """Start one more process in it: `await` it, enter it, or take its `.output()`.
@@ -175,7 +188,7 @@ class AsyncContainer(AsyncFiles):
         """How its first process ended, once the machine is gone too. Raises Timeout, MachineDied.
 
         `condition` "not-running" holds of one that has ended already, "next-exit" when it has ended once
-        more, "removed" when it is gone.
+        more, "removed" when it is gone; "healthy" and "unhealthy" of one that runs so, with status 0.
         """
         awaited = choice("condition", condition, Condition)
         async with within(timeout, f"wait for container {self.name!r}"):

@@ -17,6 +17,7 @@ from firkin.api.heir_words import HeirWords
 from firkin.api.loop import Loop
 from firkin.api.process import Process
 from firkin.api.sockets import Connection, Listener
+from firkin.container.health import Probe
 from firkin.container.log import LogRecord
 from firkin.engine.words import ProcessWords, Size
 from firkin.machine.spec import PublishedPort
@@ -58,6 +59,15 @@ class Container(Files):
     def ports(self) -> tuple[PublishedPort, ...]:
         """What is published, with the host ports that were chosen."""
         return self._container.ports
+
+    @property
+    def health(self) -> str:
+        """ "starting", "healthy" or "unhealthy", as it is known now; "" where it has no health check."""
+        return self._container.health
+
+    def check_health(self) -> Probe:
+        """Find out now whether it is healthy, which counts as the checks that are made by themselves."""
+        return self._loop.call(self._container.check_health())
 
     def exec(self, command: Iterable[str], **words: Unpack[ProcessWords]) -> Process:
         """Start one more process in it. `words`: env, workdir, user, groups, stdin, terminal.

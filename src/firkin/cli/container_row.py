@@ -24,9 +24,11 @@ _COMMAND_CHARS = 20
 
 
 def container_row(
-    spec: ContainerSpec, state: State, *, shorten: bool, now_ns: int | None = None
+    spec: ContainerSpec, state: State, *, shorten: bool, now_ns: int | None = None, health: str = "none"
 ) -> dict[str, Any]:
-    """The fields of one container; `shorten` cuts its id and its command as the table does."""
+    """The fields of one container; `shorten` cuts its id and its command as the table does. `health` is
+    "none" where nobody checks that.
+    """
     now = time.time_ns() if now_ns is None else now_ns
     ports = state.ports if isinstance(state, Running) else ()
     return {
@@ -36,7 +38,7 @@ def container_row(
         "CreatedAt": rfc3339(spec.created_ns),
         "RunningFor": ago(spec.created_ns, now),
         "State": word(state),
-        "Status": _status(state, now),
+        "Status": _status(state, now, health),
         "Ports": ports_text(ports),
         "Names": spec.name,
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(spec.labels.items())),
@@ -74,7 +76,7 @@ def _run_text(first: PublishedPort, last: PublishedPort) -> str:
     return f"{at_host(first, last.host_port)}->{inside}/{first.protocol}"
 
 
-def _status(state: State, now_ns: int) -> str:
+def _status(state: State, now_ns: int, health: str) -> str:
     if isinstance(state, Created):
         return "Created"
     if isinstance(state, Suspended):
@@ -82,7 +84,14 @@ def _status(state: State, now_ns: int) -> str:
     if isinstance(state, Exited):
         ended = "Exited" if state.again_ns is None else "Restarting"
         return f"{ended} ({state.status.status}) {ago(state.finished_ns, now_ns)}"
-    return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}{' (Paused)' if state.paused else ''}"
+    return f"Up {duration(max(0, now_ns - state.started_ns) / 1e9)}{_behind(state, health)}"
+
+
+def _behind(state: Running, health: str) -> str:
+    """What Docker puts behind the time."""
+    if state.paused:
+        return " (Paused)"
+    return {"none": "", "starting": " (health: starting)"}.get(health, f" ({health})")
 
 
 def _command(args: Iterable[str], *, shorten: bool) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from firkin.engine.health_facts import image_check_facts
 from firkin.engine.image_summary import ImageSummary
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
@@ -44,4 +45,5 @@ def _run_config(config: ImageConfig) -> dict[str, Any]:
         "Labels": config.labels,
         "ExposedPorts": {port: {} for port in config.exposed_ports},
         "Volumes": {volume: {} for volume in config.volumes},
+        **({} if config.healthcheck is None else {"Healthcheck": image_check_facts(config.healthcheck)}),
     }

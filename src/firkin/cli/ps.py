@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only those: by id, name, label, status, exited, ancestor, before, since or volume.",
+    help="Only those: by id, name, label, status, health, exited, ancestor, before, since or volume.",
 )
 @click.option("-s", "--size", "sized", is_flag=True, help="Show what they wrote to their disks.")  # fmt: skip
 @quiet_ids_option
@@ -64,7 +64,9 @@ def command(
     found = summaries(paths, all=everything or last is not None or wanted.any_state)
     broken = [each for each in found if each.problem]
     readable = [each for each in found if not each.problem and wanted.match(each)][:last]
-    rows = [container_row(each.spec, each.state, shorten=not no_trunc) for each in readable]
+    rows = [
+        container_row(each.spec, each.state, shorten=not no_trunc, health=each.health) for each in readable
+    ]
     if sized:
         rows = [row | {"Size": _size(each, paths)} for row, each in zip(rows, readable, strict=True)]
     columns = (*COLUMNS, "Size") if sized else COLUMNS

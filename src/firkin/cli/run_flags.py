@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from firkin.cli.health_flags import HEALTH_FLAGS
 from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
@@ -43,6 +44,7 @@ FLAGS = (
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
     *LIFE_FLAGS,
+    *HEALTH_FLAGS,
     *NETWORK_FLAGS,
     *SOCKET_FLAGS,
     *POD_FLAGS,

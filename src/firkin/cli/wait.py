@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option(
-    "--condition", default="not-running", metavar="not-running|next-exit|removed", show_default=True,
-    help="What to wait for.",
+    "--condition", default="not-running", metavar="not-running|next-exit|removed|healthy|unhealthy",
+    show_default=True, help="What to wait for.",
 )  # fmt: skip
 @names_argument
 def command(condition: str, names: tuple[str, ...]) -> int:
     """Wait until containers end, and print their exit statuses.
 
     One line for each container, in the order given. A container that has ended already answers at once, but
-    for --condition next-exit, which waits until it has ended once more.
+    for --condition next-exit, which waits until it has ended once more. For one that became healthy or
+    unhealthy 0 is printed.
     """
     import asyncio
 

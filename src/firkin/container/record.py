@@ -6,6 +6,7 @@
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
       console.log    what the machine's kernel printed
+      health.json    how healthy it is, where that is checked (container.health_record)
       disk.json      DiskRecord: which layers are under what it writes to its root now (container.layers)
       disk*.qcow2    the top of them
       suspended/     the machine of one that is suspended (engine.suspended)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from firkin.container.health import HealthCheck
 from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
@@ -91,6 +92,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     auto_remove: bool = False
     detached: bool = False
     restart: RestartPolicy = RestartPolicy()
+    health: HealthCheck | None = None
     labels: dict[str, str] = {}
     pod: Sandbox | Member | None = None
     """What it is to a pod; None: it has a machine for itself."""

@@ -23,6 +23,7 @@ from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
 from firkin.engine.container import Container
 from firkin.engine.diffs import OURS
+from firkin.engine.health_facts import image_check
 from firkin.engine.image_changes import changed
 from firkin.engine.images import UNNAMED
 from firkin.errors import ImageNotFound, UsageError
@@ -121,6 +122,8 @@ def _told(config: ImageConfig, spec: ContainerSpec) -> ImageConfig:
         working_dir=config.working_dir if process.cwd == "/" and not config.working_dir else process.cwd,
         user=process.user,
         labels=spec.labels,
+        shell=() if spec.health is None else spec.health.shell,
+        healthcheck=None if spec.health is None else image_check(spec.health),
         stop_signal=config.stop_signal if spec.stop_signal == signal.SIGTERM else str(spec.stop_signal),
     )
 

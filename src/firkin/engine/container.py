@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from firkin.container.health import Probe
 from firkin.container.log import LogRecord
 from firkin.container.record import Exited, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
@@ -136,8 +137,21 @@ class Container(Protocol):
     async def stats(self) -> Usage:
         """What it has used until now. Raises WrongState where it does not run, or stands still."""
 
+    async def check_health(self) -> Probe:
+        """Find out now whether it is healthy, which counts as every check does.
+
+        Raises WrongState where it has no check, does not run, or stands still.
+        """
+
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""
+
+
+def no_health_check(name: str) -> WrongState:
+    """What is wrong where a container without a health check is asked for its health."""
+    return WrongState(
+        f"container {name!r} has no health check", hint="give it one as it is made: --health-cmd"
+    )
 
 
 def check_removable(state: State, name: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from firkin.container import names
+from firkin.container.health import HEALTH_WORDS
 from firkin.container.record import Exited, Record
 from firkin.container.state import WORDS, word
 from firkin.engine.summaries import ContainerSummary
@@ -73,6 +74,13 @@ def _status(value: str, _: Paths) -> Predicate:
     return lambda each: word(each.state) == value
 
 
+def _health(value: str, _: Paths) -> Predicate:
+    words = (*HEALTH_WORDS, "none")
+    if value not in words:
+        raise UsageError(f"filter: health {value!r} is none", hint=f"write one of {', '.join(words)}")
+    return lambda each: each.health == value
+
+
 def _exited(value: str, _: Paths) -> Predicate:
     if not (value.isascii() and value.isdecimal()) or int(value[:4]) > 255:
         raise UsageError(f"filter: exited {value!r} is no exit status", hint="write a number from 0 to 255")
@@ -121,5 +129,5 @@ def _volume(value: str, _: Paths) -> Predicate:
 
 _KEYS: dict[str, Callable[[str, Paths], Predicate]] = {
     "id": _id, "name": _name, "label": _label, "status": _status, "exited": _exited, "ancestor": _ancestor,
-    "before": _before, "since": _since, "volume": _volume,
+    "before": _before, "since": _since, "volume": _volume, "health": _health,
 }  # fmt: skip

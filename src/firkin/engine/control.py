@@ -169,6 +169,8 @@ class _Session:
                 return {"processes": [ops.to_message(row) for row in await container.top()]}
             case ops.Stats():
                 return ops.to_message(await container.stats())
+            case ops.Check():
+                return ops.to_message(await container.check_health())
             case ops.Snapshot():
                 return {"snapshot": (await container.snapshot(op.name, disk_only=op.disk_only)).id}
             case ops.Suspend():

@@ -145,6 +145,10 @@ class Stats(_Op, frozen=True, kw_only=True):
     """Answer: Usage."""
 
 
+class Check(_Op, frozen=True, kw_only=True):
+    """Find out now whether it is healthy. Answer: Probe."""
+
+
 class Snapshot(_Op, frozen=True, kw_only=True):
     """Keep the container as it is now. Answer: {"snapshot": id}."""
 
@@ -189,6 +193,7 @@ Op = (
     | Remove
     | Top
     | Stats
+    | Check
     | Snapshot
     | Suspend
     | Lend

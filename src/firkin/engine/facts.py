@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
+from firkin.engine.health_facts import health_config, health_state
 from firkin.engine.mount_facts import mount_facts
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
+from firkin.engine.timestamp import NEVER, timestamp
 from firkin.process.raw import shown
-
-_NEVER = "0001-01-01T00:00:00Z"
 
 
 def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "Created": timestamp(spec.created_ns),
         "Path": shown(process.args[0]),
         "Args": [shown(word) for word in process.args[1:]],
-        "State": _state(state),
+        "State": {**_state(state), **health_state(spec, state, record)},
         "RestartCount": state.tries.count if isinstance(state, Running | Exited) else 0,
         "Image": spec.image_digest,
         "Snapshot": spec.snapshot,
@@ -56,8 +55,8 @@ def _state(state: State) -> dict[str, Any]:
         "Error": exited.reason if exited else "",
         "OOMKilled": exited is not None and exited.status.why == "oom",
         "ExitReason": exited.status.why if exited else "",
-        "StartedAt": _NEVER if started_ns is None else timestamp(started_ns),
-        "FinishedAt": timestamp(exited.finished_ns) if exited else _NEVER,
+        "StartedAt": NEVER if started_ns is None else timestamp(started_ns),
+        "FinishedAt": timestamp(exited.finished_ns) if exited else NEVER,
         "Accelerator": state.accelerator if isinstance(state, Running) else "",
     }
 
@@ -77,6 +76,7 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
         "Labels": dict(spec.labels),
         "StopSignal": spec.stop_signal,
         "StopTimeout": spec.stop_timeout_s,
+        **health_config(spec),
     }
 
 
@@ -108,9 +108,3 @@ def _socket(shared: SharedSocket) -> dict[str, Any]:
         "Uid": shared.uid,
         "Gid": shared.gid,
     }
-
-
-def timestamp(time_ns: int) -> str:
-    """RFC 3339 with nanoseconds, as Docker prints it."""
-    seconds, nanoseconds = divmod(time_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09}Z"

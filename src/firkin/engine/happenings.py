@@ -45,7 +45,7 @@ def _fits(happening: Happening, key: str, value: str) -> bool:
     if key == "type":
         return happening.type == value
     if key == "event":
-        return happening.action == value
+        return value in (happening.action, happening.action.partition(":")[0])
     if key == "container":
         is_one = happening.type == "container"
         return is_one and (of.get("name") == value or happening.id.startswith(value))

@@ -17,6 +17,7 @@ from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.container.storage import Storage
+from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.policy_options import PolicyOptions
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -62,6 +63,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     stop_signal: int | None = None
     stop_timeout_s: float | None = None
     restart: RestartPolicy = RestartPolicy()
+    health: HealthOptions = AS_THE_IMAGE
     labels: dict[str, str] = {}
     pod: Sandbox | Member | None = None
 

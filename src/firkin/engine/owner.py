@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from firkin.container.health import HealthCheck, Probe
 from firkin.container.journal import note_container
 from firkin.container.locks import Lock
 from firkin.container.log import LogRecord
@@ -16,14 +17,14 @@ from firkin.container.record import Created, Exited, Record, Running, State, Str
 from firkin.container.restart import UNTRIED, Tries
 from firkin.container.spec import ContainerSpec
 from firkin.engine.attached import AttachedProcess
-from firkin.engine.container import check_removable
+from firkin.engine.container import check_removable, no_health_check
 from firkin.engine.keeper import Keeper, Opening
 from firkin.engine.launch import Launched, launch, resume
 from firkin.engine.logged import Ended
 from firkin.engine.options import ExecOptions
 from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
 from firkin.engine.transcript import Transcript
-from firkin.errors import FirkinError, MachineDied
+from firkin.errors import FirkinError, MachineDied, WrongState
 from firkin.machine.start import Lifetime
 from firkin.machine.started import Started
 from firkin.process.protocol import Process
@@ -31,9 +32,11 @@ from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.checkups import Checkups
     from firkin.engine.connection import Connection, Listener
     from firkin.engine.restore import Origin
     from firkin.engine.saving import Source
+    from firkin.engine.spawned import SpawnedProcess
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
     from firkin.wire.sockets import Place
@@ -63,6 +66,7 @@ class OwnedContainer:
         transcript = Transcript(record.log_path, _began(state))
         launched = opening(spec, transcript)
         self._snapshotting = asyncio.Lock()
+        self._checkups: Checkups | None = None
         self._keeper = Keeper(
             record, lock, spec, launched, transcript, self._serving, state, detached=detached, tries=tries
         )
@@ -130,6 +134,16 @@ class OwnedContainer:
     async def start(self) -> None:
         """Start it; its process runs when this returns. When this raises, nothing is left of it."""
         await self._keeper.start()
+        if self.spec.health is not None:
+            self._check_it(self.spec.health)
+
+    def _check_it(self, check: HealthCheck) -> None:
+        """Find out from now on how it is."""
+        from firkin.engine.checkups import Checkups
+
+        if isinstance(self.state, Running):  # else it has ended already
+            self._checkups = Checkups(self._keeper, check, self._exec)
+            self._checkups.begin()
 
     async def booting(self) -> None:
         """Wait until its guest boots and there is time for other things."""
@@ -166,6 +180,9 @@ class OwnedContainer:
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises as the agent refuses it, WrongState after the end."""
+        return await self._exec(options)
+
+    async def _exec(self, options: ExecOptions) -> SpawnedProcess:
         from firkin.engine.filters import filter_of
         from firkin.engine.resolve import exec_process
         from firkin.engine.spawn_op import spawn_op
@@ -354,6 +371,15 @@ class OwnedContainer:
         from firkin.engine.usage import usage_of
 
         return await usage_of(self._keeper.running(), self.id)
+
+    async def check_health(self) -> Probe:
+        """Find out now whether it is healthy; see Container.check_health()."""
+        if self.spec.health is None:
+            raise no_health_check(self.name)
+        self._keeper.running()
+        if self._checkups is None:
+            raise WrongState(f"container {self.name!r} is just starting", hint="ask again")
+        return await self._checkups.probe()
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""

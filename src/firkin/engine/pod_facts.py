@@ -6,9 +6,9 @@ from typing import Any
 
 from firkin.container.pod import PodMount, PodVolume
 from firkin.container.record import Running
-from firkin.engine.facts import timestamp
 from firkin.engine.network_facts import port_bindings
 from firkin.engine.pod_members import PodSummary, state_word
+from firkin.engine.timestamp import timestamp
 
 
 def pod_facts(summary: PodSummary) -> dict[str, Any]:

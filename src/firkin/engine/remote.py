@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from firkin.agent.channel import Channel, Message
 from firkin.container import logs
+from firkin.container.health import Probe
 from firkin.container.log import LogRecord
 from firkin.container.record import Created, Exited, Record, Running, State, Suspended
 from firkin.container.spec import ContainerSpec
 from firkin.container.volume_use import remove_container
 from firkin.engine import control_ops as ops
-from firkin.engine.container import check_removable
+from firkin.engine.container import check_removable, no_health_check
 from firkin.engine.options import ExecOptions
 from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
 from firkin.engine.remote_process import Loss, RemoteProcess, join
@@ -256,6 +257,12 @@ class RemoteContainer:
     async def stats(self) -> Usage:
         """What it has used until now; see Container.stats()."""
         return convert(await self._request(ops.Stats()), Usage)
+
+    async def check_health(self) -> Probe:
+        """Find out now whether it is healthy; see Container.check_health()."""
+        if self.spec.health is None:
+            raise no_health_check(self.name)
+        return convert(await self._request(ops.Check()), Probe)
 
     def inspect(self) -> dict[str, Any]:
         """Everything that is known of it, ready for JSON."""

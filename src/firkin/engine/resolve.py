@@ -9,9 +9,11 @@ import posixpath
 
 import msgspec
 
+from firkin.container.health import HealthCheck
 from firkin.container.spec import ContainerSpec, Protected
 from firkin.container.storage import Storage
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
+from firkin.engine.health_words import health_check
 from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.published import exposed_ports, published_ports
 from firkin.engine.rules import check_user, check_words, check_workdir
@@ -68,6 +70,7 @@ def container_spec(
         auto_remove=options.auto_remove,
         detached=detached,
         restart=options.restart,
+        health=_health(options, config),
         labels={**config.labels, **options.labels},
         pod=options.pod,
     )
@@ -115,6 +118,12 @@ def _process(options: RunOptions, config: ImageConfig, hostname: str) -> Process
         stdin=options.stdin,
         terminal=options.terminal,
     )
+
+
+def _health(options: RunOptions, config: ImageConfig) -> HealthCheck | None:
+    check = health_check(options.health, config.healthcheck, config.shell)
+    check_words(() if check is None else check.args)
+    return check
 
 
 def _args(options: RunOptions, config: ImageConfig) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import msgspec
 
 from firkin.container import layers
 from firkin.engine import snapshot_use
-from firkin.engine.facts import timestamp
+from firkin.engine.timestamp import timestamp
 from firkin.errors import FirkinError
 from firkin.machine.saved import MEMORY
 from firkin.paths import Paths

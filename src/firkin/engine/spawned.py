@@ -7,6 +7,7 @@ An agent keeps the record and the unread output of each process until it is told
 from __future__ import annotations
 
 from contextlib import suppress
+from signal import SIGKILL
 
 from firkin.agent.process import RemoteProcess
 from firkin.agent.streams import StreamSender
@@ -43,6 +44,11 @@ class SpawnedProcess:
     async def signal(self, number: int) -> None:
         """Send it signal `number`. Raises AgentError where it has ended."""
         await self._process.signal(number)
+
+    async def kill(self) -> None:
+        """Kill it, and what it started that is still in its process group, if it runs."""
+        if self._process.exit is None:
+            await self._process.signal(SIGKILL, group=True)
 
     async def resize(self, rows: int, cols: int) -> None:
         """Change the size of its terminal."""

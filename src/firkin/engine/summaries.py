@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
+from firkin.container.health import HealthWord
 from firkin.container.pod import Sandbox
 from firkin.container.record import Created, Record, State, records
 from firkin.container.spec import ContainerSpec
@@ -24,6 +26,7 @@ class ContainerSummary(msgspec.Struct, frozen=True):
     spec: ContainerSpec
     state: State
     problem: str = ""
+    health: HealthWord | Literal["none"] = "none"
 
 
 def summaries(paths: Paths, *, all: bool) -> list[ContainerSummary]:
@@ -42,11 +45,20 @@ def summaries(paths: Paths, *, all: bool) -> list[ContainerSummary]:
 
 def _summary(record: Record) -> Iterator[ContainerSummary]:
     try:
-        yield ContainerSummary(record.spec(), record.state())
+        spec, state = record.spec(), record.state()
+        yield ContainerSummary(spec, state, health=_health(record, spec, state))
     except ContainerNotFound:
         return  # it was removed while we looked
     except Corrupt as error:
         yield ContainerSummary(_unknown(record.id), Created(), problem=str(error))
+
+
+def _health(record: Record, spec: ContainerSpec, state: State) -> HealthWord | Literal["none"]:
+    if spec.health is None:
+        return "none"
+    from firkin.container.health_record import health_of
+
+    return health_of(record, state).status
 
 
 def _unknown(container_id: str) -> ContainerSpec:

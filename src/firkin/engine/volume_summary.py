@@ -12,7 +12,7 @@ import msgspec
 
 from firkin.container import volume_use
 from firkin.container.naming import new_id
-from firkin.engine.facts import timestamp
+from firkin.engine.timestamp import timestamp
 from firkin.errors import FirkinError, UsageError, VolumeNotFound
 from firkin.machine.qcow2 import MAX_SIZE_BYTES
 from firkin.paths import Paths

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
 from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.environment import parse_environment
+from firkin.engine.health_words import HealthWords, health_options
 from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.lists import listed
@@ -51,7 +52,9 @@ class ProcessWords(PolicyWords, total=False):
     terminal: bool | TerminalSize | None
 
 
-class GroupWords(NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, PodPlace, total=False):
+class GroupWords(
+    NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, HealthWords, PodPlace, total=False
+):
     """Words of a container that have modules of their own."""
 
     init: bool
@@ -154,6 +157,7 @@ def run_options(
         storage=mounted.storage,
         network=network_spec(more),
         restart=restart_policy(more),
+        health=health_options(more),
         ports=parse_ports(more.get("publish", ())),
         sockets=parse_sockets(more),
         pull=choice("pull", pull, PullPolicy),

@@ -11,6 +11,7 @@ import msgspec
 from firkin.errors import Corrupt
 from firkin.oci.descriptor import decode_json, sound
 from firkin.oci.digest import Digest
+from firkin.oci.healthcheck import ImageHealthCheck
 from firkin.oci.platform import Platform
 
 
@@ -40,6 +41,9 @@ class ImageConfig(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    shell: tuple[str, ...] = ()
+    """What runs a line of its health check; () is /bin/sh -c."""
+    healthcheck: ImageHealthCheck | None = None
     history: tuple[History, ...] = ()
 
     @property
@@ -61,6 +65,8 @@ class _Run(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
     working_dir: str | None = None
     labels: dict[str, str] | None = None
     stop_signal: str | None = None
+    shell: list[str] | None = None
+    healthcheck: ImageHealthCheck | None = None
 
 
 class _RootFs(msgspec.Struct, frozen=True):
@@ -97,6 +103,8 @@ def decode_config(content: bytes, what: str) -> ImageConfig:
         labels=run.labels or {},
         exposed_ports=tuple(run.exposed_ports or ()),
         volumes=tuple(run.volumes or ()),
+        shell=tuple(run.shell or ()),
+        healthcheck=run.healthcheck,
         history=tuple(raw.history or ()),
     )
     _check_strings(config, what)
@@ -115,6 +123,8 @@ def encode_config(config: ImageConfig) -> bytes:
         working_dir=config.working_dir or None,
         labels=dict(sorted(config.labels.items())) or None,
         stop_signal=config.stop_signal or None,
+        shell=list(config.shell) or None,
+        healthcheck=config.healthcheck,
     )
     raw = _Config(
         architecture=config.platform.architecture,
@@ -139,5 +149,5 @@ def _words(value: list[str] | str | None) -> tuple[str, ...]:
 def _check_strings(config: ImageConfig, what: str) -> None:
     """What becomes argv, environment or a path may hold no NUL: execve(2) would end it there."""
     words = (config.user, config.working_dir, config.stop_signal)
-    if any("\0" in word for word in (*words, *config.env, *config.entrypoint, *config.cmd)):
-        raise Corrupt(f"{what} has a NUL byte in its command, environment or user", hint="rebuild it")
+    if any("\0" in word for word in (*words, *config.env, *config.entrypoint, *config.cmd, *config.shell)):
+        raise Corrupt(f"{what} has a NUL byte in its command, shell, environment or user", hint="rebuild it")

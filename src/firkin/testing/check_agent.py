@@ -93,6 +93,15 @@ async def check_a_signal_ends_the_process_and_is_its_status(client: AgentClient)
     await process.forget()
 
 
+async def check_a_signal_reaches_what_a_process_started(client: AgentClient) -> None:
+    process = await client.spawn(shell("sleep 1000 & echo on; wait"))
+    await expect(process, b"on\n")
+    await process.signal(signal.SIGKILL, group=True)
+    assert await process.wait() == ExitStatus(signal=signal.SIGKILL)
+    assert await process.stdout.read() == b"", "nobody has its output open any more"
+    await process.forget()
+
+
 async def check_an_ended_process_cannot_be_signalled(client: AgentClient) -> None:
     process = await client.spawn(command("true"))
     await process.wait()
@@ -232,6 +241,7 @@ CHECKS: tuple[Callable[[AgentClient], Awaitable[None]], ...] = (
     check_environment_and_directory_are_as_asked,
     check_arguments_may_be_any_bytes,
     check_a_signal_ends_the_process_and_is_its_status,
+    check_a_signal_reaches_what_a_process_started,
     check_an_ended_process_cannot_be_signalled,
     check_a_missing_command_is_told_apart,
     check_an_unknown_user_is_the_callers_mistake,

@@ -242,7 +242,7 @@ class FakeAgent:
             raise Refusal(wire.Failure(errno=errno.ESRCH, step="signal", object=str(op.proc)))
         for process in self.processes.values():
             if process is target or (op.all and process.container == target.container):
-                process.send_signal(op.signal)
+                process.send_signal(op.signal, group=op.group)
 
     def _resize(self, op: wire.Resize) -> None:
         self._process(op.proc).resize(op.rows, op.cols)

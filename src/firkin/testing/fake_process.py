@@ -59,9 +59,9 @@ class FakeProcess:
         self.reaped.set()
         self._on_exit(self)
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, number: int, *, group: bool = False) -> None:
         if self.exit is None:
-            os.kill(self.pid, number)
+            os.kill(-self.pid if group else self.pid, number)
 
     def kill(self) -> None:
         """End it and whatever it started in its session."""

@@ -148,6 +148,7 @@ class Signal(Op, frozen=True, kw_only=True):
     proc: int
     signal: int
     all: bool = False
+    group: bool = False
 
 
 class Resize(Op, frozen=True, kw_only=True):
@@ -323,12 +324,12 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
     utime_ticks: int
     stime_ticks: int
     start_ticks: int
-    rss_bytes: int
     """Since the guest's boot."""
     age_ticks: int
-    tty: Word
+    rss_bytes: int
     vsz_bytes: int
     comm: str
+    tty: Word
     args: tuple[str, ...]
 
 
