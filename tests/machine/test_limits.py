@@ -16,6 +16,7 @@ pytestmark = pytest.mark.machine
 
 # The container sees its own cgroup for the root of the hierarchy.
 LOOK = "cd /sys/fs/cgroup; cat pids.max memory.max cpu.max /proc/self/cgroup; cat cgroup.procs | wc -l; nproc"
+LIMITS = "cd /sys/fs/cgroup; cat pids.max memory.max cpu.max"
 BUSY = "dd if=/dev/zero of=/big bs=1M count=4 2>/dev/null; sync"
 
 
@@ -61,6 +62,35 @@ async def test_a_container_lives_in_a_cgroup_with_its_limits_and_is_counted_ther
         ).output()
         assert b"can't fork" in refused.stderr
         assert len(await container.top()) == (await container.stats()).pids.current == 11
+
+
+async def test_limits_are_changed_while_it_runs_and_held_to_after_a_restart(engine: api.AsyncEngine) -> None:
+    box = await engine.run("busybox", ["sleep", "1000000"], cpus=2, detach=True)
+    async with box:
+        assert await sh(box, LIMITS) == ["max", "max", "max 100000"]
+        await box.update(cpus=0.5, memory="64m", pids_limit=20)
+        limited = ["20", str(64 << 20), "50000 100000"]
+        assert await sh(box, LIMITS) == limited
+        with pytest.raises(api.UsageError, match="a machine does not grow"):
+            await box.update(memory="1g")
+        await sh(box, "dd if=/dev/zero of=/dev/shm/used bs=1M count=30 2>/dev/null")
+        with pytest.raises(api.AgentError, match="in use"):
+            await box.update(memory="20m", pids_limit=7)
+        await box.restart(timeout=0)
+        assert await sh(box, LIMITS) == limited, "what was refused is not on record"
+        await box.update(pids_limit=-1, restart="on-failure:3")
+        assert await sh(box, "cat /sys/fs/cgroup/pids.max") == ["max"]
+        host_config = box.inspect()["HostConfig"]
+        assert (host_config["NanoCpus"], host_config["Memory"], host_config["PidsLimit"]) == (
+            500_000_000, 64 << 20, None,
+        )  # fmt: skip
+        assert host_config["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 3}
+        await box.stop(0)
+        await box.update(cpus=1, memory="128m")
+        await box.start()
+        assert await sh(box, f"{LIMITS}; nproc") == ["max", "max", "max 100000", "1"]
+        total = await sh(box, "sed -n 's/MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
+        assert 64 << 10 < int(total[0]) < 128 << 10
 
 
 def test_stats_are_shown_with_dockers_columns_and_fields(stocked: Home, firkin: Command) -> None:

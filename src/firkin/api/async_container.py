@@ -26,6 +26,7 @@ from firkin.engine.container import Container as EngineContainer
 from firkin.engine.deadline import within
 from firkin.engine.engine import Engine
 from firkin.engine.signals import parse_signal
+from firkin.engine.update_words import UpdateWords, update_options
 from firkin.engine.waiting import Condition, health_word
 from firkin.engine.words import ProcessWords, Size, choice, exec_options
 from firkin.errors import ContainerNotFound
@@ -209,6 +210,14 @@ class AsyncContainer(AsyncFiles):
     async def rename(self, name: str) -> None:
         """Give it another name, whatever it does. Raises UsageError, NameInUse."""
         await self._container.rename(name)
+
+    async def update(self, **words: Unpack[UpdateWords]) -> None:
+        """Change what it may use: `cpus`, `memory`, `pids_limit`; and `restart`, its restart policy.
+
+        One that runs is held to it at once, inside of its machine; else its next machine is of that size.
+        Raises UsageError where its machine cannot give that, AgentError where it uses more memory now.
+        """
+        await self._container.update(update_options(words))
 
     async def pause(self) -> None:
         """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile.

@@ -19,6 +19,7 @@ from firkin.api.process import Process
 from firkin.api.sockets import Connection, Listener
 from firkin.container.health import Probe
 from firkin.container.log import LogRecord
+from firkin.engine.update_words import UpdateWords
 from firkin.engine.words import ProcessWords, Size
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
@@ -169,6 +170,10 @@ class Container(Files):
     def rename(self, name: str) -> None:
         """Give it another name, whatever it does."""
         self._loop.call(self._container.rename(name))
+
+    def update(self, **words: Unpack[UpdateWords]) -> None:
+        """Change what it may use: `cpus`, `memory`, `pids_limit`; and `restart`, its restart policy."""
+        self._loop.call(self._container.update(**words))
 
     def pause(self) -> None:
         """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile."""

@@ -28,6 +28,7 @@ VERBS: dict[str, Verb] = {
     "restart": Verb("restart", CONTAINERS, "Stop containers, and start them."),
     "kill": Verb("kill", CONTAINERS, "Send a signal to containers."),
     "wait": Verb("wait", CONTAINERS, "Wait until containers end, and print their exit statuses."),
+    "update": Verb("update", CONTAINERS, "Change what containers may use, and when they are started again."),
     "rename": Verb("rename", CONTAINERS, "Give a container another name."),
     "rm": Verb("rm", CONTAINERS, "Remove containers and what they wrote."),
     "pause": Verb("pause", CONTAINERS, "Let running containers stand still."),

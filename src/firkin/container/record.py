@@ -1,7 +1,7 @@
 """What is on disk for one container, and who may change it.
 
     containers/<id>/
-      spec.json      ContainerSpec, immutable but for its name
+      spec.json      ContainerSpec, immutable but for its name (rename) and limits (update)
       state.json     Created, then Running, again at each start; Suspended in between
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
@@ -218,6 +218,18 @@ class Record(msgspec.Struct, frozen=True):
                 naming.release(spec.name if self.spec().name == name else name, self.id)
             note_container(self.paths, "rename", renamed, oldName=spec.name)
         return renamed
+
+    def update(self, spec: ContainerSpec) -> None:
+        """Let its limits, the size of its next machine and its restart policy be those of `spec`.
+
+        The owner's. Raises StorageFull.
+        """
+        now = self.spec()
+        changed = msgspec.structs.replace(
+            now, cpus=spec.cpus, memory_bytes=spec.memory_bytes, limits=spec.limits, restart=spec.restart
+        )
+        replace_file(self.dir / "spec.json", _encode(changed))
+        note_container(self.paths, "update", changed)
 
     def begin_again(self, ended: Exited) -> None:
         """Record that a container that ended so is being started again. The owner's.

@@ -64,10 +64,10 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
 
 def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:
     """What holds the container to its limits, before anything runs in it."""
-    return () if spec.limits == UNLIMITED else (_limit_op(spec.id, spec.limits),)
+    return () if spec.limits == UNLIMITED else (limit_op(spec.id, spec.limits),)
 
 
-def _limit_op(container_id: str, limits: Limits) -> wire_usage.Limit:
+def limit_op(container_id: str, limits: Limits) -> wire_usage.Limit:
     """`limits` as the agent is told; what is None there is no limit."""
     return wire_usage.Limit(
         container=container_id,

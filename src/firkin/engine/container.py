@@ -23,6 +23,7 @@ from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
+    from firkin.engine.update_words import UpdateOptions
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
     from firkin.wire.trees import Task
@@ -71,6 +72,12 @@ class Container(Protocol):
 
     async def rename(self, name: str) -> None:
         """Give it another name, whatever its state. Raises UsageError, NameInUse."""
+
+    async def update(self, asked: UpdateOptions) -> None:
+        """Change what it may use: in its machine at once where it runs, else at its next start; and its
+        restart policy. Raises UsageError where its machine cannot give that, AgentError where it uses more
+        memory now; then nothing is changed.
+        """
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal, after `timeout_s` (None: the container's own) SIGKILL; ended when this returns.

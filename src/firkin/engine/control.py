@@ -155,6 +155,8 @@ class _Session:
                 await container.stop(op.timeout_s, again=op.again)
             case ops.Rename():
                 await container.rename(op.name)
+            case ops.Update():
+                await container.update(op.options)
             case ops.Kill():
                 await container.kill(op.signal)
             case ops.Pause():

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from firkin.engine.options import ExecOptions
+from firkin.engine.update_words import UpdateOptions
 from firkin.errors import ProtocolError
 from firkin.process.spec import ExitStatus, Why
 from firkin.wire.messages import U32, convert
@@ -113,6 +114,12 @@ class Rename(_Op, frozen=True, kw_only=True):
     name: str
 
 
+class Update(_Op, frozen=True, kw_only=True):
+    """Change what the container may use."""
+
+    options: UpdateOptions
+
+
 class Kill(_Op, frozen=True, kw_only=True):
     """Send a signal to the main process."""
 
@@ -186,6 +193,7 @@ Op = (
     | Parted
     | Stop
     | Rename
+    | Update
     | Kill
     | Pause
     | Unpause

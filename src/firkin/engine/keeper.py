@@ -183,6 +183,11 @@ class Keeper:
         """Give it another name. Raises as Record.rename()."""
         self.spec = self.record.rename(name)
 
+    def update(self, spec: ContainerSpec) -> None:
+        """Let its limits and its restart policy be those of `spec`. Raises StorageFull."""
+        self.record.update(spec)
+        self.spec = self.record.spec()
+
     def expect_end(self) -> None:
         """Somebody asks it to end: its policy does not start it again."""
         self._asked = True

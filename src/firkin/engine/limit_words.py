@@ -32,8 +32,8 @@ def machine_cpus(cpus: float) -> int:
 
 def limits(words: LimitWords, *, cpus: float | None, memory_bytes: int | None) -> Limits:
     """What `words` leave a container that asked for `cpus` and `memory_bytes`. Raises UsageError."""
-    _refuse_shares(words.get("cpu_shares"))
-    _check_swap(words.get("memory_swap"), memory_bytes)
+    refuse_shares(words.get("cpu_shares"))
+    check_swap(words.get("memory_swap"), memory_bytes)
     return Limits(
         cpus=None if cpus is None or cpus == machine_cpus(cpus) else cpus,
         pids=pids(words.get("pids_limit")),
@@ -68,7 +68,8 @@ def parse_cpus(said: float | str) -> float:
     return number
 
 
-def _refuse_shares(said: int | str | None) -> None:
+def refuse_shares(said: int | str | None) -> None:
+    """Raise UsageError for a share of what nobody else uses."""
     if said not in (None, 0, "0", ""):
         raise UsageError(
             f"cpu_shares: {said} of what? a container has the processors of its machine to itself",
@@ -76,7 +77,7 @@ def _refuse_shares(said: int | str | None) -> None:
         )
 
 
-def _check_swap(said: int | str | None, memory_bytes: int | None) -> None:
+def check_swap(said: int | str | None, memory_bytes: int | None) -> None:
     """A machine has no swap, so memory and swap together are what its memory is, as Docker counts them."""
     if said in (None, 0, "0", ""):
         return

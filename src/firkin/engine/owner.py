@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from firkin.engine.restore import Origin
     from firkin.engine.saving import Source
     from firkin.engine.spawned import SpawnedProcess
+    from firkin.engine.update_words import UpdateOptions
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
     from firkin.wire.sockets import Place
@@ -219,6 +220,15 @@ class OwnedContainer:
             return self._keeper.rename(name)
         with self._keeper.record.own():
             self._keeper.rename(name)
+
+    async def update(self, asked: UpdateOptions) -> None:
+        """Change what it may use; see Container.update()."""
+        from firkin.engine.updating import update, updated
+
+        if not self._keeper.over:
+            return await update(self._keeper, asked)
+        with self._keeper.record.own():
+            self._keeper.update(updated(self.spec, self.state, asked))
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""

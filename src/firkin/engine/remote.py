@@ -33,6 +33,7 @@ from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
+    from firkin.engine.update_words import UpdateOptions
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
     from firkin.wire.trees import Task
@@ -124,6 +125,15 @@ class RemoteContainer:
         if not await self._told(ops.Rename(name=name)):
             with self._record.own():
                 self._record.rename(name)
+        self.spec = self._record.spec()
+
+    async def update(self, asked: UpdateOptions) -> None:
+        """Change what it may use; see Container.update()."""
+        from firkin.engine.updating import updated
+
+        if not await self._told(ops.Update(options=asked)):
+            with self._record.own():
+                self._record.update(updated(self._record.spec(), self.state, asked))
         self.spec = self._record.spec()
 
     async def kill(self, signal: int) -> None:
