@@ -1,7 +1,9 @@
 #include "network.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -142,6 +144,25 @@ static int one_route(void *item, void *context) {
     return error < 0 ? fail(-error, "route", "%s", wanted->dst) : 0;
 }
 
+/* A card has IPv6 once it is given an address of it (boot.c), and nobody on its link adds others to that. */
+static int allow_six(const char *interface) {
+    static const char *const settings[][2] = {{"accept_ra", "0"}, {"disable_ipv6", "0"}};
+    char path[80];
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < COUNT(settings); i++) {
+        snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/%s", interface, settings[i][0]);
+        error = write_text(AT_FDCWD, path, settings[i][1]);
+    }
+    return error < 0 ? fail(-error, "IPv6", "%s", interface) : 0;
+}
+
+static bool wants_six(const struct strings *addresses) {
+    for (uint32_t i = 0; i < addresses->count; i++)
+        if (strchr(addresses->items[i], ':') != NULL)
+            return true;
+    return false;
+}
+
 static int one_address(const struct link *link, const char *text, const uint8_t *new_hwaddr) {
     struct address address;
     int error = parse_address(text, &address) ? netlink_add_address(link->netlink_fd, link->index, &address) : -EINVAL;
@@ -167,6 +188,9 @@ static int configure(const struct link *link, const struct network_request *want
     error = netlink_set_link(link->netlink_fd, link->index, wanted->mtu, has_hwaddr ? wanted->hwaddr.bytes : NULL);
     if (error < 0)
         return fail(-error, "link up", "%s", wanted->interface);
+    error = wants_six(&wanted->addresses) ? allow_six(wanted->interface) : 0;
+    if (error < 0)
+        return error;
     for (uint32_t i = 0; i < wanted->addresses.count; i++) {
         error = one_address(link, wanted->addresses.items[i], has_hwaddr ? wanted->hwaddr.bytes : NULL);
         if (error < 0)

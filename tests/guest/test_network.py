@@ -116,6 +116,17 @@ def test_a_card_gets_what_was_asked_for(net):
     ]
 
 
+def test_a_card_without_ipv6_has_it_again_with_an_address_of_it_and_none_that_others_tell_of(net):
+    net.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")
+    assert net.network(**USER) == ""
+    assert "inet6" not in net.run("ip", "address", "show", "dev", "eth0")
+    six = {"addresses": ["fec0::f/128"], "routes": [{"dst": "fec0::3/128"}]}
+    assert net.network(interface="eth0", **six) == ""
+    assert net.addresses() == ["fec0::f/128"]
+    assert "fec0::3 dev eth0" in net.run("ip", "-6", "route", "show")
+    assert net.run("cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra") == "0\n"
+
+
 def test_a_card_that_was_only_brought_up_is_not_taken_down_to_get_its_addresses(net):
     """What brought it up before its machine was a template is not done again in each fork."""
     witness = "203.0.113.0/24 dev eth0 scope link"

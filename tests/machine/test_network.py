@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.outside import GREETING, NAME, WEB
+from tests.support.outside import GREETING, NAME, WEB, WEB6
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -28,6 +28,18 @@ if (my $pid = fork) {{ {_ECHO} }}
 use IO::Socket::INET;
 my $server = IO::Socket::INET->new(LocalPort => 80, Listen => 5) or die;
 while (my $client = $server->accept) {{ print $client "answer"; close $client }}
+"""
+_KNOCK6 = """
+use Socket qw(:all);
+sub try { my ($kind, $to, $card) = @_;
+    socket(my $s, PF_INET6, SOCK_STREAM, 6);
+    setsockopt($s, SOL_SOCKET, 25, "eth0\\0") if $card;  # SO_BINDTODEVICE
+    setsockopt($s, SOL_SOCKET, 21, pack("qq", 3, 0));  # SO_SNDTIMEO
+    my $done = connect($s, pack_sockaddr_in6(80, inet_pton(AF_INET6, $to)));
+    print "$kind $to: ", $done ? scalar <$s> : "no way\\n";
+}
+try("plain", $_) for @ARGV;
+try("bound", $_, 1) for @ARGV;
 """
 _KNOCK = """
 use Socket;
@@ -113,6 +125,31 @@ def test_the_hosts_loopback_is_reached_only_where_that_was_asked_for(firkin: Com
         with server.accept()[0] as client:
             assert client.recv(16) == b"hello\n"
         assert firkin("run", "--rm", "debian", "bash", "-c", knock).stdout == "no way\n"
+
+
+@pytest.mark.root
+def test_a_container_with_ipv6_reaches_the_outside_and_not_the_hosts_loopback(
+    outside: Command, stocked: Home
+) -> None:
+    if not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this host's kernel has no IPv6")
+    look = "ip -6 -brief address show dev eth0 scope site; ip -6 route show default; cat /etc/resolv.conf"
+    told = ("run", "--rm", "--network=user:ipv6=true")
+    seen = outside(*told, "busybox", "sh", "-c", look.replace("-brief ", ""), check=True).stdout
+    assert "inet6 fec0::f/128 scope site" in seen
+    assert "default via fec0::3 dev eth0" in seen
+    assert seen.count("inet6") == 1  # what the VMM's router offers is not taken beside it
+    assert "nameserver 10.0.2.3\nnameserver fec0::3\n" in seen
+    host = ("fec0::2", "fec0::99", "::1", "::ffff:127.0.0.1")
+    tried = outside(*told, "debian", "perl", "-e", _KNOCK6, WEB6, *host, check=True).stdout
+    greeting = GREETING.decode().strip()
+    assert tried.splitlines() == [
+        f"{kind} {each}: {greeting if each == WEB6 else 'no way'}"
+        for kind in ("plain", "bound")
+        for each in (WEB6, *host)
+    ]
+    asked = ("run", "--rm", "--network=user:ipv6=true,host-loopback=true", "debian", "perl", "-e", _KNOCK6)
+    assert outside(*asked, "fec0::2", check=True).stdout.startswith(f"plain fec0::2: {greeting}")
 
 
 def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Command, stocked: Home) -> None:

@@ -3,7 +3,8 @@
 `unshare --mount --net python -m tests.support.outside COMMAND...` runs COMMAND in it.
 
     127.0.0.1:53     the name server that resolv.conf names: web.test is WEB, and nothing else has an address
-    WEB:80           greets whoever connects
+    WEB:80           greets whoever connects, and so does WEB6
+    [::1]:80         has a greeting for who should not get there
 
 The rule: all of it stands in the caller's new namespaces and ends with the command, whose status is ours.
 """
@@ -21,6 +22,7 @@ import threading
 
 NAME = "web.test"
 WEB = "192.0.2.80"  # TEST-NET-1, RFC 5737
+WEB6 = "fd00:2::80"  # of nobody, RFC 4193
 GREETING = b"greetings from outside\n"
 
 _SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916  # netdevice(7)
@@ -37,8 +39,8 @@ def main() -> int:
         subprocess.run(["mount", "--bind", resolv_conf.name, "/etc/resolv.conf"], check=True)
         names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         names.bind(("127.0.0.1", 53))
-        web = socket.create_server((WEB, 80))
-        for serve, sock in ((_answer_names, names), (_greet, web)):
+        webs = [socket.create_server((WEB, 80)), *_six_servers()]
+        for serve, sock in ((_answer_names, names), *((_greet, web) for web in webs)):
             threading.Thread(target=serve, args=(sock,), daemon=True).start()
         return subprocess.run(sys.argv[1:]).returncode
 
@@ -48,6 +50,15 @@ def _raise_loopback() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("=16sH14x", b"lo", _IFF_UP_RUNNING))
         fcntl.ioctl(any_socket, _SIOCSIFADDR, address)
+
+
+def _six_servers() -> list[socket.socket]:
+    if not os.path.exists("/proc/net/if_inet6"):
+        return []
+    request = socket.inet_pton(socket.AF_INET6, WEB6) + struct.pack("=Ii", 128, socket.if_nametoindex("lo"))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
+    return [socket.create_server((each, 80), family=socket.AF_INET6) for each in (WEB6, "::1")]
 
 
 def _answer_names(server: socket.socket) -> None:

@@ -13,7 +13,8 @@ _several = partial(_network, multiple=True)
 
 NETWORK_FLAGS = (
     _several("--network", metavar="user|none", help="Its network; else user, which leads outside. "
-             "user:host-loopback=true lets it reach what listens on the host's loopback."),
+             "user:host-loopback=true lets it reach what listens on the host's loopback, "
+             "user:ipv6=true gives it IPv6."),
     _several("-p", "--publish", metavar="[IP:]HOST:GUEST[/udp]",
              help="Make a port of it reachable on the host, or a range."),
     _network("-P", "--publish-all", is_flag=True, help="Make all reachable that it exposes, on free ports."),

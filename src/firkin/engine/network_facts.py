@@ -9,7 +9,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.machine.spec import PublishedPort
 from firkin.network.guest import GATEWAY, NAMESERVER
 from firkin.network.spec import Interface
-from firkin.network.user import ADDRESS, MACS
+from firkin.network.user import ADDRESS, ADDRESS6, MACS, NAMESERVER6
 
 
 def network_settings(spec: ContainerSpec, state: State) -> dict[str, Any]:
@@ -65,7 +65,8 @@ _NOWHERE = {
 
 def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
     published = bool(spec.ports) or spec.network.host_loopback
-    return _NOWHERE | {
+    six = {"GlobalIPv6Address": ADDRESS6, "GlobalIPv6PrefixLen": 128, "IPv6Gateway": NAMESERVER6}
+    return (_NOWHERE | six if spec.network.ipv6 else _NOWHERE) | {
         "Interface": f"eth{index}",
         "IPAddress": ADDRESS,
         "IPPrefixLen": 32,

@@ -22,6 +22,7 @@ MOST_DOMAINS, MOST_OPTIONS, MOST_HOSTS, MOST_NAMES, MOST_SYSCTLS = 32, 32, 256, 
 _OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,63}")
 _SYSCTL = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
 _MAX_SYSCTL_CHARS = 200
+_USER_OPTIONS = ("host-loopback", "ipv6")
 _IPC_SYSCTLS = frozenset(
     f"kernel.{name}"
     for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
@@ -46,10 +47,11 @@ class NetworkWords(TypedDict, total=False):
 
 def network_spec(words: NetworkWords) -> NetworkSpec:
     """What `words` ask for. Raises UsageError, which names the word and the rule."""
-    interfaces, host_loopback = _interfaces(words.get("network", ()), words.get("mac_address", ""))
+    interfaces, options = _interfaces(words.get("network", ()), words.get("mac_address", ""))
     return NetworkSpec(
         interfaces=interfaces,
-        host_loopback=host_loopback,
+        host_loopback="host-loopback" in options,
+        ipv6="ipv6" in options,
         dns=_dns(words),
         hosts=_each("add_host", words.get("add_hosts", ()), _host, MOST_HOSTS),
         domain=_domain(words.get("domainname", "")),
@@ -69,17 +71,17 @@ def exposed(ports: Iterable[str | int]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _interfaces(said: str | Iterable[str], address: str) -> tuple[tuple[Interface, ...], bool]:
-    """The cards, and whether the host's loopback is to be reached."""
+def _interfaces(said: str | Iterable[str], address: str) -> tuple[tuple[Interface, ...], set[str]]:
+    """The cards, and what the user network is to have beside the usual."""
     names = ((said,) if isinstance(said, str) else tuple(said)) or (USER,)
     if "none" in names:
         if len(names) > 1:
             raise UsageError("network: none stands alone", hint="leave out --network none, or the others")
         if address:
             raise UsageError("mac_address: without a network there is no card", hint="leave it out")
-        return (), False
+        return (), set()
     cards: list[Interface] = []
-    host_loopback = False
+    asked: set[str] = set()
     for text in names:
         name, _, options = text.partition(":")
         if name != USER:
@@ -89,22 +91,25 @@ def _interfaces(said: str | Iterable[str], address: str) -> tuple[tuple[Interfac
             )
         if name in {card.network for card in cards}:
             raise UsageError(f"network: {name} is given twice", hint="give it once")
-        host_loopback |= _user_options(options)
+        asked |= _user_options(options)
         cards.append(Interface(network=name))
     if address:
         cards[0] = Interface(network=cards[0].network, mac=_mac(address))
-    return tuple(cards), host_loopback
+    return tuple(cards), asked
 
 
-def _user_options(options: str) -> bool:
+def _user_options(options: str) -> set[str]:
+    """Those of the user network that are on."""
+    asked: set[str] = set()
     for option in filter(None, options.split(",")):
         name, equals, value = option.partition("=")
-        if name != "host-loopback" or (equals and value not in ("true", "false")):
+        if name not in _USER_OPTIONS or (equals and value not in ("true", "false")):
             raise UsageError(
-                f"network: {option!r} is no option of {USER}", hint="there is host-loopback=true"
+                f"network: {option!r} is no option of {USER}",
+                hint=f"there are {' and '.join(f'{each}=true' for each in _USER_OPTIONS)}",
             )
-        return value != "false"
-    return False
+        asked = asked - {name} if value == "false" else asked | {name}
+    return asked
 
 
 def _mac(text: str) -> str:

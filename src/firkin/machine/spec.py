@@ -114,5 +114,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkMode = "user"
     host_loopback: bool = False
     """Whether the guest may reach what listens on the host's loopback."""
+    ipv6: bool = False
+    """Whether its network has IPv6, too."""
     ports: tuple[PublishedPort, ...] = ()
     boot_timeout_s: float = 60.0

@@ -14,7 +14,7 @@ from firkin.machine.spec import PublishedPort
 from firkin.network import mac
 from firkin.network.resolv_conf import of_the_host, resolv_conf
 from firkin.network.spec import HOST_GATEWAY, Interface, NetworkSpec
-from firkin.network.user import ADDRESS
+from firkin.network.user import ADDRESS, ADDRESS6, HOST6, NAMESERVER6, PREFIX6
 from firkin.wire.messages import Guard, Network, Op, Route
 
 GATEWAY = "10.0.2.2"
@@ -43,9 +43,11 @@ class GuestNetwork(msgspec.Struct, frozen=True):
 def guest_network(network: NetworkSpec, ports: Sequence[PublishedPort] = ()) -> GuestNetwork:
     """The guest's side of `network`, of a container that publishes `ports`."""
     gateway = bool(ports) or network.host_loopback
-    cards = tuple(_user(index, card, gateway=gateway) for index, card in enumerate(network.interfaces))
-    guards = (_guard(ports),) if ports and not network.host_loopback else ()
-    own = (NAMESERVER,) if cards else ()
+    six = _routes6(gateway=network.host_loopback) if network.ipv6 else ()
+    cards = tuple(_user(index, card, six, gateway=gateway) for index, card in enumerate(network.interfaces))
+    open_to_host = network.host_loopback or not (ports or six)
+    guards = () if open_to_host else (_guard(ports, NAMESERVER6 if six else ""),)
+    own = (NAMESERVER, *((NAMESERVER6,) if six else ())) if cards else ()
     host = of_the_host() if cards else ""
     resolver = resolv_conf(host, own, network.dns, network.domain)
     return GuestNetwork(cards, resolver, ADDRESS if cards else "", guards)
@@ -65,13 +67,26 @@ def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _guard(ports: Sequence[PublishedPort]) -> Guard:
+def _guard(ports: Sequence[PublishedPort], resolver6: str) -> Guard:
     """Callers of published ports have the gateway's address, so answers go there, and nothing else does."""
     datagrams = {port.guest_port for port in ports if port.protocol == "udp"}
-    return Guard(address=GATEWAY, udp=tuple(sorted(datagrams)))
+    return Guard(address=GATEWAY, udp=tuple(sorted(datagrams)), resolver6=resolver6)
 
 
-def _user(index: int, card: Interface, *, gateway: bool) -> Network:
+def _routes6(*, gateway: bool) -> tuple[Route, ...]:
+    """The IPv6 ways of the user network: outside by its name server's card, and nowhere in its subnet but to
+    that. The routes tell programs at once; it is the guard that closes what a socket bound to the card, which
+    passes them, would reach.
+    """
+    return (
+        Route(dst=f"{NAMESERVER6}/128"),
+        *((Route(dst=f"{HOST6}/128"),) if gateway else ()),
+        Route(dst="default", via=NAMESERVER6, onlink=True),
+        Route(dst=PREFIX6, kind="prohibit"),
+    )
+
+
+def _user(index: int, card: Interface, six: tuple[Route, ...], *, gateway: bool) -> Network:
     """The card of the user network, which reaches the outside, but no other address of the VMM's subnet than
     the name server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
 
@@ -88,6 +103,6 @@ def _user(index: int, card: Interface, *, gateway: bool) -> Network:
     return Network(
         interface=f"eth{index}",
         hwaddr=mac.packed(card.mac) if card.mac else None,
-        addresses=(f"{ADDRESS}/32",),
-        routes=routes,
+        addresses=(f"{ADDRESS}/32", *((f"{ADDRESS6}/128",) if six else ())),
+        routes=(*routes, *six),
     )

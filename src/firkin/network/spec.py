@@ -49,6 +49,8 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
     interfaces: tuple[Interface, ...] = (Interface(),)
     host_loopback: bool = False
     """Whether it may reach what listens on the host's loopback."""
+    ipv6: bool = False
+    """Whether the user network has IPv6, too."""
     dns: Dns = Dns()
     hosts: tuple[HostEntry, ...] = ()
     domain: str = ""

@@ -61,11 +61,14 @@ class Network(Op, frozen=True, kw_only=True):
 
 
 class Guard(Op, frozen=True, kw_only=True):
-    """Programs may answer `address`, and not turn to it; datagrams go there from the ports `udp` only."""
+    """Programs may answer `address`, and not turn to it; datagrams go there from the ports `udp` only. Of the
+    IPv6 network of `resolver6` they reach that alone, and it only by DNS.
+    """
 
     op: ClassVar[str] = "guard"
     address: str
     udp: tuple[int, ...] = ()
+    resolver6: str = ""
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):

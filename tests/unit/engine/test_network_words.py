@@ -30,6 +30,13 @@ def test_the_hosts_loopback_is_reached_only_where_that_is_said() -> None:
     assert not network(network="user:host-loopback=false").host_loopback
 
 
+def test_ipv6_is_an_option_of_the_user_network() -> None:
+    assert not network(network="user").ipv6
+    both = network(network="user:ipv6=true,host-loopback=true")
+    assert (both.ipv6, both.host_loopback) == (True, True)
+    assert not network(network="user:ipv6,ipv6=false").ipv6
+
+
 def test_name_servers_are_of_both_kinds() -> None:
     dns = network(
         dns=["192.0.2.1", "2001:DB8::1"], dns_search=["a.example", "b"], dns_options=["ndots:2"]

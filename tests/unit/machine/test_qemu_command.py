@@ -72,6 +72,11 @@ def test_without_published_ports_no_address_stands_for_the_hosts_loopback() -> N
     assert "host=10.0.2.15," in netdev  # the guest's own, to which it cannot send
 
 
+def test_ipv6_is_on_where_it_was_asked_for() -> None:
+    (netdev,) = values("-netdev", argv(msgspec.structs.replace(SPEC, network="user", ipv6=True)))
+    assert "ipv6=on,ipv6-net=fec0::/64,ipv6-host=fec0::2,ipv6-dns=fec0::3" in netdev
+
+
 def test_an_ipv6_address_cannot_be_published_on() -> None:
     with pytest.raises(UsageError, match="::1"):
         argv(msgspec.structs.replace(SPEC, network="user", ports=PublishedPort.parse("[::1]:8080:80")))

@@ -51,6 +51,21 @@ def test_published_ports_are_no_way_to_the_hosts_loopback_unless_that_was_asked_
     assert asked.ops == asked.cards
 
 
+def test_ipv6_leads_outside_and_a_guard_keeps_it_from_the_hosts_loopback_unless_that_was_asked_for() -> None:
+    network = guest_network(NetworkSpec(ipv6=True))
+    (eth0,) = network.cards
+    routes = {route.dst: route for route in eth0.routes}
+    assert eth0.addresses == ("10.0.2.15/32", "fec0::f/128")
+    assert routes["fec0::/64"].kind == "prohibit"
+    assert "fec0::2/128" not in routes
+    assert [route.via for route in eth0.routes if route.dst == "default"] == ["10.0.2.3", "fec0::3"]
+    assert network.ops[0] == Guard(address="10.0.2.2", resolver6="fec0::3")
+    assert network.resolv_conf.startswith(b"nameserver 10.0.2.3\nnameserver fec0::3\n")
+    asked = guest_network(NetworkSpec(ipv6=True, host_loopback=True))
+    assert asked.ops == asked.cards
+    assert "fec0::2/128" in {route.dst for route in asked.cards[0].routes}
+
+
 def test_a_card_with_an_address_of_its_own_gets_it() -> None:
     (eth0,) = guest_network(NetworkSpec(interfaces=(Interface(mac="02:00:00:00:00:0a"),))).cards
     assert eth0.hwaddr == bytes.fromhex("02000000000a")

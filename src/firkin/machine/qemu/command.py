@@ -108,11 +108,8 @@ def devices(
         parts.append(BlockDevice(index, disk.format, fdset, disk.readonly, layers, base, disk.size_bytes))
         fdset = sets.stop
     if spec.network == "user":
-        parts.append(
-            NetworkCard(
-                NETDEV, () if origin.peerless else netdev_args(spec.ports, host_loopback=spec.host_loopback)
-            )
-        )
+        leading = netdev_args(spec.ports, host_loopback=spec.host_loopback, ipv6=spec.ipv6)
+        parts.append(NetworkCard(NETDEV, () if origin.peerless else leading))
     for index, (share, socket_fd) in enumerate(zip(spec.shares, inherited.shares, strict=True)):
         parts.append(SharedDirectory(index, share.tag, socket_fd))
     return tuple(parts)
