@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from firkin.api.async_process import AsyncProcess
     from firkin.api.async_sockets import AsyncConnection, AsyncListener
     from firkin.api.container import Container, Snapshot
+    from firkin.api.doctor import diagnose, doctor
     from firkin.api.engine import Engine, run
     from firkin.api.pod import Pod
     from firkin.api.pool import Pool
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
         VolumeNotFound,
         WrongState,
     )
+    from firkin.faults.fault import Finding
     from firkin.network.spec import HostEntry
     from firkin.oci.image import Image
     from firkin.pool.stats import PoolStats
@@ -102,6 +104,7 @@ __all__ = [
     "DigestMismatch",
     "Engine",
     "ExitStatus",
+    "Finding",
     "FirkinError",
     "HostEntry",
     "HostUnsupported",
@@ -144,6 +147,8 @@ __all__ = [
     "VolumeNotFound",
     "WrongState",
     "__version__",
+    "diagnose",
+    "doctor",
     "run",
 ]
 
@@ -161,6 +166,9 @@ _HOMES = {
     "Listener": "api.sockets",
     "Engine": "api.engine",
     "run": "api.engine",
+    "doctor": "api.doctor",
+    "diagnose": "api.doctor",
+    "Finding": "faults.fault",
     "Pod": "api.pod",
     "Pool": "api.pool",
     "PoolStats": "pool.stats",

@@ -49,7 +49,10 @@ def signature(function: Any) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             shown.append("*")
             star = True
-        if parameter.kind is parameter.VAR_KEYWORD:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            star = True
+            shown.append(f"*{parameter.name}")
+        elif parameter.kind is parameter.VAR_KEYWORD:
             shown.append(f"**{parameter.name}")
         elif parameter.default is parameter.empty:
             shown.append(parameter.name)
@@ -66,7 +69,7 @@ STREAMS = {"Process": {"stdin", "stdout", "stderr"}, "Connection": {"reader", "w
     "name",
     [
         *("Engine", "Container", "Snapshot", "Pod", "Pool", "PoolStats", "Process", "Output", "ExitStatus"),
-        *("Connection", "Listener"),
+        *("Connection", "Listener", "Finding"),
     ],
 )
 def test_a_class_has_what_its_section_says(name: str) -> None:
@@ -78,6 +81,11 @@ def test_a_class_has_what_its_section_says(name: str) -> None:
 
 def test_run_has_the_signature_that_the_page_shows() -> None:
     assert f"`firkin.run{signature(firkin.run)}`" in PAGE
+
+
+@pytest.mark.parametrize("name", ["doctor", "diagnose"])
+def test_a_function_has_the_signature_that_the_page_shows(name: str) -> None:
+    assert f"- `firkin.{name}{signature(getattr(firkin, name))}`" in PAGE
 
 
 def test_every_word_of_run_is_on_the_page() -> None:

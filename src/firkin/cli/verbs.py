@@ -61,6 +61,7 @@ VERBS: dict[str, Verb] = {
     "warm": Verb("warm", HOST, "Make the template that containers' machines are forked from."),
     "kernel": Verb("kernel", HOST, "Show which kernel machines boot, or install one."),
     "prune": Verb("prune", HOST, "Remove ended containers and data that nothing uses."),
+    "doctor": Verb("doctor", HOST, "Say what is wrong with this host, and what mends it."),
     "info": Verb("info", HOST, "Show how firkin is set up here."),
     "version": Verb("version", HOST, "Show the version."),
 }

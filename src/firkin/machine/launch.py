@@ -101,7 +101,8 @@ def _share_daemons(
     """The daemons of the machine's shares, started one by one. Raises HostUnsupported, UsageError."""
     if not spec.shares:
         return
-    from firkin.machine.virtiofs import find_program, start_daemon
+    from firkin.machine.virtiofs import start_daemon
+    from firkin.machine.virtiofsd import find_program
 
     program = find_program(settings)
     for index, share in enumerate(spec.shares):

@@ -12,8 +12,9 @@ import msgspec
 
 from firkin.errors import HostUnsupported, UsageError
 from firkin.events import event
+from firkin.faults.machines import QEMU_MISSING
 from firkin.machine.accelerator import Verdict, known_accelerator
-from firkin.machine.artifacts import artifact, stamp
+from firkin.machine.artifacts import artifact, lookup, stamp
 from firkin.machine.initramfs import Contents, agent_path, initramfs_path
 from firkin.machine.kernel import Kernel, choose_kernel
 from firkin.machine.launch import Vmm
@@ -58,7 +59,7 @@ def find_programs(spec: MachineSpec, settings: Settings) -> Programs:
     contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares))
     cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), kernel_cmdline("kvm"))
     boot_id = Path(_BOOT_ID).read_text().strip()
-    stamps = (os.uname().release, boot_id, stamp(Path(qemu)), stamp(kernel.path), stamp(agent))
+    stamps = _stamps(qemu, kernel, agent, boot_id)
     return Programs(spec, Prepared(Vmm(qemu, "kvm"), cold, kernel, agent, cache_dir), boot_id, stamps)
 
 
@@ -69,13 +70,26 @@ def known(spec: MachineSpec, settings: Settings) -> Prepared | None:
     return None if verdict is None else programs.prepared(verdict)
 
 
+def known_of_kvm(settings: Settings) -> str | None:
+    """Why machines do not run on this host's KVM, "" where they do; None where that was never tried.
+
+    Raises as find_programs().
+    """
+    boot_id = Path(_BOOT_ID).read_text().strip()
+    stamps = _stamps(_qemu(settings.qemu), choose_kernel(settings), agent_path(), boot_id)
+    kept = lookup(settings.paths.cache_dir, "kvm", stamps)
+    return None if kept is None else kept.read_text()
+
+
+def _stamps(qemu: str, kernel: Kernel, agent: Path, boot_id: str) -> tuple[str, ...]:
+    return os.uname().release, boot_id, stamp(Path(qemu)), stamp(kernel.path), stamp(agent)
+
+
 def _qemu(name: str) -> str:
     candidates = [name] if "/" in name else [f"{each}/{name}" for each in os.get_exec_path()]
     qemu = next((each for each in candidates if os.path.isfile(each) and os.access(each, os.X_OK)), None)
     if qemu is None:
-        raise HostUnsupported(
-            f"there is no QEMU: {name} was not found", hint="sudo apt install qemu-system-x86"
-        )
+        raise HostUnsupported(f"there is no QEMU: {name} was not found", hint=QEMU_MISSING.hint())
     return qemu
 
 

@@ -8,7 +8,6 @@ user is root. It ends with the VMM: its only connection is the VMM's.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,31 +18,12 @@ from firkin.errors import FirkinError, HostUnsupported, UsageError
 from firkin.linux import fork, mounts, unix_socket
 from firkin.linux.sink import Sink
 from firkin.machine.spec import Share
-from firkin.settings import Settings
+from firkin.machine.virtiofsd import Program
 
-_PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd")
-"""Debian 13's and Fedora's (Rust), Debian 12's (C, of QEMU's own tree), Arch's."""
 _HINT = (
     "without root this needs user namespaces: sysctl user.max_user_namespaces, and on Ubuntu "
     "kernel.apparmor_restrict_unprivileged_userns=0"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A virtiofsd and which of the two dialects of options it has."""
-
-    path: str
-    rust: bool
-
-    def argv(self, listen_fd: int, directory: str) -> list[str]:
-        """Its command line. Descriptors are bounded by the caller's own limit, which it inherits."""
-        common = [self.path, f"--fd={listen_fd}", "--rlimit-nofile=0"]
-        if self.rust:
-            alone = ["--sandbox=chroot", "--inode-file-handles=never"]
-            return [*common, f"--shared-dir={directory}", "--xattr", "--log-level=error", *alone]
-        options = f"source={directory},sandbox=namespace,cache=auto,xattr,log_level=err,announce_submounts"
-        return [*common, "-f", "-o", options]
 
 
 @dataclass(slots=True)
@@ -77,18 +57,6 @@ class Daemon:
         """End it. May be called twice."""
         await self.child.stop(STOP)
         self.complaints.close()
-
-
-def find_program(settings: Settings) -> Program:
-    """The virtiofsd of this host. Raises HostUnsupported where there is none."""
-    names = [settings.virtiofsd] if settings.virtiofsd else [*_PLACES, "virtiofsd"]
-    for name in names:
-        if path := shutil.which(name):
-            return Program(path, rust=not _is_of_qemus_tree(path))
-    raise HostUnsupported(
-        f"sharing a directory needs virtiofsd, and {names[0] if len(names) == 1 else 'it'} was not found",
-        hint="sudo apt install virtiofsd (Debian 13, Ubuntu 24.04) or qemu-system-common (Debian 12)",
-    )
 
 
 def start_daemon(
@@ -132,8 +100,3 @@ def _view(source: str, at: str, *, read_only: bool) -> Callable[[], None]:
         mounts.show(source, at, read_only=read_only)
 
     return enter
-
-
-def _is_of_qemus_tree(path: str) -> bool:
-    """The C daemon lies in QEMU's own directory; elsewhere it is the Rust one, which took over its name."""
-    return os.path.realpath(path).startswith("/usr/lib/qemu/")

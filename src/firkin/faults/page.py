@@ -1,0 +1,60 @@
+"""docs/reference/doctor.md from the faults themselves: `python -m firkin.faults.page > that file`.
+
+A test fails when the page and the faults differ.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from firkin.faults.catalogue import FAULTS
+from firkin.faults.fault import Fault
+
+_OPENING = """\
+# What the doctor finds
+
+<!-- Written by `python -m firkin.faults.page`. Change src/firkin/faults, not this page. -->
+
+`firkin doctor` looks at this host and says what is wrong with it, for machines, and for podman, buildah and
+skopeo where they are installed, since rootless containers of any kind share these files. It changes nothing.
+`--only ID` or `--only SUBJECT` looks at less, `--explain ID` says what stands here, `--json` prints findings
+for programs, `--probe` tries a guest on /dev/kvm, and `--from-log FILE` says what the messages in a log mean,
+whatever host it comes from.
+
+| exit status | |
+|---|---|
+| 0 | nothing, or notes only |
+| 1 | a warning: something does not work, or not well |
+| 2 | an error: machines cannot run, or podman cannot where it is installed |
+| 125 | the doctor itself could not do its part |
+
+What hurts only podman and its kin is a note where none of them is installed. Commands begin with `sudo` where
+they need root; root is shown them without. In Python: `firkin.doctor()`, see [the API](api.md#doctor). An
+error of firkin's that comes from the host has the first command as its hint.
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    lines = [_OPENING]
+    for subject in dict.fromkeys(fault.subject for fault in FAULTS.values()):
+        lines.append(f"## {subject.replace('-', ' ').capitalize()}\n")
+        lines.append("Only `--from-log` finds these.\n" if subject == "messages" else f"`--only {subject}`\n")
+        for fault in FAULTS.values():
+            if fault.subject == subject:
+                lines += _entry(fault)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _entry(fault: Fault) -> Iterator[str]:
+    yield f"### `{fault.id}`\n"
+    yield f"**{fault.severity}**, for {', '.join(fault.concerns)}: {fault.title}.\n"
+    yield f"{fault.why[0].upper()}{fault.why[1:]}.\n"
+    if fault.fix:
+        yield "\n".join(f"    {command}" for command in fault.commands()) + "\n"
+    yield f"Mended when this shows it: `{fault.found().proof}`\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,62 @@
+"""What programs print for a fault is recognised. messages.txt has lines that
+podman 4.3 and its kin print.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firkin.errors import UsageError
+from firkin.faults.catalogue import FAULTS
+from firkin.host.messages import MAX_BYTES, recognised
+
+LINES = [
+    tuple(line.split("\t")) for line in Path(__file__).with_name("messages.txt").read_text().splitlines()
+]
+
+
+@pytest.mark.parametrize(("fault_id", "line"), LINES)
+def test_a_message_gives_its_cause_and_the_fix(fault_id: str, line: str) -> None:
+    (finding,) = recognised(f"some log\n  {line}\nend".encode())
+    assert finding.id == fault_id
+    assert line[:60] in finding.what
+    assert finding.fix
+
+
+def test_names_in_a_message_are_in_the_fix() -> None:
+    (missing,) = recognised(b"cannot find UID/GID for user ada: no subuid ranges found")
+    assert missing.fix[0].endswith(" ada && podman system migrate")
+    (absent,) = recognised(b"Error: statfs /srv/my data: no such file or directory")
+    assert absent.fix == ("mkdir -p '/srv/my data'",)
+
+
+def test_a_name_in_a_message_cannot_become_a_command() -> None:
+    (finding,) = recognised(b"Error: statfs /srv/$(reboot);`x`: no such file or directory")
+    assert finding.fix == ("mkdir -p '/srv/$(reboot);`x`'",)
+
+
+def test_each_fault_is_told_once_by_its_first_line() -> None:
+    log = b"a: no space left on device\nb: connection refused\nc: no space left on device\n"
+    assert [each.id for each in recognised(log)] == ["space", "refused"]
+    assert "a: no space" in recognised(log)[0].what
+
+
+def test_a_log_without_known_messages_tells_nothing() -> None:
+    assert recognised(b"all is well\n\xff\xfe\0\n") == []
+
+
+def test_our_own_hints_are_recognised() -> None:
+    for fault in FAULTS.values():
+        (finding,) = recognised(f"  hint: {fault.hint()}".encode())
+        assert finding.id == fault.id
+
+
+def test_a_log_without_an_end_is_refused() -> None:
+    with pytest.raises(UsageError, match="more than 32 MiB"):
+        recognised(b"x" * (MAX_BYTES + 1))
+
+
+def test_a_long_line_costs_little() -> None:
+    assert recognised(b"statfs " * 1_000_000) == []
