@@ -26,6 +26,7 @@ WEB6 = "fd00:2::80"  # of nobody, RFC 4193
 GREETING = b"greetings from outside\n"
 
 _SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916  # netdevice(7)
+_IPV6_FREEBIND = 78  # ipv6(7)
 _IFF_UP_RUNNING = 0x1 | 0x40
 _A, _IN = 1, 1
 
@@ -58,7 +59,16 @@ def _six_servers() -> list[socket.socket]:
     request = socket.inet_pton(socket.AF_INET6, WEB6) + struct.pack("=Ii", 128, socket.if_nametoindex("lo"))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFADDR, request)
-    return [socket.create_server((each, 80), family=socket.AF_INET6) for each in (WEB6, "::1")]
+    return [_six_server(each) for each in (WEB6, "::1")]
+
+
+def _six_server(address: str) -> socket.socket:
+    """A server at `address`, though the kernel may still be looking for another who has it."""
+    server = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    server.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+    server.bind((address, 80))
+    server.listen()
+    return server
 
 
 def _answer_names(server: socket.socket) -> None:
