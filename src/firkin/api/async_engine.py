@@ -12,11 +12,12 @@ from firkin.api.starting import Starting
 from firkin.engine.engine import Engine as InnerEngine
 from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
+from firkin.engine.lists import listed
 from firkin.engine.options import PullPolicy
 from firkin.engine.pod_words import PodWords
 from firkin.engine.summaries import ContainerSummary
 from firkin.engine.templates import TemplateSummary, make
-from firkin.engine.words import RunWords, Size, run_options, shape
+from firkin.engine.words import RunWords, Size, choice, run_options, shape
 from firkin.oci.image import Image
 from firkin.settings import Settings
 from firkin.snapshot.record import find, snapshots
@@ -136,6 +137,32 @@ class AsyncEngine:
     ) -> Image:
         """A new image of one layer from a tar of a root file system. `changes` are lines such as "CMD sh"."""
         return await self._engine.import_image(archive, reference, changes=changes)
+
+    async def save_images(
+        self,
+        names: Iterable[str],
+        target: str | Path | BinaryIO,
+        *,
+        format: str = "docker-archive",
+        platform: str = "",
+    ) -> None:
+        """Write local images with their names to a file, which appears whole, or to a stream.
+
+        `format` is "docker-archive" or "oci-archive". Raises ImageNotFound.
+        """
+        from firkin.engine.image_save import ArchiveFormat, save
+
+        form: ArchiveFormat = choice("format", format, ArchiveFormat)
+        await save(self._engine.settings, listed("names", names), target, form=form, platform=platform)
+
+    async def load_images(self, archive: str | Path | BinaryIO) -> list[Image]:
+        """The images in an archive of save_images(), docker save, podman save or skopeo, a path or a stream.
+
+        Raises Untrusted, Corrupt, DigestMismatch; then none of them is here.
+        """
+        from firkin.engine.image_load import load
+
+        return [each.image for each in await load(self._engine.settings, archive)]
 
     async def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""

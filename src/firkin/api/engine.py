@@ -135,6 +135,21 @@ class Engine:
         """A new image of one layer from a tar of a root file system. `changes` are lines such as "CMD sh"."""
         return self._loop.call(self._engine.import_image(archive, reference, changes=changes))
 
+    def save_images(
+        self,
+        names: Iterable[str],
+        target: str | Path | BinaryIO,
+        *,
+        format: str = "docker-archive",
+        platform: str = "",
+    ) -> None:
+        """Write local images with their names to a file, which appears whole, or to a stream."""
+        self._loop.call(self._engine.save_images(names, target, format=format, platform=platform))
+
+    def load_images(self, archive: str | Path | BinaryIO) -> list[Image]:
+        """The images in an archive of save_images(), docker save, podman save or skopeo."""
+        return self._loop.call(self._engine.load_images(archive))
+
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""
         return self._loop.call(self._engine.containers(all=all))

@@ -38,7 +38,7 @@ class Verbs(click.Group):
                 )
 
 
-_MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "load": "import", "shell": "exec"}
+_MEANT = {"ls": "ps", "list": "ps", "remove": "rm", "delete": "rm", "shell": "exec"}
 """Verbs that people try, and what does it here."""
 
 

@@ -56,6 +56,8 @@ VERBS: dict[str, Verb] = {
     "images": Verb("images", IMAGES, "List images."),
     "tag": Verb("tag", IMAGES, "Give an image another name."),
     "rmi": Verb("rmi", IMAGES, "Remove names of images, and images without a name."),
+    "save": Verb("save", IMAGES, "Write images to an archive, with their names."),
+    "load": Verb("load", IMAGES, "Take in the images of an archive, with their names."),
     "commit": Verb("commit", IMAGES, "Make an image of a container."),
     "import": Verb("import_image", IMAGES, "Make an image from an archive of a root file system."),
     "warm": Verb("warm", HOST, "Make the template that containers' machines are forked from."),

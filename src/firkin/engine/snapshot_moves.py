@@ -34,7 +34,7 @@ async def export(settings: Settings, name: str, target: str | Path | BinaryIO) -
 
     Raises SnapshotNotFound, Corrupt, UsageError, StorageFull.
     """
-    from firkin.snapshot.oci_archive import write_archive
+    from firkin.snapshot.oci_archive import NAME_KEY, write_archive
 
     images = Images(settings)
     with images.store.adding():
@@ -42,7 +42,7 @@ async def export(settings: Settings, name: str, target: str | Path | BinaryIO) -
 
         def work() -> None:
             with whole_file(target) as file:
-                write_archive(file, images.store, manifest, snapshot.name)
+                write_archive(file, images.store, [(manifest, {NAME_KEY: snapshot.name})])
 
         await in_thread(work)
     await images.sweep()

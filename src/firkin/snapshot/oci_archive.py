@@ -12,7 +12,7 @@ import io
 import re
 import stat
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -28,27 +28,37 @@ from firkin.store.store import Store
 
 MAX_ENTRIES = 4096
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
-_NAME_KEY = "org.opencontainers.image.ref.name"
+NAME_KEY = "org.opencontainers.image.ref.name"
 _BLOB = re.compile(rb"blobs/sha256/([0-9a-f]{64})")
 _CHUNK_BYTES = 1 << 20
 
 
-def write_archive(file: BinaryIO, store: Store, manifest: Descriptor, name: str) -> None:
-    """Write the artifact `manifest`, all of which is in `store`, to `file`; the same bytes for the same one.
+def write_archive(
+    file: BinaryIO, store: Store, manifests: Sequence[tuple[Descriptor, dict[str, str]]]
+) -> None:
+    """Write artifacts and images by their manifests, all of which is in `store`, to `file`.
 
-    Its index says `name`. Raises OSError, ImageNotFound.
+    The index has them with these annotations; the same make the same bytes. Raises OSError, ImageNotFound.
     """
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-        _add(tar, "oci-layout", msgspec.json.encode(_LAYOUT))
-        _add(tar, "index.json", _index(manifest, name))
-        document = store.document(manifest)
-        assert isinstance(document, Manifest)  # an artifact is no index
-        for blob in {each.digest: each for each in (manifest, document.config, *document.layers)}.values():
+        add_document(tar, "oci-layout", msgspec.json.encode(_LAYOUT))
+        add_document(tar, "index.json", _index(manifests))
+        for blob in _blobs(store, [manifest for manifest, _ in manifests]):
             with store.open_blob(blob.digest) as content:
                 info = tarfile.TarInfo(f"blobs/sha256/{blob.digest.hex}")
                 info.size = blob.size_bytes
                 tar.addfile(info, content)
             event("snapshot.written", digest=str(blob.digest), total=blob.size_bytes)
+
+
+def _blobs(store: Store, manifests: Iterable[Descriptor]) -> Iterable[Descriptor]:
+    """All that `manifests` need, each once."""
+    found: dict[Digest, Descriptor] = {}
+    for manifest in manifests:
+        document = store.document(manifest)
+        assert isinstance(document, Manifest)  # neither an artifact nor an image is an index
+        found |= {each.digest: each for each in (manifest, document.config, *document.layers)}
+    return found.values()
 
 
 def read_archive(chunks: Iterable[bytes], store: Store, what: str) -> Descriptor:
@@ -110,12 +120,16 @@ def _ingest(reader: TarReader, entry: Entry, digest: Digest, store: Store) -> No
             ingest.commit()
 
 
-def _index(manifest: Descriptor, name: str) -> bytes:
-    entry = msgspec.to_builtins(RawDescriptor.of(manifest)) | {"annotations": {_NAME_KEY: name}}
-    return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+def _index(manifests: Iterable[tuple[Descriptor, dict[str, str]]]) -> bytes:
+    entries = []
+    for manifest, said in manifests:
+        annotated = {"annotations": said} if said else {}
+        entries.append(msgspec.to_builtins(RawDescriptor.of(manifest)) | annotated)
+    return msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def add_document(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    """Put `content` into `tar` as the file `name`."""
     info = tarfile.TarInfo(name)
     info.size = len(content)
     tar.addfile(info, io.BytesIO(content))
