@@ -9,20 +9,18 @@
 #include <time.h>
 
 #include "fields.h"
+#include "identity.h"
 
 #define OUR_PRIORITY 51
 #define SPINNER_PRIORITY 50
+#define STACK_BYTES 16384ul
 #define START_TRIES 5000
 #define START_WAIT_NS 200000
 /* How much of a second real-time processes may take; -1 is all of it. */
 #define THROTTLE "/proc/sys/kernel/sched_rt_runtime_us"
 
-struct shared {
-    atomic_uint running; /* spinners that hold their processor */
-    atomic_bool over;
-};
-
-static struct shared *shared;
+static atomic_uint running; /* spinners that hold their processor */
+static atomic_bool over;
 static pid_t spinners[CPU_SETSIZE];
 static size_t spinner_count;
 static bool held;
@@ -46,23 +44,37 @@ static void set_throttle(const char *wanted, char *before, size_t room) {
         say("cannot write %s to " THROTTLE ": %s", wanted, strerror(errno));
 }
 
-static _Noreturn void spin(int cpu) {
+static int spin(void *where) {
+    int cpu = (int)(intptr_t)where;
     cpu_set_t own;
     CPU_ZERO(&own);
     CPU_SET(cpu, &own);
     const struct sched_param priority = {.sched_priority = SPINNER_PRIORITY};
     if (sched_setaffinity(0, sizeof(own), &own) < 0 || sched_setscheduler(0, SCHED_FIFO, &priority) < 0)
         _exit(1);
-    atomic_fetch_add(&shared->running, 1);
+    atomic_fetch_add(&running, 1);
     struct timespec now, end;
     clock_gettime(CLOCK_MONOTONIC, &end);
     do
         clock_gettime(CLOCK_MONOTONIC, &now);
-    while (!atomic_load(&shared->over) && now.tv_sec - end.tv_sec < HOLD_LONGEST_S);
+    while (!atomic_load(&over) && now.tv_sec - end.tv_sec < HOLD_LONGEST_S);
     _exit(0);
 }
 
-/* One for each processor. They are forked with our priority, so that they begin before whatever they are to hold. */
+/* In our own memory: every fork of this machine ends its spinners, and so has no memory of theirs to take down. */
+static pid_t start_spinner(int cpu) {
+    static char *stacks;
+    if (stacks == NULL) {
+        void *room = mmap(NULL, CPU_SETSIZE * STACK_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (room == MAP_FAILED)
+            return -1;
+        stacks = room;
+    }
+    return clone(spin, stacks + (size_t)(cpu + 1) * STACK_BYTES, CLONE_VM | SIGCHLD, (void *)(intptr_t)cpu);
+}
+
+/* One for each processor. They begin with our priority, so that they run before whatever they are to hold. */
 static int start_spinners(void) {
     cpu_set_t cpus;
     if (sched_getaffinity(0, sizeof(cpus), &cpus) < 0)
@@ -71,11 +83,9 @@ static int start_spinners(void) {
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
         if (!CPU_ISSET(cpu, &cpus))
             continue;
-        pid_t pid = fork();
+        pid_t pid = start_spinner(cpu);
         if (pid < 0)
             return fail(errno, "hold", "processor %d", cpu);
-        if (pid == 0)
-            spin(cpu);
         spinners[spinner_count++] = pid;
     }
     return 0;
@@ -84,7 +94,7 @@ static int start_spinners(void) {
 static int wait_for_spinners(void) {
     const struct timespec moment = {.tv_nsec = START_WAIT_NS};
     for (int try = 0; try < START_TRIES; try++) {
-        if (atomic_load(&shared->running) == spinner_count)
+        if (atomic_load(&running) == spinner_count)
             return 0;
         nanosleep(&moment, NULL);
     }
@@ -95,7 +105,7 @@ void hold_end(void) {
     if (!held)
         return;
     held = false;
-    atomic_store(&shared->over, true);
+    atomic_store(&over, true);
     for (size_t i = 0; i < spinner_count; i++)
         kill(spinners[i], SIGKILL); /* reaped as any child */
     set_throttle(throttle, NULL, 0);
@@ -115,14 +125,9 @@ int op_hold(struct span request, struct mpw *ok) {
     int error = check_fields(request);
     if (error < 0 || held)
         return error;
-    if (shared == NULL) {
-        void *page = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (page == MAP_FAILED)
-            return fail(errno, "hold", "memory");
-        shared = page;
-    }
-    atomic_store(&shared->running, 0);
-    atomic_store(&shared->over, false);
+    identity_look_ahead();
+    atomic_store(&running, 0);
+    atomic_store(&over, false);
     held = true;
     set_throttle("-1", throttle, sizeof(throttle));
     set_policy(SCHED_FIFO, OUR_PRIORITY);

@@ -81,6 +81,17 @@ static int replace_machine_id(int root_fd, const char *path, const char *id) {
     return error < 0 ? fail(-error, "machine-id", "%s", path) : 0;
 }
 
+static void look_up(struct container *container) {
+    for (size_t i = 0; container->kept[ROOT_FD] >= 0 && i < COUNT(machine_ids); i++) {
+        int fd = path_open_unmounted(container->kept[ROOT_FD], machine_ids[i], O_PATH);
+        close_fd(&fd);
+    }
+}
+
+void identity_look_ahead(void) {
+    containers_each(look_up);
+}
+
 struct visit {
     const struct container *container;
     const char *hostname;

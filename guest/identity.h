@@ -7,3 +7,7 @@
 #include "control.h"
 
 op_function op_identity;
+
+/* Has the kernel know where the machine-ids of all containers are, or that there are none: a machine that is saved
+ * behind this finds them without its disk. */
+void identity_look_ahead(void);

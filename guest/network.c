@@ -77,26 +77,46 @@ struct link {
     bool up, configured; /* configured: by an earlier request, so the machine is a fork */
 };
 
-/* The interfaces that requests have configured. */
-static unsigned configured[MOST_LINKS];
+/* The interfaces that requests have configured, and how, but for the hardware address; 0 bytes: that failed, or does
+ * not fit. */
+static struct configured {
+    unsigned index;
+    uint32_t length;
+    uint8_t how[512];
+} configured[MOST_LINKS];
 
-static bool is_configured(unsigned index) {
+/* The one of an interface; of index 0, one that is free. */
+static struct configured *find_configured(unsigned index) {
     for (size_t i = 0; i < MOST_LINKS; i++)
-        if (configured[i] == index)
-            return true;
-    return false;
+        if (configured[i].index == index)
+            return &configured[i];
+    return NULL;
 }
 
-static int note_configured(unsigned index) {
-    if (is_configured(index))
-        return 0;
-    for (size_t i = 0; i < MOST_LINKS; i++) {
-        if (configured[i] != 0)
-            continue;
-        configured[i] = index;
-        return 0;
-    }
-    return -ENOSPC;
+static void describe(const struct network_request *wanted, struct configured *it) {
+    struct mpw w = {.bytes = it->how, .room = sizeof(it->how)};
+    mpw_unsigned(&w, wanted->mtu);
+    for (uint32_t i = 0; i < wanted->addresses.count; i++)
+        mpw_string(&w, wanted->addresses.items[i]);
+    mpw_binary(&w, wanted->routes.bytes, wanted->routes.length);
+    it->length = w.overflow ? 0 : (uint32_t)w.length;
+}
+
+/* Its place, in which nothing is described yet. */
+static struct configured *begin_configured(unsigned index) {
+    struct configured *it = find_configured(index);
+    if (it == NULL)
+        it = find_configured(0);
+    if (it != NULL)
+        *it = (struct configured){.index = index};
+    return it;
+}
+
+static bool only_hwaddr_differs(unsigned index, const struct network_request *wanted) {
+    const struct configured *before = find_configured(index);
+    struct configured now;
+    describe(wanted, &now);
+    return before->length > 0 && now.length == before->length && memcmp(now.how, before->how, now.length) == 0;
 }
 
 /* Any socket takes these ioctls (netdevice(7)). The loopback is up from the start, and never taken back. */
@@ -111,7 +131,7 @@ static int find_link(struct link *link, const char *name) {
     if (ioctl(link->netlink_fd, SIOCGIFFLAGS, &request) < 0)
         return -errno;
     link->up = (request.ifr_flags & IFF_UP) && !(request.ifr_flags & IFF_LOOPBACK);
-    link->configured = link->up && is_configured(link->index);
+    link->configured = link->up && find_configured(link->index) != NULL;
     return 0;
 }
 
@@ -174,30 +194,53 @@ static int one_address(const struct link *link, const char *text, const uint8_t 
     return error < 0 ? fail(-error, "announcement", "%s", text) : 0;
 }
 
-static int configure(const struct link *link, const struct network_request *wanted) {
-    bool has_hwaddr = wanted->hwaddr.bytes != NULL;
-    if (has_hwaddr && wanted->hwaddr.length != HWADDR_BYTES)
-        return fail(EINVAL, "request", "hwaddr");
+/* Where all else is as it was, a link that is up gets another hardware address as it is, if its driver can; what
+ * programs have changed of it since stays, as all else of a fork does. */
+static int change_hwaddr(const struct link *link, const struct network_request *wanted) {
+    int error = netlink_set_link(link->netlink_fd, link->index, 0, wanted->hwaddr.bytes);
+    for (uint32_t i = 0; error == 0 && i < wanted->addresses.count; i++) {
+        struct address address;
+        if (parse_address(wanted->addresses.items[i], &address) && address.family == AF_INET)
+            error = arp_announce(link->index, wanted->hwaddr.bytes, address.bytes);
+    }
+    return error;
+}
+
+static int set_up(const struct link *link, const struct network_request *wanted) {
+    const uint8_t *hwaddr = wanted->hwaddr.bytes;
     /* Not every driver changes the address of a link that is up. */
-    bool down = link->configured || (link->up && has_hwaddr);
+    bool down = link->configured || (link->up && hwaddr != NULL);
     int error = down ? netlink_take_back(link->netlink_fd, link->index) : 0;
-    if (error == 0)
-        error = note_configured(link->index);
     if (error < 0)
         return fail(-error, "link down", "%s", wanted->interface);
-    error = netlink_set_link(link->netlink_fd, link->index, wanted->mtu, has_hwaddr ? wanted->hwaddr.bytes : NULL);
+    error = netlink_set_link(link->netlink_fd, link->index, wanted->mtu, hwaddr);
     if (error < 0)
         return fail(-error, "link up", "%s", wanted->interface);
     error = wants_six(&wanted->addresses) ? allow_six(wanted->interface) : 0;
     if (error < 0)
         return error;
     for (uint32_t i = 0; i < wanted->addresses.count; i++) {
-        error = one_address(link, wanted->addresses.items[i], has_hwaddr ? wanted->hwaddr.bytes : NULL);
+        error = one_address(link, wanted->addresses.items[i], hwaddr);
         if (error < 0)
             return error;
     }
     return fields_each(wanted->routes, route_fields, COUNT(route_fields), sizeof(struct route_request), one_route,
                        (void *)link);
+}
+
+static int configure(const struct link *link, const struct network_request *wanted) {
+    if (wanted->hwaddr.bytes != NULL && wanted->hwaddr.length != HWADDR_BYTES)
+        return fail(EINVAL, "request", "hwaddr");
+    if (link->configured && wanted->hwaddr.bytes != NULL && only_hwaddr_differs(link->index, wanted) &&
+        change_hwaddr(link, wanted) == 0)
+        return 0;
+    struct configured *it = begin_configured(link->index);
+    if (it == NULL)
+        return fail(ENOSPC, "network", "%s", wanted->interface);
+    int error = set_up(link, wanted);
+    if (error == 0)
+        describe(wanted, it);
+    return error;
 }
 
 /* The last request, as long as nobody else can have changed what it did: until the first program starts. A template

@@ -183,6 +183,23 @@ def test_a_forks_card_has_nothing_left_of_its_parents(net):
     assert net.run("ip", "neighbour", "show", "dev", "eth0") == ""
 
 
+def test_a_card_of_which_only_the_hardware_address_differs_is_not_taken_down(net):
+    """A fork on the network of its parent, whose programs may have added what is theirs."""
+    witness = "203.0.113.0/24 dev eth0 scope link"
+    assert net.network(**USER) == ""
+    net.start_program()
+    net.run("ip", "route", "add", "203.0.113.0/24", "dev", "eth0")
+    before = net.routes()
+    assert witness in before
+    assert net.network(**USER, hwaddr=SECOND) == ""
+    assert (net.link()["address"], net.routes()) == ("52:54:00:aa:bb:02", before)
+    assert net.addresses() == ["10.0.2.15/32"]
+    assert net.network(interface="eth0", addresses=["10.0.2.15/32"], routes=[{"dst": "nonsense"}]) != ""
+    assert net.network(**USER, hwaddr=FIRST) == ""
+    assert (net.link()["address"], witness in net.routes()) == ("52:54:00:aa:bb:01", False)
+    assert set(net.routes()) == set(before) - {witness}
+
+
 def test_a_card_with_a_new_address_announces_each_of_its_ipv4_addresses_and_others_announce_nothing(net):
     """Else the other end goes on sending to the address that it had, as QEMU's network does in a fork."""
     with subprocess.Popen([*net.enter, sys.executable, "-c", ARP_LISTENER, "peer"], **_PIPES) as listener:
