@@ -16,7 +16,7 @@ from firkin.process.policy import ProcessPolicy
 from firkin.settings import Settings
 from firkin.wire.privileges import Filter
 
-_VERSION = "1"
+_VERSION = "2"
 _DEFAULT = Path(__file__).parents[1] / "process" / "data" / "seccomp.json"
 _LIBRARIES = Path("/etc/ld.so.cache")  # changes with every library
 _INSTRUCTION_BYTES, _MOST_INSTRUCTIONS = 8, 4096  # BPF_MAXINSNS
@@ -44,12 +44,13 @@ def _filter(text: str, bounding: int, kernel: str, cache_dir: Path) -> Filter:
 def _compiled(text: str, bounding: int, kernel: str) -> bytes:
     """The flags, and the program behind them."""
     from firkin.errors import UsageError
+    from firkin.linux.folding import folded
     from firkin.linux.libseccomp import compiled
     from firkin.oci.seccomp import chosen, parse
 
     profile = parse(text)
     left = chosen(profile, bounding=capabilities.names(bounding), machine=os.uname().machine, kernel=kernel)
-    program = compiled(left.default, left.architectures, left.rules)
+    program = folded(compiled(left.default, left.architectures, left.rules))
     count = len(program) // _INSTRUCTION_BYTES
     if count > _MOST_INSTRUCTIONS:
         raise UsageError(

@@ -17,7 +17,7 @@ from firkin.errors import HostUnsupported, UsageError
 _NAME = "libseccomp.so.2"
 _ATTR_OPTIMIZE, _BINARY_TREE = 8, 2  # SCMP_FLTATR_CTL_OPTIMIZE: a kernel tries all numbers once at the start
 _UNKNOWN = -1  # __NR_SCMP_ERROR
-_LOG = 0x7FFC0000  # SECCOMP_RET_LOG; and what is above it lets the call happen
+_LOG, _ALLOW = 0x7FFC0000, 0x7FFF0000  # SECCOMP_RET_*: those that let the call happen
 
 
 class _Test(ctypes.Structure):
@@ -81,7 +81,7 @@ def _add_architecture(library: ctypes.CDLL, context: ctypes.c_void_p, name: str)
 def _add_rule(library: ctypes.CDLL, context: ctypes.c_void_p, default: int, rule: FilterRule) -> None:
     number = library.seccomp_syscall_resolve_name(rule.name.encode())
     if number == _UNKNOWN:
-        if default >= _LOG:
+        if default in (_LOG, _ALLOW):
             raise UsageError(
                 f"seccomp: system call {rule.name!r} is unknown to this host's libseccomp",
                 hint="mend its name, or update libseccomp",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import operator
 import os
 import platform
-import struct
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,15 @@ import pytest
 from firkin.engine import filters
 from firkin.engine.filters import filter_of
 from firkin.engine.policy_words import policy_options
-from firkin.errors import UsageError
+from firkin.errors import HostUnsupported, UsageError
+from firkin.linux import libseccomp
 from firkin.linux.libseccomp import compiled
 from firkin.linux.seccomp import enter
 from firkin.oci.seccomp import chosen, parse
 from firkin.process import capabilities
 from firkin.process.policy import ProcessPolicy, Seccomp
 from firkin.settings import Settings
+from tests.support.bpf import verdict
 
 PODMANS = Path("/usr/share/containers/seccomp.json")
 OURS = Path(filters.__file__).parents[1] / "process" / "data" / "seccomp.json"
@@ -29,31 +29,8 @@ OURS = Path(filters.__file__).parents[1] / "process" / "data" / "seccomp.json"
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of x86-64's system calls")
 
 
-def verdict(program: bytes, number: int, *arguments: int, arch: int = 0xC000003E) -> int:
-    """What the filter returns for a call: classic BPF over struct seccomp_data."""
-    data = struct.pack("=IIQ6Q", number, arch, 0, *(*arguments, *[0] * 6)[:6])
-    instructions = list(struct.iter_unpack("=HBBI", program))
-    at = accumulator = 0
-    for _ in range(len(instructions)):
-        code, yes, no, operand = instructions[at]
-        at += 1
-        if code == 0x20:  # load a word
-            (accumulator,) = struct.unpack_from("=I", data, operand)
-        elif code == 0x54:  # and
-            accumulator &= operand
-        elif code == 0x05:  # jump
-            at += operand
-        elif code & 0x07 == 0x05:
-            compare = {0x10: operator.eq, 0x20: operator.gt, 0x30: operator.ge}[code & 0xF0]
-            at += yes if compare(accumulator, operand) else no
-        else:
-            assert code == 0x06, f"{code:#x}"
-            return operand
-    raise AssertionError("no verdict")
-
-
 def default(settings: Settings, **words: object) -> bytes:
-    found = filter_of(policy_options({"seccomp": "default", **words}).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
+    found = filter_of(policy_options(words).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
     assert found is not None
     return found.program
 
@@ -172,3 +149,17 @@ def test_a_filter_that_no_kernel_takes_is_refused(
 
 def test_nobody_is_filtered_who_is_unconfined(settings: Settings) -> None:
     assert filter_of(ProcessPolicy(seccomp=Seccomp(kind="unconfined")), settings) is None
+
+
+def test_without_libseccomp_there_is_what_was_compiled_before_and_else_an_error(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never a process without the filter that it was to have."""
+    kept = default(settings)
+    filters._filter.cache_clear()
+    monkeypatch.setattr(libseccomp, "_NAME", "libseccomp-missing.so")
+    libseccomp._library.cache_clear()
+    assert default(settings) == kept
+    with pytest.raises(HostUnsupported, match="cannot load libseccomp-missing"):
+        default(settings, cap_add=["SYS_TIME"])
+    libseccomp._library.cache_clear()
