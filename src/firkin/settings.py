@@ -162,8 +162,10 @@ def _run_dir(env: Mapping[str, str]) -> Path:
     path.mkdir(mode=0o700, exist_ok=True)
     stat = path.lstat()
     if path.is_symlink() or stat.st_uid != os.getuid() or stat.st_mode & 0o077:
+        from firkin.faults.files import RUNTIME_FOREIGN
+
         raise HostUnsupported(
             f"run directory {path} is not a private directory of uid {os.getuid()}",
-            hint="remove it, or set XDG_RUNTIME_DIR to a directory of yours with mode 0700",
+            hint=f"remove it, or {RUNTIME_FOREIGN.hint()}",
         )
     return path

@@ -7,7 +7,6 @@ found.
 
 from __future__ import annotations
 
-import shlex
 from typing import Literal
 
 import msgspec
@@ -67,18 +66,24 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
     def hint(self, **words: object) -> str:
         """For an error that this fault explains: what to do, and where more is said."""
-        more = f"`firkin doctor --explain {self.id}` says more"
-        return "; ".join((*self.commands(**words)[:1], more))
+        return "; ".join((*self.commands(**words)[:1], self.more))
+
+    @property
+    def more(self) -> str:
+        """Where more is said."""
+        return f"`firkin doctor --explain {self.id}` says more"
 
 
 class _Words(dict[str, str]):
     def __init__(self, words: dict[str, object]) -> None:
         given = {name: value if isinstance(value, tuple) else (value,) for name, value in words.items()}
+        import shlex
+
         super().__init__({name: shlex.join(map(str, values)) for name, values in given.items()})
 
     def __missing__(self, key: str) -> str:
         return _OTHERWISE.get(key, key.upper())
 
 
-_OTHERWISE = {"user": "$USER", "first": "100000", "last": "165535"}
+_OTHERWISE = {"user": "$USER", "host": "HOST:PORT", "first": "100000", "last": "165535"}
 """What stands for a word that is not known."""

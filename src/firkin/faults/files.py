@@ -62,7 +62,7 @@ DATA_SPACE = Fault(
     severity="warning",
     title="less than 1 GiB is left where images are kept",
     why="a pull or a disk that fills up fails with 'no space left on device'",
-    fix=("firkin prune",),
+    fix=("firkin prune  # or free some space: firkin rmi, or XDG_DATA_HOME on another disk",),
     proof="df -h {path}",
     concerns=EVERYWHERE,
 )

@@ -29,9 +29,9 @@ UNTRUSTED_AUTHORITY = Fault(
     fix=(
         "sudo install -D -m 0644 ca.crt /usr/local/share/ca-certificates/registry.crt",
         "sudo update-ca-certificates",
-        "sudo install -D -m 0644 ca.crt /etc/containers/certs.d/HOST:PORT/ca.crt  # for podman alone",
+        "sudo install -D -m 0644 ca.crt /etc/containers/certs.d/{host}/ca.crt  # for podman alone",
     ),
-    proof="openssl s_client -connect HOST:PORT -verify_return_error </dev/null",
+    proof="openssl s_client -connect {host} -verify_return_error </dev/null",
     concerns=("machines", "podman"),
 )
 PLAIN_HTTP = Fault(
@@ -41,10 +41,10 @@ PLAIN_HTTP = Fault(
     title="the registry speaks plain HTTP",
     why="a registry is spoken to by TLS unless it is marked insecure: anybody on the way could change images",
     fix=(
-        "export FIRKIN_INSECURE_REGISTRIES=HOST:PORT",
-        "podman pull --tls-verify=false HOST:PORT/IMAGE",
+        "export FIRKIN_INSECURE_REGISTRIES={host}  # if you trust this network",
+        "podman pull --tls-verify=false {host}/IMAGE",
     ),
-    proof="curl -sI http://HOST:PORT/v2/",
+    proof="curl -sI http://{host}/v2/",
     concerns=("machines", "podman"),
 )
 IMAGE_FORMAT = Fault(

@@ -16,6 +16,7 @@ from firkin.faults.fault import Fault, Finding
 MAX_BYTES = 32 << 20
 _MAX_CHARS = 8192
 _QUOTED_CHARS = 300
+_HOST = r"https://(?P<host>[\w.:-]+)/[^ ]* .*"
 _OURS = re.compile(r"firkin doctor --explain ([a-z][a-z0-9-]{1,40})")
 
 PATTERNS: tuple[tuple[str, Fault], ...] = (
@@ -34,8 +35,11 @@ PATTERNS: tuple[tuple[str, Fault], ...] = (
     (r"/policy\.json: no such file", images.POLICY_MISSING),
     (r"short-name \S+ did not resolve to an alias and no", images.REGISTRIES_MISSING),
     (r"certificate has expired or is not yet valid", kernel.CLOCK_WRONG),
-    (r"certificate signed by unknown authority|CERTIFICATE_VERIFY_FAILED", reported.UNTRUSTED_AUTHORITY),
-    (r"server gave HTTP response to HTTPS client", reported.PLAIN_HTTP),
+    (
+        rf"({_HOST})?(certificate signed by unknown authority|CERTIFICATE_VERIFY_FAILED)",
+        reported.UNTRUSTED_AUTHORITY,
+    ),
+    (rf"({_HOST})?server gave HTTP response to HTTPS client", reported.PLAIN_HTTP),
     (r"missing client certificate (?P<missing>\S+) for key (?P<path>\S+)", images.CERTIFICATES_LONE),
     (r"missing key (?P<missing>\S+) for client certificate (?P<path>\S+)", images.CERTIFICATES_LONE),
     (r"payload does not match any of the supported image formats", reported.IMAGE_FORMAT),

@@ -20,7 +20,9 @@ from firkin.settings import Settings
 
 Trial = Callable[[], Awaitable[bool]]
 DEVICE = "/dev/kvm"
-_SEE = "see `dmesg`, or your VM provider's docs"
+_BROKEN = "`firkin doctor --explain kvm-broken` says more"
+_MISSING = "`firkin doctor --explain kvm-missing` says more"
+"""Written out: a machine's start on a host without KVM does not wait for the doctor's texts."""
 _SLOWER = "the machine runs in software (TCG), several times slower"
 
 
@@ -39,7 +41,7 @@ async def choose_accelerator(settings: Settings, inputs: tuple[str, ...], trial:
     `inputs`. Raises HostUnsupported where the setting demands KVM and it does not work.
     """
     found = known_accelerator(settings, inputs)
-    return found or _verdict(settings, await _tried(settings.paths.cache_dir, inputs, trial), _SEE)
+    return found or _verdict(settings, await _tried(settings.paths.cache_dir, inputs, trial), _BROKEN)
 
 
 def known_accelerator(settings: Settings, inputs: tuple[str, ...]) -> Verdict | None:
@@ -51,7 +53,7 @@ def known_accelerator(settings: Settings, inputs: tuple[str, ...]) -> Verdict | 
         known = lookup(settings.paths.cache_dir, "kvm", inputs)
         if known is None:
             return None
-        problem, hint = known.read_text(), _SEE
+        problem, hint = known.read_text(), _BROKEN
     return _verdict(settings, problem, hint)
 
 
@@ -70,17 +72,13 @@ def _unusable() -> tuple[str, str]:
     try:
         os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:
-        return (
-            "this host has no /dev/kvm",
-            "enable virtualization in the firmware, or nesting in the hypervisor",
-        )
+        return "this host has no /dev/kvm", _MISSING
     except PermissionError:
-        return (
-            "this user may not open /dev/kvm",
-            "join its group, then log in anew: sudo usermod -aG kvm $USER",
-        )
+        from firkin.faults.machines import KVM_DENIED
+
+        return "this user may not open /dev/kvm", KVM_DENIED.hint()
     except OSError as error:
-        return f"/dev/kvm cannot be opened: {error.strerror}", "sudo modprobe kvm_intel, or kvm_amd"
+        return f"/dev/kvm cannot be opened: {error.strerror}", _MISSING
     return "", ""
 
 

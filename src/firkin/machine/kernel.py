@@ -43,10 +43,12 @@ def choose_kernel(settings: Settings) -> Kernel:
     for kernel in found:
         if not kernel.problem:
             return kernel
+    from firkin.faults.machines import KERNEL_MISSING
+
     problems = "".join(f"; {kernel.path}: {kernel.problem}" for kernel in found)
     raise HostUnsupported(
         f"there is no kernel for the machine{problems}",
-        hint="fetch one without root: firkin kernel install (or: sudo apt install linux-image-cloud-amd64)",
+        hint=KERNEL_MISSING.hint(),
     )
 
 

@@ -12,7 +12,6 @@ import msgspec
 
 from firkin.errors import HostUnsupported, UsageError
 from firkin.events import event
-from firkin.faults.machines import QEMU_MISSING
 from firkin.machine.accelerator import Verdict, known_accelerator
 from firkin.machine.artifacts import artifact, lookup, stamp
 from firkin.machine.initramfs import Contents, agent_path, initramfs_path
@@ -89,6 +88,8 @@ def _qemu(name: str) -> str:
     candidates = [name] if "/" in name else [f"{each}/{name}" for each in os.get_exec_path()]
     qemu = next((each for each in candidates if os.path.isfile(each) and os.access(each, os.X_OK)), None)
     if qemu is None:
+        from firkin.faults.machines import QEMU_MISSING
+
         raise HostUnsupported(f"there is no QEMU: {name} was not found", hint=QEMU_MISSING.hint())
     return qemu
 

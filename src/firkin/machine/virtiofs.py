@@ -20,10 +20,7 @@ from firkin.linux.sink import Sink
 from firkin.machine.spec import Share
 from firkin.machine.virtiofsd import Program
 
-_HINT = (
-    "without root this needs user namespaces: sysctl user.max_user_namespaces, and on Ubuntu "
-    "kernel.apparmor_restrict_unprivileged_userns=0"
-)
+_HINT = "without root this needs user namespaces: `firkin doctor --only user-namespaces` says what is wrong"
 
 
 @dataclass(slots=True)

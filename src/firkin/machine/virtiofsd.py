@@ -7,7 +7,6 @@ import shutil
 from dataclasses import dataclass
 
 from firkin.errors import HostUnsupported
-from firkin.faults.machines import VIRTIOFSD_MISSING
 from firkin.settings import Settings
 
 _PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd")
@@ -37,6 +36,8 @@ def find_program(settings: Settings) -> Program:
     for name in names:
         if path := shutil.which(name):
             return Program(path, rust=not _is_of_qemus_tree(path))
+    from firkin.faults.machines import VIRTIOFSD_MISSING
+
     raise HostUnsupported(
         f"sharing a directory needs virtiofsd, and {names[0] if len(names) == 1 else 'it'} was not found",
         hint=VIRTIOFSD_MISSING.hint(),

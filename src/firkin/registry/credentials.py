@@ -113,7 +113,10 @@ def _load(path: Path) -> _AuthFile | None:
             return _AuthFile(auths=msgspec.json.decode(content, type=dict[str, _Entry]))
         return msgspec.json.decode(content, type=_AuthFile) if content.strip() else _AuthFile()
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"cannot parse {path}: {error}", hint="mend it, or remove it") from error
+        from firkin.faults.images import CREDENTIALS_MALFORMED
+
+        hint = CREDENTIALS_MALFORMED.hint(path=path)
+        raise UsageError(f"cannot parse {path}: {error}", hint=hint) from error
 
 
 def _decode(entry: _Entry | None, file: str, key: str) -> Credentials | None:
@@ -173,7 +176,9 @@ async def _run(program: str, server: str) -> tuple[int, bytes]:
         try:
             process = await asyncio.create_subprocess_exec(program, "get", stdin=question, stdout=answer)
         except OSError as error:
-            hint = f"install {program}, or remove it from your auth file"
+            from firkin.faults.images import CREDENTIALS_HELPER
+
+            hint = f"install {program}, or remove it from your auth file; {CREDENTIALS_HELPER.more}"
             raise AuthenticationFailed(f"cannot run {program}: {error.strerror}", hint=hint) from error
         try:
             status = await asyncio.wait_for(process.wait(), HELPER_DEADLINE_S)

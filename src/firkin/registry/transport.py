@@ -153,9 +153,12 @@ def _in_words(error: ClientError | OSError, url: URL, timeout_s: float) -> Firki
     if isinstance(error, TimeoutError):
         return _timeout(url, timeout_s, "answer")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        from firkin.faults.reported import UNTRUSTED_AUTHORITY
+
         reason = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
         return RegistryUnreachable(
-            f"cannot trust the certificate of {host}: {reason}", hint=_INSECURE_HINT.format(host=host)
+            f"cannot trust the certificate of {host}: {reason}",
+            hint=f"{_INSECURE_HINT.format(host=host)}; {UNTRUSTED_AUTHORITY.more}",
         )
     if isinstance(error, aiohttp.ClientSSLError):
         return _no_tls(error.os_error, host)
@@ -178,7 +181,10 @@ def _timeout(url: URL, timeout_s: float, deed: str) -> Timeout:
 def _no_tls(error: OSError, host: str) -> FirkinError:
     hint = _INSECURE_HINT.format(host=host)
     if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-        return RegistryUnreachable(f"{host} speaks plain HTTP, without the protection of TLS", hint=hint)
+        from firkin.faults.reported import PLAIN_HTTP
+
+        what = f"{host} speaks plain HTTP, without the protection of TLS"
+        return RegistryUnreachable(what, hint=PLAIN_HTTP.hint(host=host))
     return RegistryUnreachable(f"cannot set up TLS with {host}: {error.strerror or error}", hint=hint)
 
 

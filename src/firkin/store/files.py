@@ -37,9 +37,11 @@ def storage_full(path: Path, needed_bytes: int) -> StorageFull:
     free = free_bytes(path)
     needed = f"{needed_bytes} bytes ({format_size(needed_bytes)}) are needed"
     left = "" if free is None else f", {free} ({format_size(free)}) are left"
+    from firkin.faults.files import DATA_SPACE
+
     return StorageFull(
         f"no space left on the disk of {path}: {needed}{left}",
-        hint="free some space, remove images with `firkin rmi`, or choose another disk with XDG_DATA_HOME",
+        hint=DATA_SPACE.hint(),
     )
 
 
@@ -116,6 +118,7 @@ def _disk_error(error: OSError, path: Path, needed_bytes: int) -> FirkinError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return storage_full(path, needed_bytes)
     reason = error.strerror or str(error)
-    return HostUnsupported(
-        f"cannot use {path}: {reason}", hint="mend its mode and owner, or set XDG_DATA_HOME"
-    )
+    from firkin.faults.files import DATA_UNWRITABLE
+
+    hint = f"mend its mode and owner, or set XDG_DATA_HOME; {DATA_UNWRITABLE.more}"
+    return HostUnsupported(f"cannot use {path}: {reason}", hint=hint)

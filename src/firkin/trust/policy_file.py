@@ -19,7 +19,6 @@ MAX_POLICY_BYTES = 4 << 20
 SYSTEM_PATH = Path("/etc/containers/policy.json")
 _PATHS = ("dir", "oci", "oci-archive")
 _WITHOUT_SCOPES = ("docker-archive", "tarball")
-_HINT = "mend it: containers-policy.json(5) has the format"
 
 
 def load_policy(settings: Settings, system_path: Path = SYSTEM_PATH) -> Policy:
@@ -58,7 +57,10 @@ def parse_policy(content: bytes, path: str) -> Policy:
             path,
         )
     except NotStrict as error:
-        raise UsageError(f"cannot use the policy {path}: {error}", hint=_HINT) from error
+        from firkin.faults.images import POLICY_MALFORMED
+
+        hint = POLICY_MALFORMED.hint(path=path)
+        raise UsageError(f"cannot use the policy {path}: {error}", hint=hint) from error
 
 
 def _read(path: Path) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -228,6 +229,16 @@ def test_a_hint_names_the_first_fix_and_where_more_is_said() -> None:
     hint = FAULTS["kernel-missing"].hint()
     assert hint.startswith("firkin kernel install")
     assert "firkin doctor --explain kernel-missing" in hint
+
+
+def test_each_finding_that_a_hint_names_exists() -> None:
+    source = Path(doctor.__file__).parents[1]
+    named = {
+        fault_id
+        for path in source.rglob("*.py")
+        for fault_id in re.findall(r"doctor --explain ([a-z][a-z0-9-]+)", path.read_text())
+    }
+    assert {"kvm-broken", "kvm-missing"} <= named <= set(FAULTS)
 
 
 def test_a_finding_is_plain_data() -> None:

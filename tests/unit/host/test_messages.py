@@ -32,6 +32,15 @@ def test_names_in_a_message_are_in_the_fix() -> None:
     assert absent.fix == ("mkdir -p '/srv/my data'",)
 
 
+def test_the_registry_of_a_message_is_in_the_fix() -> None:
+    (plain,) = recognised(
+        b'Get "https://127.0.0.1:5000/v2/": http: server gave HTTP response to HTTPS client'
+    )
+    assert plain.fix[0].startswith("export FIRKIN_INSECURE_REGISTRIES=127.0.0.1:5000 ")
+    (unknown,) = recognised(b'Get "https://reg.test/v2/": x509: certificate signed by unknown authority')
+    assert "/etc/containers/certs.d/reg.test/ca.crt" in unknown.fix[2]
+
+
 def test_a_name_in_a_message_cannot_become_a_command() -> None:
     (finding,) = recognised(b"Error: statfs /srv/$(reboot);`x`: no such file or directory")
     assert finding.fix == ("mkdir -p '/srv/$(reboot);`x`'",)
