@@ -72,9 +72,9 @@ class Checkups:
         MachineDied, OutcomeUnknown.
         """
         async with self._probing:
-            self._keeper.running()
             state = self._keeper.state
             try:
+                self._keeper.running()
                 probe = await self._probed()
                 if self._keeper.state is not state:
                     self._keeper.running()
