@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from firkin.container.pod import Member
 from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.engine.health_facts import health_config, health_state
-from firkin.engine.mount_facts import mount_facts
+from firkin.engine.mount_facts import binds, mount_facts
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
 from firkin.engine.timestamp import NEVER, timestamp
 from firkin.process.raw import shown
+
+_OF_ITS_OWN = {
+    "IpcMode": "private",
+    "CgroupnsMode": "private",
+    "UTSMode": "",
+    "UsernsMode": "",
+    "LogConfig": {"Type": "firkin", "Config": {}},
+}
+"""What every container has, by Docker's names."""
 
 
 def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[str, Any]:
@@ -28,7 +38,12 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "State": {**_state(state), **health_state(spec, state, record)},
         "RestartCount": state.tries.count if isinstance(state, Running | Exited) else 0,
         "Image": spec.image_digest,
+        "Platform": "linux",
+        "AppArmorProfile": process.policy.apparmor,
+        "ProcessLabel": process.policy.selinux,
         "Snapshot": spec.snapshot,
+        "Cold": spec.cold,
+        "Pod": spec.pod.pod if isinstance(spec.pod, Member) else "",
         "Isolation": spec.isolation,
         "Detached": spec.detached,
         "Config": _config(spec),
@@ -50,6 +65,7 @@ def _state(state: State) -> dict[str, Any]:
         "Running": running,
         "Paused": isinstance(state, Running) and state.paused,
         "Restarting": word(state) == "restarting",
+        "Dead": False,
         "Pid": state.pid if isinstance(state, Running) else 0,
         "ExitCode": exited.status.status if exited else 0,
         "Error": exited.reason if exited else "",
@@ -70,9 +86,15 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
         "User": process.user,
         "WorkingDir": process.cwd,
         "Env": [shown(word) for word in process.env],
+        "Entrypoint": None,
         "Cmd": [shown(word) for word in process.args],
+        "AttachStdin": process.stdin and not spec.detached,
+        "AttachStdout": not spec.detached,
+        "AttachStderr": not spec.detached,
         "OpenStdin": process.stdin,
+        "StdinOnce": process.stdin and not spec.detached,
         "Tty": process.terminal is not None,
+        "Volumes": {each.target: {} for each in spec.storage.volumes if each.anonymous} or None,
         "Labels": dict(spec.labels),
         "StopSignal": spec.stop_signal,
         "StopTimeout": spec.stop_timeout_s,
@@ -82,6 +104,9 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
 
 def _host_config(spec: ContainerSpec) -> dict[str, Any]:
     return {
+        **_OF_ITS_OWN,
+        "Binds": binds(spec),
+        "ConsoleSize": _console_size(spec),
         "AutoRemove": spec.auto_remove,
         "Memory": spec.limits.memory_bytes or spec.memory_bytes,
         "MachineMemory": spec.memory_bytes,
@@ -97,6 +122,11 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         **network_host_config(spec),
         **policy_config(spec),
     }
+
+
+def _console_size(spec: ContainerSpec) -> list[int]:
+    terminal = spec.process.terminal
+    return [0, 0] if terminal is None else [terminal.rows, terminal.cols]
 
 
 def _socket(shared: SharedSocket) -> dict[str, Any]:

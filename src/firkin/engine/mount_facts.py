@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from firkin.container.pod import Member, PodMount
 from firkin.container.spec import Bind, ContainerSpec, Tmpfs
 from firkin.paths import Paths
 from firkin.volume.mount import VolumeMount
@@ -16,7 +17,17 @@ def mount_facts(spec: ContainerSpec, paths: Paths) -> list[dict[str, Any]]:
         *(_bind(bind) for bind in spec.binds),
         *(_volume(volume, paths) for volume in spec.storage.volumes),
         *(_tmpfs(each) for each in spec.tmpfs),
+        *(_pod(each) for each in (spec.pod.mounts if isinstance(spec.pod, Member) else ())),
     ]
+
+
+def binds(spec: ContainerSpec) -> list[str]:
+    """`HostConfig.Binds`: what -v was told, but for volumes that nobody named."""
+    said = [(bind.source, bind.target, _mode(bind.readonly, bind.options)) for bind in spec.binds]
+    for volume in spec.storage.volumes:
+        if not volume.anonymous:
+            said.append((volume.name, volume.target, _mode(volume.readonly, volume.options)))
+    return [":".join(filter(None, each)) for each in said]
 
 
 def _bind(bind: Bind) -> dict[str, Any]:
@@ -43,6 +54,20 @@ def _volume(volume: VolumeMount, paths: Paths) -> dict[str, Any]:
         "RW": not volume.readonly,
         "Propagation": "",
         "Transport": "virtio-blk" if disk else "virtiofs",
+    }
+
+
+def _pod(mount: PodMount) -> dict[str, Any]:
+    """A volume of its pod."""
+    return {
+        "Type": "volume",
+        "Name": mount.volume,
+        "Source": "",
+        "Destination": mount.target,
+        "Driver": "pod",
+        "Mode": _mode(mount.readonly, ()),
+        "RW": not mount.readonly,
+        "Propagation": "",
     }
 
 
