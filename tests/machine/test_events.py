@@ -39,5 +39,9 @@ def test_a_whole_life_is_told_by_whoever_had_the_container(stocked: Home, firkin
     assert [each["Action"] for each in mine] == ["create", "start", "die", "destroy"]
     assert mine[2]["Actor"]["Attributes"]["exitCode"] == "3"
     assert "box:1" in {each["Actor"]["ID"] for each in told("--filter", "event=tag")}
+    firkin("volume", "create", "--driver", "dir", "notes", check=True)
+    firkin("volume", "rm", "notes", check=True)
+    volume = told("--filter", "volume=notes")
+    assert [each["Action"] for each in volume if each["Type"] == "volume"] == ["create", "destroy"]
     text = firkin("events", "--since", "1h", "--until", "0s", "--filter", "event=die", check=True).stdout
     assert " container die " in text.splitlines()[0]

@@ -48,6 +48,9 @@ def test_it_is_said_and_put_on_record(firkin: Command, stocked: Home, settings: 
     assert "give it more" in ran.stderr
     state = json.loads(firkin("inspect", "hog", check=True).stdout)[0]["State"]
     assert (state["OOMKilled"], state["ExitReason"], state["ExitCode"]) == (True, "oom", 137)
+    told = firkin("events", "--since", "1h", "--until", "0s", "--filter", "container=hog", "--format",
+                  "{{.Action}}", check=True).stdout.split()  # fmt: skip
+    assert told == ["create", "start", "oom", "die"]
 
     firkin("run", "-d", "--name", "shot", "--network", "none", "busybox", "sleep", "1000", check=True)
     vmm = json.loads(firkin("inspect", "shot", check=True).stdout)[0]["State"]["Pid"]

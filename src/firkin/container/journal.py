@@ -1,4 +1,4 @@
-"""The journal: what happened to this user's containers and images, whoever did it, in Docker's words.
+"""The journal: what happened to this user's containers, images and volumes, whoever did it; Docker's words.
 
     data/events/log       a line of JSON for each happening, the last ones
     data/events/log.1     those before, at least as many bytes; what is older is gone
@@ -33,7 +33,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """`action` was done to the container or image `id`, at `time_ns` of CLOCK_REALTIME."""
+    """`action` was done to the container, image or volume `id`, at `time_ns` of CLOCK_REALTIME."""
 
     type: str
     action: str
@@ -55,7 +55,14 @@ def note_container(paths: Paths, action: str, spec: ContainerSpec, **attributes:
 
 def note_end(paths: Paths, spec: ContainerSpec, status: ExitStatus) -> None:
     """Write down how the container of `spec` ended."""
+    if status.why == "oom":
+        note_container(paths, "oom", spec)
     note_container(paths, "die", spec, exitCode=str(status.status))
+
+
+def note_volume(paths: Paths, action: str, name: str, driver: str) -> None:
+    """Write down what happened to a volume."""
+    note(paths, "volume", action, name, {"driver": driver})
 
 
 def note(paths: Paths, kind: str, action: str, id: str, attributes: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from firkin.container.journal import note_volume
 from firkin.container.naming import is_id
 from firkin.container.record import Record, Suspended, records
 from firkin.container.spec import ContainerSpec
@@ -78,14 +79,15 @@ def remove(paths: Paths, name: str, *, force: bool = False) -> int:
     Raises VolumeNotFound, Corrupt, InUse, which names the containers that list it.
     """
     with volumes.table(paths):
-        if not force:
-            volumes.find(paths, name)
+        driver = "" if force else volumes.find(paths, name).driver
         used_by = [user.spec.name for user in users(paths, name)]
         if used_by:
             raise InUse(
                 f"volume {name!r} is used by {_containers(used_by)}", hint="remove them first: firkin rm"
             )
-        return volumes.remove(paths, name)
+        given_back = volumes.remove(paths, name)
+    note_volume(paths, "destroy", name, driver)
+    return given_back
 
 
 def remove_container(record: Record) -> None:
@@ -123,6 +125,7 @@ def sweep(paths: Paths) -> None:
             for volume in _orphans(paths):
                 if not users(paths, volume.name):
                     volumes.remove(paths, volume.name)
+                    note_volume(paths, "destroy", volume.name, volume.driver)
     except FirkinError as error:
         event("volumes.not_swept", reason=str(error))
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import msgspec
 
 from firkin.container import volume_use
+from firkin.container.journal import note_volume
 from firkin.container.layers import image_path
 from firkin.container.naming import new_id
 from firkin.container.record import Record
@@ -84,6 +85,9 @@ def made(
             settled = msgspec.structs.replace(storage, volumes=tuple(found))
             _check_disks(settled)
             yield settled
+            for mount in settled.volumes:
+                if mount.name in new:
+                    note_volume(paths, "create", mount.name, mount.driver)
         except BaseException:
             for name in new:
                 volumes.remove(paths, name)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from firkin.container import volume_use
+from firkin.container.journal import note_volume
 from firkin.container.naming import new_id
 from firkin.engine.timestamp import timestamp
 from firkin.errors import FirkinError, UsageError, VolumeNotFound
@@ -57,7 +58,9 @@ def create(
             )
             if alike:
                 return found
-        return volumes.make(settings.paths, wanted)
+        made = volumes.make(settings.paths, wanted)
+    note_volume(settings.paths, "create", made.name, made.driver)
+    return made
 
 
 def _wanted(
