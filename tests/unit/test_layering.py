@@ -25,7 +25,7 @@ ROWS = (
     ("container", "host"),
     ("snapshot",),
     ("engine",),
-    ("pool", "supervisor"),
+    ("pool", "supervisor", "kube"),
     ("cli", "api", ""),  # "" is firkin/__init__
     ("__main__", "testing"),
 )

@@ -211,6 +211,18 @@ class AsyncEngine:
 
         return everyone(self._engine)
 
+    async def play_kube(
+        self, manifest: str | Path | bytes, *, start: bool = True, replace: bool = False
+    ) -> list[AsyncPod]:
+        """The pods of a Kubernetes manifest, a file or its content as bytes, made and, with `start`, started.
+
+        With `replace` pods of those names go first. What of it cannot be honoured is told in the event
+        kube.unused. Raises UsageError for what is wrong in it, NameInUse, and what starting raises.
+        """
+        from firkin.api.async_pod import played
+
+        return await played(self._engine, manifest, start=start, replace=replace)
+
     def pool(
         self,
         source: str | AsyncSnapshot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Unpack
 
@@ -136,6 +137,18 @@ async def created(engine: Engine, words: PodWords) -> AsyncPod:
 def found(engine: Engine, name_or_id: str) -> AsyncPod:
     """The pod of that name. Raises PodNotFound."""
     return AsyncPod(engine, kept=find(engine.paths, name_or_id))
+
+
+async def played(
+    engine: Engine, manifest: str | Path | bytes, *, start: bool, replace: bool
+) -> list[AsyncPod]:
+    """The pods of a Kubernetes manifest."""
+    from firkin.kube import play
+    from firkin.kube.source import text_of
+
+    text, name = (manifest, "the manifest") if isinstance(manifest, bytes) else text_of(manifest)
+    found = await play.play(engine, play.read(engine, text, name), start=start, replace=replace)
+    return [AsyncPod(engine, kept=each.pod) for each in found]
 
 
 def everyone(engine: Engine) -> list[AsyncPod]:

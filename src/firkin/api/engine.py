@@ -188,6 +188,19 @@ class Engine:
 
         return [Pod(each, self._loop) for each in self._loop.call(self._engine.pods())]
 
+    def play_kube(
+        self, manifest: str | Path | bytes, *, start: bool = True, replace: bool = False
+    ) -> list[Pod]:
+        """The pods of a Kubernetes manifest, a file or its content as bytes, made and, with `start`, started.
+
+        With `replace` pods of those names go first. Raises UsageError for what is wrong in it, NameInUse, and
+        what starting raises.
+        """
+        from firkin.api.pod import Pod
+
+        playing = self._engine.play_kube(manifest, start=start, replace=replace)
+        return [Pod(each, self._loop) for each in self._loop.call(playing)]
+
     def pool(
         self,
         source: str | Snapshot,

@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "resume": Verb("resume", CONTAINERS, "Let suspended and paused containers go on where they were."),
     "fork": Verb("fork", CONTAINERS, "Start containers that go on from where a running one is now."),
     "pod": Verb("pod", CONTAINERS, "Run several containers in one machine, with one network."),
+    "kube": Verb("kube", CONTAINERS, "Make pods of Kubernetes manifests, and manifests of pods."),
     "snapshot": Verb("snapshot", CONTAINERS, "Keep containers as they are, and go back to them."),
     "volume": Verb(
         "volume", CONTAINERS, "Make, list and remove volumes: what containers keep beside their disks."

@@ -14,13 +14,29 @@ from typing import Literal
 import msgspec
 
 
+class PodFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that a volume in memory has at each start of its pod; `path` is relative, without `..`."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
 class PodVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """What members mount by `name`: a directory of the pod's store, of its memory, or of the host."""
+    """What members mount by `name`: a directory of the pod's store, of its memory or of the host, or a volume
+    that has a name of its own.
+    """
 
     name: str
-    kind: Literal["disk", "memory", "host"] = "disk"
+    kind: Literal["disk", "memory", "host", "volume"] = "disk"
     source: str = ""
-    """host: an absolute path that exists."""
+    """host: an absolute path that exists; volume: the name that `firkin volume` knows; memory: where its
+    files come from, in words.
+    """
+    file: str = ""
+    """host: the name of the single file that `source` is, the only thing in it."""
+    files: tuple[PodFile, ...] = ()
+    """memory: what it begins with."""
     readonly: bool = False
     size_bytes: int | None = None
     """memory: at most so much; None: half of the machine's."""
@@ -33,14 +49,8 @@ class PodMount(msgspec.Struct, frozen=True, kw_only=True):
     volume: str
     target: str
     readonly: bool = False
-
-
-class PodFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A file of the member that is made at each start and never written to the store."""
-
-    path: str
-    content: bytes
-    mode: int = 0o644
+    inner: str = ""
+    """What of it; relative, and only of volumes that no member writes, where no link leads elsewhere."""
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True, tag="pod", tag_field="is"):
@@ -55,8 +65,8 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True, tag="pod", tag_field="i
     """What every member has, unless it says otherwise."""
     tied: bool = False
     """Whether it goes with the process that made it, which holds the lock on `tie` meanwhile."""
-    manifest: str = ""
-    """The name of the Kubernetes manifest's pod that it was played from."""
+    annotations: dict[str, str] = {}
+    """As Kubernetes has them: nobody here reads them."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, tag="member", tag_field="is"):
@@ -64,7 +74,6 @@ class Member(msgspec.Struct, frozen=True, kw_only=True, tag="member", tag_field=
 
     pod: str
     mounts: tuple[PodMount, ...] = ()
-    files: tuple[PodFile, ...] = ()
     tied: bool = False
     """As of Sandbox."""
     initial: bool = False

@@ -21,6 +21,7 @@ def pod_facts(summary: PodSummary) -> dict[str, Any]:
         "State": state_word(state).capitalize(),
         "Hostname": spec.hostname,
         "Labels": dict(spec.labels),
+        "Annotations": dict(sandbox.annotations),
         "NumContainers": len(summary.members),
         "Containers": [
             {"Id": each.id, "Name": each.name, "State": type(now).__name__.lower()}
@@ -48,9 +49,15 @@ def _volume(volume: PodVolume) -> dict[str, Any]:
         "Kind": volume.kind,
         "Source": volume.source,
         "Size": volume.size_bytes,
+        "Files": [each.path for each in volume.files],
         "RW": not volume.readonly,
     }
 
 
 def _mount(mount: PodMount) -> dict[str, Any]:
-    return {"Volume": mount.volume, "Destination": mount.target, "RW": not mount.readonly}
+    return {
+        "Volume": mount.volume,
+        "SubPath": mount.inner,
+        "Destination": mount.target,
+        "RW": not mount.readonly,
+    }

@@ -25,8 +25,10 @@ from firkin.engine.batch import SEED_BYTES, container_op, limit_ops, prologue
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_of
 from firkin.engine.launch import Launched, greeted, shared_sockets
+from firkin.engine.pod_fill import fill
 from firkin.engine.shape import machine_spec
 from firkin.engine.spawn_op import spawn_op
+from firkin.engine.storage import make_ready
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, FirkinError, MachineDied
 from firkin.events import span
@@ -82,6 +84,8 @@ async def launch_pod(
 
     ports = (*spec.ports, *(port for member in members for port in member.ports))
     kept = await in_thread(partial(pod_store.kept_layers, record))
+    if spec.storage.disks:
+        await in_thread(partial(make_ready, record, spec))
     async with AsyncExitStack() as stack:
         disk = await in_thread(partial(pod_store.ready, record))
         with record.hold_alive() as alive:
@@ -106,9 +110,11 @@ async def launch_pod(
             _pausing(spec),
             process.op,
             *places.store_ops(sandbox, kept, [member.id for member in members]),
+            *places.named_ops(spec.storage),
         )
         booting()
         await machine.booted(client.start(ops))
+        await fill(client, sandbox.volumes)
         yield Launched(machine, client, process)
 
 
@@ -213,7 +219,8 @@ async def _leave(pod: Launched, process: RemoteProcess, container_id: str) -> No
 
 
 def _machine(spec: MachineSpec, sandbox: Sandbox, ports: tuple[PublishedPort, ...]) -> MachineSpec:
-    return msgspec.structs.replace(spec, shares=places.shares(sandbox.volumes), ports=ports)
+    shares = (*spec.shares, *places.shares(sandbox.volumes))
+    return msgspec.structs.replace(spec, shares=shares, ports=ports)
 
 
 def _pausing(spec: ContainerSpec) -> wire.Op:
@@ -231,13 +238,12 @@ def _member(spec: ContainerSpec, sandbox: Sandbox, pod: Launched) -> wire.Op:
     assert isinstance(spec.pod, Member)
     plain = container_op(spec, guest_network(spec.network, pod.machine.ports), frozenset())
     shared = places.pod_mounts(spec.pod.mounts, sandbox.volumes)
-    files = tuple(wire.File(path=each.path, mode=each.mode, data=each.content) for each in spec.pod.files)
-    covered = {each.target for each in shared} | {each.path for each in files}
+    covered = {each.target for each in shared}
     return msgspec.structs.replace(
         plain,
         root=wire.Root(device=places.member_root(spec.id), fstype="bind", readonly=spec.read_only),
         mounts=tuple(sorted((*plain.mounts, *shared), key=lambda mount: mount.target)),
-        files=(*(each for each in plain.files if each.path not in covered), *files),
+        files=tuple(each for each in plain.files if each.path not in covered),
         pids=spec.pod.pod if sandbox.share_pid else "",
     )
 

@@ -4,7 +4,7 @@
 /pod/layers/<chain>               what one layer changes, on those below it
 /pod/making/<chain>/{root,work}   the layers below it, while it is unpacked
 /pod/containers/<id>/upper,work   what a member has written; root: its root, while it is being made
-/pod/volumes/<name>               what members share: a directory, a tmpfs, or a directory of the host
+/pod/volumes/<name>               what members share: a directory, a tmpfs, a directory of the host, a volume
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from firkin.container.pod import PodMount, PodVolume, Sandbox
+from firkin.container.storage import Storage
+from firkin.engine.batch import volume_mounts
 from firkin.machine.spec import Share
 from firkin.oci.digest import Digest
+from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire
 
 STORE_DEVICE = "/dev/vda"
@@ -56,7 +59,7 @@ def store_ops(sandbox: Sandbox, kept_layers: Iterable[str], member_ids: Iterable
         wire.Sweep(target=LAYERS, keep=tuple(kept_layers)),
         wire.Sweep(target=MAKING, keep=()),
         members_op(member_ids),
-        *(volume_op(volume, index) for index, volume in enumerate(sandbox.volumes)),
+        *(volume_op(each, index) for index, each in enumerate(sandbox.volumes) if each.kind != "volume"),
     )
 
 
@@ -65,9 +68,34 @@ def members_op(member_ids: Iterable[str]) -> wire.Op:
     return wire.Sweep(target=CONTAINERS, keep=tuple(map(member_name, member_ids)))
 
 
+def volume_dir(name: str) -> str:
+    return f"{VOLUMES}/{name}"
+
+
+def named_volumes(volumes: Iterable[PodVolume]) -> Storage:
+    """Those of `volumes` that have names of their own, as what a pod has beside its store."""
+    return Storage(
+        volumes=tuple(
+            VolumeMount(name=each.source, target=volume_dir(each.name), copy=False)
+            for each in volumes
+            if each.kind == "volume"
+        )
+    )
+
+
+def named_ops(storage: Storage) -> tuple[wire.Op, ...]:
+    """What mounts them."""
+    return tuple(
+        wire.MountShared(
+            type="ext4" if each.type == "disk" else each.type, source=each.source, target=each.target
+        )
+        for each in volume_mounts(storage, 0)
+    )
+
+
 def volume_op(volume: PodVolume, index: int) -> wire.Op:
-    """What makes `volume`, number `index` of its pod."""
-    target = f"{VOLUMES}/{volume.name}"
+    """What makes `volume`, number `index` of its pod, which has no name of its own."""
+    target = volume_dir(volume.name)
     if volume.kind == "host":
         return wire.MountShared(type="virtiofs", source=share_tag(index), target=target)
     if volume.kind == "disk":
@@ -123,7 +151,7 @@ def pod_mounts(mounts: Sequence[PodMount], volumes: Sequence[PodVolume]) -> list
     return [
         wire.Mount(
             type="bind",
-            source=f"{VOLUMES}/{each.volume}",
+            source=volume_dir(each.volume) + (f"/{each.inner}" if each.inner else ""),
             target=each.target,
             options=("ro",) if each.readonly or each.volume in readonly else (),
         )

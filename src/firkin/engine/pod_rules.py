@@ -180,11 +180,12 @@ def _check_volume(volume: PodVolume) -> None:
                 f"volume {volume.name}: a size of {volume.size_bytes} bytes", hint="give 64k or more"
             )
         return
-    if not os.path.isdir(volume.source):
+    if not (os.path.isfile(volume.source) if volume.file else os.path.isdir(volume.source)):
+        kind = "file" if volume.file else "directory"
         raise UsageError(
-            f"volume: host path {volume.source} is not a directory", hint="a pod shares whole directories"
+            f"volume: host path {volume.source} is not a {kind}", hint="make it, or mend the path"
         )
-    if not os.access(volume.source, os.R_OK | os.X_OK):
+    if not os.access(volume.source, os.R_OK | (0 if volume.file else os.X_OK)):
         raise HostUnsupported(
             f"volume: host path {volume.source} is not readable by you", hint="change its mode or owner"
         )

@@ -23,8 +23,13 @@ async def unpack(client: AgentClient, target: str, layer: Layer, stream: LayerSt
     """
     task = Unpack(path=target.encode(), whiteouts=True)
     with stream:
-        await Trees(_Machine(client), client.machine).unpack(task, _pieces(budget.metered(iter(stream))))
+        await trees_of_machine(client).unpack(task, _pieces(budget.metered(iter(stream))))
         await in_thread(partial(stream.verify, layer.diff_id))
+
+
+def trees_of_machine(client: AgentClient) -> Trees:
+    """The files of the machine itself, and not of one of its containers."""
+    return Trees(_Machine(client), client.machine)
 
 
 async def _pieces(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

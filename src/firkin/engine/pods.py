@@ -21,7 +21,7 @@ from firkin.engine import pod_members, pod_rules
 from firkin.engine.begin import check_name, put_on_record
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.pod_members import Pod
-from firkin.errors import ContainerNotFound, PodNotFound, WrongState
+from firkin.errors import ContainerNotFound, PodNotFound, ProcessError, WrongState
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
@@ -105,16 +105,33 @@ class Pods:
                 return put_on_record(inside, image, rootfs, self._engine.settings, detached=True, kept=kept)
 
     async def start(self, text: str) -> Pod:
-        """Start a pod, and its containers that do not run, in the order in which they were made.
+        """Start a pod, and its containers that do not run, in the order in which they were made; the initial
+        ones before, each to its end.
 
-        Raises what starting one of them raises; the others go on.
+        Raises what starting one of them raises, ProcessError where an initial one fails; what runs goes on.
         """
         pod = self.find(text)
+        members = pod.members()
+        initial = [record for record, spec in members if isinstance(spec.pod, Member) and spec.pod.initial]
+        others = [record for record, _ in members if record not in initial]
         await self._engine.start_of(self._container(pod))
-        for record, _ in pod.members():
+        if not any(isinstance(record.state(), Running) for record in others):
+            for record in initial:
+                await self._to_its_end(record, pod)
+        for record in others:
             with suppress(ContainerNotFound):
                 await self._engine.start(record.id)
         return pod
+
+    async def _to_its_end(self, record: Record, pod: Pod) -> None:
+        """Start an initial container, and wait until it has ended well. Raises ProcessError."""
+        container = await self._engine.start(record.id)
+        status = await container.wait()
+        if not status.ok:
+            raise ProcessError(
+                f"init container {container.name!r} of pod {pod.name!r} failed: {status}",
+                hint=f"see `firkin logs {container.name}`, and try again: `firkin pod start {pod.name}`",
+            )
 
     async def stop(self, text: str, timeout_s: float | None = None) -> Pod:
         """Stop its containers, each by its own ladder, then its machine. Legal in every state."""

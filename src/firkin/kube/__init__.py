@@ -1,0 +1,1 @@
+"""Kubernetes manifests: pods from them, and manifests of pods."""
