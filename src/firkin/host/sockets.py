@@ -53,9 +53,8 @@ def _candidates(asker: Asker) -> list[Path]:
 def _bound() -> set[str]:
     """The paths in proc_net(5)'s table of unix sockets."""
     lines = (reading.text("/proc/net/unix", _MAX_TABLE_BYTES) or "").splitlines()
-    return {fields[7] for line in lines if len(fields := line.split(" ", 7)) == 8} | {
-        line.rpartition(" ")[2] for line in lines
-    }
+    rows = (line.split(None, 7) for line in lines)
+    return {row[7] for row in rows if len(row) == 8}
 
 
 def _is_dead(path: Path) -> bool:

@@ -13,7 +13,7 @@ import msgspec
 
 from firkin.faults import files
 from firkin.faults.fault import Finding
-from firkin.host import reading
+from firkin.host import podman_storage, reading
 from firkin.host.asker import Asker
 from firkin.units import format_size
 
@@ -56,7 +56,10 @@ class Disk(msgspec.Struct, frozen=True):
         return self.kind == "fuse" or self.kind.startswith("fuse.")
 
 
-Facts = Disk
+class Facts(msgspec.Struct, frozen=True):
+    """Our own disk, and podman's where that is another one."""
+
+    disks: tuple[Disk, ...] = ()
 
 
 def disk_of(asker: Asker, path: Path) -> Disk:
@@ -76,24 +79,34 @@ def disk_of(asker: Asker, path: Path) -> Disk:
 
 
 def gather(asker: Asker) -> Facts:
-    return disk_of(asker, Path(asker.settings.data_dir))
+    ours = disk_of(asker, Path(asker.settings.data_dir))
+    store = Path(podman_storage.gather(asker).store) if asker.tools else None
+    if store is None or not store.exists():
+        return Facts((ours,))
+    podmans = disk_of(asker, store)
+    return Facts((ours,) if podmans.mount == ours.mount else (ours, podmans))
 
 
 def check(asker: Asker, facts: Facts) -> Iterator[Finding]:
-    path, words = facts.path, {"path": facts.path, "mount": facts.mount, "user": asker.user}
-    if not facts.writable:
+    for disk in facts.disks:
+        yield from _of_disk(asker, disk)
+
+
+def _of_disk(asker: Asker, disk: Disk) -> Iterator[Finding]:
+    path, words = disk.path, {"path": disk.path, "mount": disk.mount, "user": asker.user}
+    if not disk.writable:
         yield files.DATA_UNWRITABLE.found(f"{path} cannot be written by {asker.user}", **words)
-    if facts.remote:
-        yield files.DATA_NETWORK.found(f"{path} lies on a network file system ({facts.kind})", **words)
-    if facts.fuse:
-        yield files.DATA_FUSE.found(f"{path} lies on a FUSE file system ({facts.kind})", **words)
-    if facts.kind in ("tmpfs", "ramfs"):
-        yield files.DATA_IN_MEMORY.found(f"{path} lies in memory ({facts.kind})", **words)
-    if facts.noexec:
-        yield files.DATA_NOEXEC.found(f"{path} lies on {facts.mount}, mounted noexec", **words)
-    if facts.free_bytes is not None and facts.free_bytes < ENOUGH_BYTES:
+    if disk.remote:
+        yield files.DATA_NETWORK.found(f"{path} lies on a network file system ({disk.kind})", **words)
+    if disk.fuse:
+        yield files.DATA_FUSE.found(f"{path} lies on a FUSE file system ({disk.kind})", **words)
+    if disk.kind in ("tmpfs", "ramfs"):
+        yield files.DATA_IN_MEMORY.found(f"{path} lies in memory ({disk.kind})", **words)
+    if disk.noexec:
+        yield files.DATA_NOEXEC.found(f"{path} lies on {disk.mount}, mounted noexec", **words)
+    if disk.free_bytes is not None and disk.free_bytes < ENOUGH_BYTES:
         yield files.DATA_SPACE.found(
-            f"{format_size(facts.free_bytes)} are left on the disk of {path}", **words
+            f"{format_size(disk.free_bytes)} are left on the disk of {path}", **words
         )
-    if facts.free_inodes is not None and facts.free_inodes < ENOUGH_INODES:
-        yield files.DATA_INODES.found(f"{facts.free_inodes} inodes are left on the disk of {path}", **words)
+    if disk.free_inodes is not None and disk.free_inodes < ENOUGH_INODES:
+        yield files.DATA_INODES.found(f"{disk.free_inodes} inodes are left on the disk of {path}", **words)

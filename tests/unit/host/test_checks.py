@@ -51,8 +51,8 @@ BY_HAND: list[tuple[str, Any, Any]] = [
         user_namespaces,
         user_namespaces.Facts(failed="unshare", error=errno.ENOSPC, most_mounts=0),
     ),
-    ("data-network", storage, storage.Facts("/home/user/data", kind="nfs4")),
-    ("data-fuse", storage, storage.Facts("/home/user/data", kind="fuse.sshfs")),
+    ("data-network", storage, storage.Facts((storage.Disk("/data", kind="nfs4"),))),
+    ("data-fuse", storage, storage.Facts((storage.Disk("/data", kind="fuse.sshfs"),))),
     ("cgroups-v1", cgroups, cgroups.Facts(version="1")),
     ("cgroups-hybrid", cgroups, cgroups.Facts(version="hybrid")),
     ("cgroups-undelegated", cgroups, cgroups.Facts(delegated="", controllers=())),
@@ -69,8 +69,8 @@ BY_HAND: list[tuple[str, Any, Any]] = [
 ]
 HEALTHY: list[tuple[Any, Any]] = [
     *((subject, subject.Facts()) for subject in (user_namespaces, cgroups, clock, nesting, network, kvm)),
-    (storage, storage.Facts("/home/user/data", free_bytes=1 << 40, free_inodes=1 << 20)),
-    (storage, storage.Facts("/home/user/data", kind="btrfs", free_bytes=1 << 40)),
+    (storage, storage.Facts((storage.Disk("/data", free_bytes=1 << 40, free_inodes=1 << 20),))),
+    (storage, storage.Facts((storage.Disk("/data", kind="btrfs", free_bytes=1 << 40),))),
     (podman_storage, podman_storage.Facts(driver="", stored=("overlay",))),
     (subordinate_ids, subordinate_ids.Facts()),
     (subordinate_ids, subordinate_ids.Facts(subordinate_ids.File("/etc/subuid"), elsewhere=True)),

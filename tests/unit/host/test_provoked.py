@@ -178,6 +178,13 @@ def data_nearly_full(world: World) -> None:
     _move_data(world, other)
 
 
+@provokes("data-noexec")
+def podmans_store_mounted_noexec(world: World) -> None:
+    store = world.home.root / "data/containers/storage"
+    world.write(store / "overlay-images/images.json", "[]")
+    world.remount(store, MS_NOEXEC)
+
+
 @provokes("data-inodes")
 def data_with_few_inodes(world: World) -> None:
     other = world.home.root / "other"
