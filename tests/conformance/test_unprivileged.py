@@ -92,3 +92,13 @@ def _eventually_fetched(url: str) -> bytes:
         except (OSError, http.client.HTTPException):
             if time.monotonic() > end:
                 raise
+
+
+def test_a_user_without_rights_sets_the_host_up_and_a_container_runs(user: User) -> None:
+    first = user.firkin("setup")
+    assert first.stdout.endswith("a container runs\n"), first
+    assert "wrote " in first.stdout
+    assert first.status in (0, 1, 2)  # the doctor's word about the rest of this host
+    again = user.firkin("setup", "--no-run")
+    assert "wrote " not in again.stdout, again
+    assert "removed " in user.firkin("setup", "--undo", check=True).stdout

@@ -14,6 +14,7 @@ import stat
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from firkin.linux.ask import ask
 from firkin.linux.mounts import (
@@ -127,12 +128,22 @@ class World:
 
     def found(self, fault: Fault | None) -> set[str]:
         """The ids of what the doctor finds."""
-        self._prepare_files()
-        answer = ask(lambda: self._child(fault), _DEADLINE_S).decode()
-        assert answer.startswith("["), answer
-        return set(json.loads(answer))
+        return set(self.tells(fault, self.look))
 
-    def _child(self, fault: Fault | None) -> bytes:
+    def look(self) -> list[str]:
+        """The ids of what the doctor finds now. In the child."""
+        from firkin.host.doctor import examine
+
+        return [each.id for each in examine(self.env, probe=self.probe)]
+
+    def tells(self, fault: Fault | None, question: Callable[[], Any]) -> Any:
+        """What `question` answers there, asked as the user, in a few thousand bytes of JSON."""
+        self._prepare_files()
+        answer = ask(lambda: self._child(fault, question), _DEADLINE_S).decode()
+        assert answer.startswith(("[", "{")), answer
+        return json.loads(answer)
+
+    def _child(self, fault: Fault | None, question: Callable[[], Any]) -> bytes:
         try:
             self._prepare_host()
             if fault is not None:
@@ -140,9 +151,7 @@ class World:
             self._become_user()
             for step in self.last:
                 step()
-            from firkin.host.doctor import examine
-
-            return json.dumps([each.id for each in examine(self.env, probe=self.probe)]).encode()
+            return json.dumps(question()).encode()
         except BaseException:  # the parent shows it
             return traceback.format_exc().encode()[-4000:]
 

@@ -63,6 +63,15 @@ def command(
     return status_of(findings)
 
 
+def told() -> int:
+    """Say what is wrong with this host; the exit status."""
+    from firkin.host.doctor import status_of
+
+    findings = _findings((), False, None)
+    click.echo(_lines(findings, "this host"), nl=False)
+    return status_of(findings)
+
+
 def _findings(only: tuple[str, ...], probe: bool, log: BinaryIO | None) -> list[Finding]:
     import os
 

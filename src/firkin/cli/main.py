@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STARTED_NS, STARTED_CPU_NS = time.monotonic_ns(), time.process_time_ns()
 
 _OURS, _INTERRUPTED, _BROKEN_PIPE = 125, 130, 141
+_COMPLETE = "_FIRKIN_COMPLETE"
 
 
 def main() -> NoReturn:
@@ -62,6 +63,10 @@ def _invoke(words: list[str]) -> int:
 
     from firkin.cli.group import firkin
 
+    if asked := os.environ.get(_COMPLETE):  # by the shell, see `firkin setup`
+        from click.shell_completion import shell_complete
+
+        return shell_complete(firkin, {}, "firkin", _COMPLETE, asked)
     debug = words[:1] in (["--debug"], ["-D"])
     try:
         with _events_shown(wanted=debug), firkin.make_context("firkin", list(words)) as context:

@@ -65,6 +65,7 @@ VERBS: dict[str, Verb] = {
     "kernel": Verb("kernel", HOST, "Show which kernel machines boot, or install one."),
     "prune": Verb("prune", HOST, "Remove ended containers and data that nothing uses."),
     "doctor": Verb("doctor", HOST, "Say what is wrong with this host, and what mends it."),
+    "setup": Verb("setup", HOST, "Set this host up for containers, and show the commands for root."),
     "info": Verb("info", HOST, "Show how firkin is set up here."),
     "version": Verb("version", HOST, "Show the version."),
 }

@@ -17,10 +17,10 @@ _OPENING = """\
 <!-- Written by `python -m firkin.faults.page`. Change src/firkin/faults, not this page. -->
 
 `firkin doctor` looks at this host and says what is wrong with it, for machines, and for podman, buildah and
-skopeo where they are installed, since rootless containers of any kind share these files. It changes nothing.
-`--only ID` or `--only SUBJECT` looks at less, `--explain ID` says what stands here, `--json` prints findings
-for programs, `--probe` tries a guest on /dev/kvm, and `--from-log FILE` says what the messages in a log mean,
-whatever host it comes from.
+skopeo where they are installed, since rootless containers of any kind share these files. It changes nothing;
+[`firkin setup`](#setup) mends some of it. `--only ID` or `--only SUBJECT` looks at less, `--explain ID` says
+what stands here, `--json` prints findings for programs, `--probe` tries a guest on /dev/kvm, and
+`--from-log FILE` says what the messages in a log mean, whatever host it comes from.
 
 | exit status | |
 |---|---|
@@ -32,6 +32,26 @@ whatever host it comes from.
 What hurts only podman and its kin is a note where none of them is installed. Commands begin with `sudo` where
 they need root; root is shown them without. In Python: `firkin.doctor()`, see [the API](api.md#doctor). An
 error of firkin's that comes from the host has the first command as its hint.
+
+## Setup
+`firkin setup` does what needs no root, shows the commands for what does (with `--sudo` it runs them), and
+ends with the doctor and a container of busybox (`--no-run`: without). It writes, where they are missing:
+
+- for podman, buildah and skopeo, where one of them is installed, in `~/.config/containers` (root's are in
+  `/etc/containers`):
+  - `policy.json` for `policy-missing`: everything is accepted, as firkin does where there is no policy; not
+    where `require_policy` is set
+  - `registries.conf` for `registries-missing`: short names are Docker Hub's; not where it would hide what the
+    system's file says
+  - `storage.conf` for `storage-vfs`: overlay; not where the store has images already
+- `~/.local/share/bash-completion/completions/firkin`, and `~/.config/fish/completions/firkin.fish` where fish
+  is used: completion
+- `~/.config/systemd/user/firkin.service` where systemd runs: containers that restart by themselves do so after
+  a reboot, once root has allowed it (`loginctl enable-linger`)
+
+What is there stays as it is, and the difference is shown. A second run writes nothing; after an update of
+firkin it renews what nobody changed. `--undo` removes what it wrote and nobody changed since; `--dry-run` says
+what would be done. What it wrote stands in `~/.config/firkin/setup.json`.
 """
 
 
