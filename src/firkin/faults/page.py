@@ -46,12 +46,12 @@ ends with the doctor and a container of busybox (`--no-run`: without). It writes
   - `storage.conf` for `storage-vfs`: overlay; not where the store has images already
 - `~/.local/share/bash-completion/completions/firkin`, and `~/.config/fish/completions/firkin.fish` where fish
   is used: completion
-- `~/.config/systemd/user/firkin.service` where systemd runs: containers that restart by themselves do so after
-  a reboot, once root has allowed it (`loginctl enable-linger`)
+- `~/.config/systemd/user/firkin.service` where systemd runs: containers that restart by themselves do so
+  after a reboot, once root has allowed it (`loginctl enable-linger`)
 
 What is there stays as it is, and the difference is shown. A second run writes nothing; after an update of
-firkin it renews what nobody changed. `--undo` removes what it wrote and nobody changed since; `--dry-run` says
-what would be done. What it wrote stands in `~/.config/firkin/setup.json`.
+firkin it renews what nobody changed. `--undo` removes what it wrote and nobody changed since; `--dry-run`
+says what would be done. What it wrote stands in `~/.config/firkin/setup.json`.
 """
 
 
