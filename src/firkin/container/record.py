@@ -25,7 +25,9 @@ locks, and goes by rename; files in it change by replacement. Readers take no lo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,16 @@ from firkin.process.spec import ExitStatus
 from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
 
 _MAX_FILE_BYTES = 4 << 20
+
+
+_learning = threading.Lock()
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """What reads a record of that kind. msgspec crashes where two threads have it learn one at once."""
+    with _learning:
+        return msgspec.json.Decoder(kind)
 
 
 class Created(msgspec.Struct, frozen=True, tag="created", tag_field="is"):
@@ -309,7 +321,7 @@ class Record(msgspec.Struct, frozen=True):
         try:
             with open(path, "rb") as opened:
                 raw = opened.read(_MAX_FILE_BYTES)
-            return msgspec.json.decode(raw, type=kind)
+            return _decoder(kind).decode(raw)
         except FileNotFoundError as error:
             if not self.dir.is_dir():
                 raise self._removed() from error

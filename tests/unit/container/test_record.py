@@ -314,3 +314,27 @@ def test_a_rename_that_is_cut_off_at_any_line_leaves_one_name_once_it_is_tidied(
         made.remove()
         if over:
             return
+
+
+_AT_ONCE = """
+import sys, threading
+from pathlib import Path
+from firkin.container.record import Record
+from firkin.paths import Paths
+
+sys.setswitchinterval(1e-6)
+found = Record(Paths(Path(sys.argv[1]), Path(sys.argv[2])), sys.argv[3])
+start = threading.Barrier(8)
+threads = [threading.Thread(target=lambda: (start.wait(), found.spec())) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_read_their_first_records_at_once_do_not_end_their_process(paths):
+    made = make(paths)
+    for _ in range(3):
+        argv = [sys.executable, "-c", _AT_ONCE, str(paths.data), str(paths.run), made.id]
+        assert subprocess.run(argv, timeout=120).returncode == 0
