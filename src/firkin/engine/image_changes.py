@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from firkin.engine import health_instruction
 from firkin.errors import UsageError
 from firkin.oci.image_config import ImageConfig
 
@@ -103,6 +104,9 @@ _INSTRUCTIONS: dict[str, Callable[[ImageConfig, str], ImageConfig]] = {
     "ENV": _env,
     "EXPOSE": lambda config, text: msgspec.structs.replace(
         config, exposed_ports=_union(config.exposed_ports, _ports(text))
+    ),
+    "HEALTHCHECK": lambda config, text: msgspec.structs.replace(
+        config, healthcheck=health_instruction.parse(text, _command)
     ),
     "LABEL": lambda config, text: msgspec.structs.replace(config, labels=config.labels | _pairs(text)),
     "STOPSIGNAL": lambda config, text: msgspec.structs.replace(config, stop_signal=text),

@@ -129,7 +129,10 @@ def _read(store: Store, source: str | Path | BinaryIO, policy: _Policy) -> list[
             policy.check("docker-archive")
             found = _of_docker(parts, store)
         else:
-            raise Corrupt("it has neither an index.json nor a manifest.json")
+            raise Corrupt(
+                "it has neither an index.json nor a manifest.json",
+                hint="an archive of a root file system becomes an image by `firkin import`",
+            )
     except IntegrityError as error:
         raise type(error)(f"{policy.what} cannot be loaded: {error}", hint=error.hint or _HINT) from error
     if not 1 <= len(found) <= MAX_IMAGES:

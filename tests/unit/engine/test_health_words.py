@@ -9,9 +9,11 @@ import pytest
 from firkin.container.health import HealthCheck
 from firkin.engine.health_facts import image_check
 from firkin.engine.health_words import health_check, health_options
+from firkin.engine.image_changes import changed
 from firkin.errors import UsageError
 from firkin.oci.healthcheck import ImageHealthCheck
-from firkin.oci.image_config import decode_config, encode_config
+from firkin.oci.image_config import ImageConfig, decode_config, encode_config
+from firkin.oci.platform import Platform
 
 IMAGE = ImageHealthCheck(test=("CMD", "ping"), interval=5 * 10**9, retries=9)
 BASH = ("/bin/bash", "-c")
@@ -89,3 +91,33 @@ def test_an_image_config_keeps_its_check_in_dockers_form() -> None:
     check = made(IMAGE, BASH)
     assert check is not None
     assert made(image_check(check), BASH) == check
+
+
+@pytest.mark.parametrize(
+    ("line", "check"),
+    [
+        (
+            "HEALTHCHECK --interval=5s --timeout=1m --start-period=500ms --start-interval=1s "
+            "--retries=9 CMD a b",
+            ImageHealthCheck(
+                test=("CMD-SHELL", "a b"), interval=5 * 10**9, timeout=60 * 10**9, start_period=5 * 10**8,
+                start_interval=10**9, retries=9,
+            ),
+        ),
+        ('healthcheck cmd ["ping", "-c1"]', ImageHealthCheck(test=("CMD", "ping", "-c1"))),
+        ("HEALTHCHECK NONE", ImageHealthCheck(test=("NONE",))),
+    ],
+)  # fmt: skip
+def test_an_image_is_given_a_check_as_by_a_dockerfile(line: str, check: ImageHealthCheck) -> None:
+    config = ImageConfig(platform=Platform.host(), diff_ids=())
+    assert changed(config, [line]).healthcheck == check
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["HEALTHCHECK", "HEALTHCHECK CMD", "HEALTHCHECK NONE x", "HEALTHCHECK curl x", "HEALTHCHECK CMD []",
+     "HEALTHCHECK --interval=soon CMD a", "HEALTHCHECK --timeout=1ns CMD a", "HEALTHCHECK --forever CMD a"],
+)  # fmt: skip
+def test_what_is_no_check_in_a_dockerfile_either_is_refused(line: str) -> None:
+    with pytest.raises(UsageError):
+        changed(ImageConfig(platform=Platform.host(), diff_ids=()), [line])
