@@ -120,3 +120,41 @@ async def test_a_check_is_a_process_like_the_first_bounded_in_time_and_output(
             assert box.health == ""
             with pytest.raises(api.WrongState, match="has no health check"):
                 await box.check_health()
+
+
+def test_a_member_of_a_pod_is_checked_and_limited_as_others_are(stocked: Home, firkin: Command) -> None:
+    firkin("pod", "create", "--name", "pod", check=True)
+    firkin(
+        "run", "-d", "--pod", "pod", "--name", "member", "--health-cmd", "test -e /ok", "--health-interval",
+        "200ms", "--health-retries", "1", "busybox", "sleep", "1000000", check=True,
+    )  # fmt: skip
+    firkin("wait", "--condition", "unhealthy", "member", check=True)
+    firkin("exec", "member", "touch", "/ok", check=True)
+    firkin("wait", "--condition", "healthy", "member", check=True)
+    firkin("pod", "pause", "pod", check=True)
+    firkin("pod", "unpause", "pod", check=True)
+    firkin("exec", "member", "rm", "/ok", check=True)
+    firkin("wait", "--condition", "unhealthy", "member", check=True)
+    firkin("update", "--pids-limit", "33", "member", check=True)
+    assert firkin("exec", "member", "cat", "/sys/fs/cgroup/pids.max").stdout == "33\n"
+    firkin("pod", "rm", "-f", "pod", check=True)
+
+
+def test_health_is_kept_with_a_container_on_the_disk_and_a_check_with_its_image(
+    stocked: Home, firkin: Command
+) -> None:
+    firkin("run", "-d", "--name", "kept", "--health-cmd", "true", "--health-interval", "200ms", "busybox",
+           "sleep", "1000000", check=True)  # fmt: skip
+    firkin("wait", "--condition", "healthy", "kept", check=True)
+    firkin("suspend", "kept", check=True)
+    assert firkin("inspect", "-f", "{{.State.Health.Status}}", "kept").stdout == "healthy\n"
+    assert firkin("update", "--memory", "64m", "kept").status == 125, "its machine is what it was"
+    firkin("resume", "kept", check=True)
+    assert statuses(firkin).endswith(" (healthy)\n")
+    assert firkin("healthcheck", "run", "kept").status == 0
+    firkin("commit", "kept", "checked:1", check=True)
+    firkin("create", "--name", "new", "checked:1", check=True)
+    of_both = firkin("inspect", "-f", "{{json .Config.Healthcheck}}", "kept", "new", check=True)
+    one, other = of_both.stdout.splitlines()
+    assert one == other
+    firkin("rm", "-f", "kept", "new", check=True)
