@@ -11,6 +11,7 @@ import click
 from firkin.cli.health_flags import HEALTH_FLAGS
 from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
+from firkin.cli.machine_flags import MACHINE_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
 from firkin.cli.pod_flags import POD_FLAGS
@@ -34,6 +35,7 @@ FLAGS = (
     _process("--entrypoint", default=None, metavar="COMMAND", help="Replace the image's; '' for none."),
     _machine("-m", "--memory", default=None, metavar="SIZE", help="Its memory, such as 512m."),
     *LIMIT_FLAGS,
+    *MACHINE_FLAGS,
     _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
     _reach("-v", "--volume", "volumes", multiple=True, metavar="[SOURCE:]DIR[:OPTIONS]",

@@ -12,6 +12,7 @@ from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.storage import Storage
+from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
@@ -79,6 +80,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int = 10 << 30
     shm_bytes: int = 64 << 20
     limits: Limits = UNLIMITED
+    knobs: Knobs = Knobs()
+    """What its machine is told beyond that."""
     read_only: bool = False
     protected: Protected = Protected()
     network: NetworkSpec = NetworkSpec()

@@ -118,7 +118,8 @@ def put_on_record(
                 storage=made,
                 detached=detached,
             )
-            filter_of(spec.process.policy, settings)  # one that cannot be made is told before anything is
+            # One that cannot be made is told before anything is.
+            filter_of(spec.process.policy, spec.knobs.chosen(settings))
             try:
                 return create(settings.paths, spec, kept=kept)
             except NameInUse:

@@ -26,6 +26,7 @@ from firkin.engine.begin import Begun, begin, check_name, put_on_record
 from firkin.engine.container import Container
 from firkin.engine.heirs import Heirs
 from firkin.engine.life_words import check_mortal
+from firkin.engine.machine_words import check_owned
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.owner import OwnedContainer
 from firkin.engine.pod_members import as_container
@@ -328,6 +329,8 @@ class Engine(Heirs):
         if isinstance(options.pod, Member):
             return await self.pods.put(options, kept=kept)
         rules.check(options)
+        if detached:
+            check_owned(options)
         check_name(options.name, self.paths)
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)

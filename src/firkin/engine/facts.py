@@ -10,6 +10,7 @@ from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.engine.health_facts import health_config, health_state
+from firkin.engine.machine_facts import machine_config
 from firkin.engine.mount_facts import binds, mount_facts
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
@@ -119,6 +120,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "ReadonlyRootfs": spec.read_only,
         "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},
         "Sockets": [_socket(each) for each in spec.sockets],
+        **machine_config(spec),
         **network_host_config(spec),
         **policy_config(spec),
     }

@@ -156,6 +156,7 @@ async def greeted(
         ports=state.ports,
         dir=record.dir,
         run_dir=record.paths.container_run_dir(record.id),
+        boot_log=spec.knobs.boot_log,
     )
     stack.push_async_callback(machine.stop)
     if not state.paused:
@@ -254,7 +255,7 @@ async def _started(
     from firkin.network.guest import guest_network
 
     guest = guest_network(spec.network, spec.ports)
-    op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, settings))
+    op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, spec.knobs.chosen(settings)))
     process = client.register(op, stdin=spec.process.stdin)
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))

@@ -19,6 +19,7 @@ from firkin.container.spec import Bind, Tmpfs
 from firkin.container.storage import Storage
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.policy_options import PolicyOptions
+from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import TerminalSize
@@ -51,6 +52,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     disk_bytes: int | None = None
     shm_bytes: int | None = None
     limits: Limits = UNLIMITED
+    knobs: Knobs = Knobs()
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

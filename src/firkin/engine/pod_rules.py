@@ -19,6 +19,7 @@ from firkin.engine import rules
 from firkin.engine.options import RunOptions
 from firkin.engine.pod_members import Pod
 from firkin.errors import HostUnsupported, UsageError, WrongState
+from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import Dns, NetworkSpec
 
@@ -117,6 +118,11 @@ def _check_own_machine(options: RunOptions, pod: Pod) -> None:
                 f"{field}: {asked} is more than the {there} that pod {pod.name!r} has",
                 hint=f"ask for less, or say --{field} to `firkin pod create`",
             )
+    if options.knobs != Knobs():
+        raise UsageError(
+            f"machine: a container of pod {pod.name!r} has the pod's, and is told nothing of its own",
+            hint="run it outside of the pod",
+        )
     if options.binds or options.storage.volumes:
         raise UsageError(
             f"mount: what a container of pod {pod.name!r} mounts is the pod's",

@@ -57,6 +57,7 @@ def container_spec(
         disk_bytes=disk_bytes(options, settings),
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         limits=options.limits,
+        knobs=options.knobs,
         read_only=options.read_only,
         protected=Protected() if options.hides_system_paths else Protected(masked=(), read_only=()),
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),

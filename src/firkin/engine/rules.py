@@ -10,6 +10,7 @@ import re
 
 from firkin.container.spec import Bind
 from firkin.engine.life_words import check_life
+from firkin.engine.machine_words import check_machine
 from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
 from firkin.engine.socket_words import check_sockets
@@ -29,6 +30,7 @@ def check(options: RunOptions) -> None:
     """Refuse what is wrong. Raises UsageError, or HostUnsupported where a -v cannot be read."""
     check_network(options)
     check_life(options)
+    check_machine(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)

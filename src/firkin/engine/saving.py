@@ -42,6 +42,11 @@ class Source(msgspec.Struct, frozen=True):
 
 def check_saveable(spec: ContainerSpec) -> None:
     """Raise UsageError for a container whose memory cannot be kept."""
+    if reason := spec.knobs.why_unsaveable:
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept: {reason}",
+            hint="keep its disk alone: firkin snapshot create --disk-only",
+        )
     sources = [bind.source for bind in spec.binds] + [each.path for each in spec.storage.directories]
     if sources:
         shared = ", ".join(sources)

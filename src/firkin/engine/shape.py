@@ -22,6 +22,7 @@ def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> Machine
         host_loopback=spec.network.host_loopback,
         ipv6=spec.network.ipv6,
         ports=spec.ports,
+        knobs=spec.knobs,
         boot_timeout_s=settings.boot_timeout_s,
     )
 

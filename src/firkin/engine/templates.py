@@ -11,6 +11,7 @@ import msgspec
 
 from firkin.errors import Corrupt, FirkinError, UsageError
 from firkin.machine import programs, template
+from firkin.machine.knobs import Knobs
 from firkin.machine.saved import SavedMachine, load
 from firkin.machine.spec import Disk, MachineSpec, NetworkMode
 from firkin.settings import Settings
@@ -101,6 +102,7 @@ def _summary(path: Path, machine: SavedMachine, settings: Settings) -> TemplateS
 def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
     """Whether this is the template that a machine of its shape would be forked from now."""
     spec = _shape(machine.cpus, machine.memory_bytes, machine.network, machine.disks)
+    spec = msgspec.structs.replace(spec, knobs=Knobs(entropy="entropy" in machine.devices))
     try:
         prepared = programs.known(spec, settings)
         return prepared is not None and template.path_of(spec, prepared, settings) == path

@@ -15,6 +15,7 @@ from firkin.engine.health_words import HealthWords, health_options
 from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.lists import listed
+from firkin.engine.machine_words import MachineWords, machine_knobs
 from firkin.engine.mount_words import Mount
 from firkin.engine.mount_words import mounts as all_mounts
 from firkin.engine.network_words import NetworkWords, network_spec
@@ -53,7 +54,15 @@ class ProcessWords(PolicyWords, total=False):
 
 
 class GroupWords(
-    NetworkWords, PolicyWords, SocketWords, LimitWords, LifeWords, HealthWords, PodPlace, total=False
+    NetworkWords,
+    PolicyWords,
+    SocketWords,
+    LimitWords,
+    LifeWords,
+    MachineWords,
+    HealthWords,
+    PodPlace,
+    total=False,
 ):
     """Words of a container that have modules of their own."""
 
@@ -149,6 +158,7 @@ def run_options(
         cpus=None if wanted_cpus is None else machine_cpus(wanted_cpus),
         memory_bytes=memory_bytes,
         limits=limits(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
+        knobs=machine_knobs(more),
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,

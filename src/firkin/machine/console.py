@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from firkin.machine.boot_log import BootLog
+
 TAIL_BYTES = 16 << 10
 MAX_LOG_BYTES = 256 << 10
 _READ_BYTES = 64 << 10
@@ -21,8 +23,11 @@ _EVERY_BOOT = "PCI: Fatal: No config space access function found"
 class Console:
     """The reading end of one machine's console. Whoever made or adopted the machine owns and closes it."""
 
-    def __init__(self, fifo_path: Path, log_path: Path) -> None:
-        """Open the FIFO, making it where it is missing. Raises OSError."""
+    def __init__(self, fifo_path: Path, log_path: Path, boot_log: str = "") -> None:
+        """Open the FIFO, making it where it is missing, and the further log that was asked for. Raises
+        OSError.
+        """
+        self._boot_log = BootLog(boot_log) if boot_log else None
         if not fifo_path.is_fifo():
             fifo_path.unlink(missing_ok=True)
             os.mkfifo(fifo_path, 0o600)
@@ -69,8 +74,12 @@ class Console:
             self.drain()
             os.close(self.fd)
             self.fd = -1
+        if self._boot_log is not None:
+            self._boot_log.close()
 
     def _append(self, data: bytes) -> None:
+        if self._boot_log is not None:
+            self._boot_log.write(data)
         try:
             with self._log_path.open("ab") as log:
                 log.write(data)

@@ -18,16 +18,22 @@ import msgspec
 from firkin.errors import HostUnsupported
 from firkin.machine.artifacts import artifact, stamp
 from firkin.machine.kernel import Kernel
+from firkin.machine.knobs import Knobs
 
 if TYPE_CHECKING:
     from firkin.machine.cpio import Entry
 
 _FORMAT = "2"
+_ALIGNMENT = 512
+"""Where an archive may follow another (4 would do, for init/initramfs.c)."""
+
 _BASE = ("virtio_mmio", "virtio_blk", "virtio_console", "ext4")
 _NETWORK = ("virtio_net",)
 _SHARES = ("virtiofs",)
 _OPTIONAL = ("crc32c_generic",)
 """ext4 asks for crc32c by a name that modules.dep does not know (a soft dependency)."""
+
+_DEVICES = {"entropy": "virtio_rng", "balloon": "virtio_balloon"}
 
 _ON_DEMAND = ("overlay",)
 """What the agent loads when a pod asks for it."""
@@ -43,10 +49,31 @@ class Contents(msgspec.Struct, frozen=True):
     kernel: Kernel
     network: bool
     shares: bool
+    knobs: Knobs = Knobs()
 
     @property
     def wanted(self) -> tuple[str, ...]:
-        return _BASE + (_NETWORK if self.network else ()) + (_SHARES if self.shares else ())
+        return (
+            *_BASE,
+            *(_NETWORK if self.network else ()),
+            *(_SHARES if self.shares else ()),
+            *(_DEVICES[device] for device in self.knobs.devices),
+            *_nested(self.knobs),
+        )
+
+    @property
+    def further(self) -> Path | None:
+        """The user's own archive, which comes first, so that ours has the last word; and an early archive of
+        ACPI tables or microcode has to."""
+        return Path(self.knobs.initramfs) if self.knobs.initramfs else None
+
+
+def _nested(knobs: Knobs) -> tuple[str, ...]:
+    if not knobs.nested:
+        return ()
+    from firkin.machine.knob_checks import nested_module
+
+    return (nested_module(),)
 
 
 def agent_path() -> Path:
@@ -68,6 +95,8 @@ def initramfs_path(contents: Contents, cache_dir: Path) -> Path:
     """
     dep_path = contents.kernel.modules_dir / "modules.dep"
     inputs = (_FORMAT, stamp(contents.agent), stamp(dep_path), *contents.wanted)
+    if contents.further is not None:
+        inputs = (*inputs, stamp(contents.further))
     return artifact(cache_dir, "initramfs", inputs, lambda: build(contents))
 
 
@@ -75,7 +104,9 @@ def build(contents: Contents) -> bytes:
     """The archive. Raises HostUnsupported, Corrupt, OSError."""
     from firkin.machine import cpio
 
-    return cpio.archive(_entries(contents))
+    further = b"" if contents.further is None else contents.further.read_bytes()
+    padding = bytes(-len(further) % _ALIGNMENT)
+    return further + padding + cpio.archive(_entries(contents))
 
 
 def _entries(contents: Contents) -> Iterator[Entry]:

@@ -76,7 +76,7 @@ def _explicit(settings: Settings) -> Kernel:
             )
     except OSError as error:
         raise UsageError(
-            f"cannot read kernel {path}: {error.strerror}", hint="mend the setting `kernel`"
+            f"cannot read kernel {path}: {error.strerror}", hint="mend the setting `kernel`, or --kernel"
         ) from error
     if not version:
         raise UsageError(f"{path} is not a Linux kernel", hint="give a bzImage or a vmlinux")

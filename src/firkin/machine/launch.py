@@ -62,7 +62,9 @@ def launch(
     spec = msgspec.structs.replace(spec, ports=claim_ports(spec.ports))
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as failed:
-        console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG)
+        # What the supervisor says on standard error is nobody's.
+        boot_log = "" if (spec.knobs.boot_log, lifetime) == ("-", "detached") else spec.knobs.boot_log
+        console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG, boot_log)
         failed.callback(console.close)
         complaints = Sink(f"qemu {spec.name}")
         failed.callback(complaints.close)

@@ -11,7 +11,7 @@ from firkin.machine.artifacts import stamp
 from firkin.machine.kernel import Kernel
 from firkin.machine.launch import Vmm
 from firkin.machine.origin import Cold, Restored
-from firkin.machine.qemu.devices import CPU_MODELS, Board
+from firkin.machine.qemu.devices import Board, cpu_model
 from firkin.machine.saved import Part, Saved, SavedMachine, check_fit, sha256_of, version_of
 from firkin.machine.spec import MachineSpec
 from firkin.machine.stub import stub_path
@@ -34,10 +34,10 @@ class Prepared(msgspec.Struct, frozen=True):
         """
         files = (Path(self.vmm.qemu), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
         stamps = (stamp(file.resolve()) for file in files)
-        shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks))
+        shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks), *spec.knobs.devices)
         boot_id = Path(_BOOT_ID).read_text()
         board = Board(self.vmm.accelerator, spec.cpus, spec.memory_bytes >> 20).args()
-        inputs = (*stamps, boot_id, self._cpu_model(), *board, self.cold.cmdline, *shape)
+        inputs = (*stamps, boot_id, self._cpu_model(spec), *board, self.cold.cmdline, *shape)
         return hashlib.sha256("\0".join(map(str, inputs)).encode()).hexdigest()[:32]
 
     def describe(self, spec: MachineSpec) -> SavedMachine:
@@ -51,11 +51,12 @@ class Prepared(msgspec.Struct, frozen=True):
         qemu = Path(self.vmm.qemu).resolve()
         return SavedMachine(
             accelerator=self.vmm.accelerator,
-            cpu_model=self._cpu_model(),
+            cpu_model=self._cpu_model(spec),
             cpus=spec.cpus,
             memory_bytes=spec.memory_bytes,
             network=spec.network,
             disks=len(spec.disks),
+            devices=spec.knobs.devices,
             qemu=part(qemu, version_of(qemu, self.cache_dir)),
             kernel=part(self.kernel.path, self.kernel.version),
             agent=part(self.agent, __version__),
@@ -70,8 +71,8 @@ class Prepared(msgspec.Struct, frozen=True):
         """The machine that was saved, which is known to fit; it is of the template at `template_path`."""
         return Restored(stub_path(self.cache_dir), saved.memory_path, saved.state_path, template_path)
 
-    def _cpu_model(self) -> str:
-        model = CPU_MODELS[self.vmm.accelerator]
+    def _cpu_model(self, spec: MachineSpec) -> str:
+        model = cpu_model(self.vmm.accelerator, nested=spec.knobs.nested)
         return f"{model} ({_host_cpu()})" if self.vmm.accelerator == "kvm" else model
 
 

@@ -16,6 +16,7 @@ from firkin.machine.accelerator import Verdict, known_accelerator
 from firkin.machine.artifacts import artifact, lookup, stamp
 from firkin.machine.initramfs import Contents, agent_path, initramfs_path
 from firkin.machine.kernel import Kernel, choose_kernel
+from firkin.machine.knobs import Knobs
 from firkin.machine.launch import Vmm
 from firkin.machine.origin import Cold
 from firkin.machine.prepared import Prepared
@@ -45,7 +46,11 @@ class Programs(msgspec.Struct, frozen=True):
             event("machine.notice", machine=self.spec.name, text=verdict.notice)
         if verdict.accelerator == "kvm":
             return self.on_kvm
-        cmdline = kernel_cmdline("tcg", tsc_khz=tsc_khz(self.on_kvm.cache_dir, self.boot_id))
+        if self.spec.knobs.nested:
+            from firkin.machine.knob_checks import refuse_nested
+
+            refuse_nested(self.spec.name, verdict.notice)
+        cmdline = kernel_cmdline("tcg", self.spec.knobs, tsc_khz=tsc_khz(self.on_kvm.cache_dir, self.boot_id))
         cold = msgspec.structs.replace(self.on_kvm.cold, cmdline=cmdline)
         return msgspec.structs.replace(self.on_kvm, vmm=Vmm(self.on_kvm.vmm.qemu, "tcg"), cold=cold)
 
@@ -54,9 +59,11 @@ def find_programs(spec: MachineSpec, settings: Settings) -> Programs:
     """QEMU, kernel, agent and initramfs for `spec`. Raises HostUnsupported, UsageError, OSError."""
     _check(spec)
     cache_dir, qemu = settings.paths.cache_dir, _qemu(settings.qemu)
-    kernel, agent = choose_kernel(settings), agent_path()
-    contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares))
-    cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), kernel_cmdline("kvm"))
+    knobs = spec.knobs
+    kernel, agent = choose_kernel(knobs.chosen(settings)), agent_path()
+    contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares), knobs=knobs)
+    cmdline = kernel_cmdline("kvm", knobs)
+    cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), cmdline)
     boot_id = Path(_BOOT_ID).read_text().strip()
     stamps = _stamps(qemu, kernel, agent, boot_id)
     return Programs(spec, Prepared(Vmm(qemu, "kvm"), cold, kernel, agent, cache_dir), boot_id, stamps)
@@ -116,3 +123,7 @@ def _check(spec: MachineSpec) -> None:
         raise UsageError(
             f"machine {spec.name!r} cannot have {spec.cpus} CPUs", hint=f"give it 1 to {_MAX_CPUS}"
         )
+    if spec.knobs != Knobs():
+        from firkin.machine.knob_checks import check_knobs
+
+        check_knobs(spec)

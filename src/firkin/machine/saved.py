@@ -51,6 +51,8 @@ class SavedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     memory_bytes: int
     network: NetworkMode
     disks: int
+    devices: tuple[str, ...] = ()
+    """Beside those that every machine has."""
     qemu: Part
     kernel: Part
     agent: Part

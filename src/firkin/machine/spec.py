@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from firkin.errors import UsageError
+from firkin.machine.knobs import Knobs
 
 
 class Disk(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,4 +118,5 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     ipv6: bool = False
     """Whether its network has IPv6, too."""
     ports: tuple[PublishedPort, ...] = ()
+    knobs: Knobs = Knobs()
     boot_timeout_s: float = 60.0

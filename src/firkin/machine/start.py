@@ -10,11 +10,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from firkin.errors import FirkinError, MachineDied
 from firkin.events import event, stage
 from firkin.machine.accelerator import choose_accelerator
 from firkin.machine.begin import begin, host_errors
 from firkin.machine.console import Console
+from firkin.machine.knobs import Knobs
 from firkin.machine.launch import Lifetime as Lifetime
 from firkin.machine.launch import launch
 from firkin.machine.origin import Origin
@@ -83,6 +86,7 @@ def adopt(
     ports: tuple[PublishedPort, ...],
     dir: Path,
     run_dir: Path,
+    boot_log: str = "",
 ) -> Machine:
     """The detached machine that somebody else started and no longer owns; the caller owns it now.
 
@@ -101,7 +105,7 @@ def adopt(
     if f"guest={escaped(name)}".encode() not in argv:
         os.close(pidfd)
         raise gone
-    console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG)
+    console = Console(run_dir / CONSOLE_FIFO, dir / CONSOLE_LOG, "" if boot_log == "-" else boot_log)
     return Machine(
         Started(
             name=name,
@@ -156,7 +160,8 @@ async def prepare(spec: MachineSpec, settings: Settings) -> Prepared:
     programs = find_programs(spec, settings)
 
     async def trial() -> bool:
-        return await _kvm_trial(programs.on_kvm, settings)
+        plain = msgspec.structs.replace(spec, knobs=Knobs(kernel=spec.knobs.kernel))  # what a verdict is of
+        return await _kvm_trial(find_programs(plain, settings).on_kvm, settings)
 
     return programs.prepared(await choose_accelerator(settings, programs.stamps, trial))
 

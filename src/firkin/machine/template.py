@@ -34,6 +34,8 @@ def why_not(spec: MachineSpec, settings: Settings) -> str:
         return "templates are turned off by the settings"
     if spec.shares:
         return "directories are shared with the host"
+    if reason := spec.knobs.why_cold:
+        return reason
     if not spec.disks:
         return "it has 0 disks, and a template one or more"
     return ""

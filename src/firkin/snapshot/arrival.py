@@ -1,9 +1,9 @@
 """Arrival: the record of a snapshot from elsewhere as it may stand here.
 
 Nothing of it is obeyed that reaches into this host: directories of it that the container would have mounted
-are a refusal, published ports, shared sockets and a way to the host's loopback are left out, as are restarts
-that nobody here asked for. Names are ones that a terminal can show, numbers ones that a machine can have, and
-no time lies ahead.
+are a refusal, as is a kernel of its own; published ports, shared sockets, a boot log, nested machines and a
+way to the host's loopback are left out, as are restarts that nobody here asked for. Names are ones that a
+terminal can show, numbers ones that a machine can have, and no time lies ahead.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from firkin.container.restart import RestartPolicy
 from firkin.container.spec import ContainerSpec
 from firkin.errors import Corrupt, UsageError
 from firkin.events import event
+from firkin.machine.knobs import check_kernel_args
 from firkin.machine.qcow2 import MAX_SIZE_BYTES
 from firkin.oci.descriptor import sound
 from firkin.paths import Paths
@@ -45,6 +46,11 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
             f"{what} is of a container with directories of its host: {wanted}",
             hint="only what a machine holds itself can be moved",
         )
+    if files := [each for each in (spec.knobs.kernel, spec.knobs.initramfs) if each]:
+        raise UsageError(
+            f"{what} is of a container with a kernel or an initramfs of its host: {', '.join(files)}",
+            hint="only what a machine holds itself can be moved",
+        )
     if named := [each.name for each in spec.storage.volumes if not each.anonymous]:
         raise UsageError(
             f"{what} is of a container with volumes: {', '.join(named[:3])}",
@@ -64,6 +70,8 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
     if spec.sockets:
         sockets = ", ".join(each.called for each in spec.sockets)
         event("snapshot.sockets_left_out", snapshot=snapshot.name, sockets=sockets)
+    if spec.knobs.boot_log:
+        event("snapshot.boot_log_left_out", snapshot=snapshot.name, path=spec.knobs.boot_log)
     now_ns = time.time_ns()
     network = msgspec.structs.replace(spec.network, host_loopback=False)
     spec = msgspec.structs.replace(
@@ -71,6 +79,7 @@ def adopted(paths: Paths, snapshot: Snapshot, what: str) -> Snapshot:
         ports=(),
         sockets=(),
         network=network,
+        knobs=msgspec.structs.replace(spec.knobs, boot_log="", nested=False, hugepages=False),
         restart=RestartPolicy(),
         pod=None,
         snapshot="",
@@ -95,6 +104,7 @@ def _check_words(paths: Paths, snapshot: Snapshot, what: str) -> None:
     naming = names.of(paths)
     for name in (snapshot.container_name, snapshot.spec.name):
         sound(lambda name=name: naming.validate(name), what)  # type: ignore[misc]
+    sound(lambda: check_kernel_args(snapshot.spec.knobs.kernel_args), what)
     image = snapshot.spec.image
     if not image.isprintable() or len(image) > _MAX_IMAGE_CHARS:
         raise Corrupt(f"{what} is of an image with an impossible name", hint="have it exported again")

@@ -127,6 +127,7 @@ OTHERS = {
     "memory_bytes": 2 << 20,
     "network": "none",
     "disks": 2,
+    "devices": ("entropy",),
     "qemu": Part("8.2", "dd" * 32),
     "kernel": Part("6.12", "dd" * 32),
     "agent": Part("", "dd" * 32),

@@ -13,9 +13,11 @@ from firkin.events import Event, subscribed
 from firkin.machine import prepared as prepared_module
 from firkin.machine import template, template_maker
 from firkin.machine.kernel import Kernel
+from firkin.machine.knobs import Knobs
 from firkin.machine.launch import Vmm
 from firkin.machine.origin import Cold
 from firkin.machine.prepared import Prepared
+from firkin.machine.qemu import devices
 from firkin.machine.saved import MEMORY, SAVED, STATE, keep
 from firkin.machine.spec import Disk, MachineSpec, PublishedPort, Share
 from firkin.settings import Settings
@@ -59,11 +61,17 @@ def test_another_machine_is_another_template(
     keys = [prepared.key(SPEC)]
     keys += [
         prepared.key(_replaced(SPEC, **{name: value}))
-        for name, value in [("cpus", 2), ("memory_bytes", 512 << 20), ("network", "none"), ("disks", ())]
+        for name, value in [
+            ("cpus", 2),
+            ("memory_bytes", 512 << 20),
+            ("network", "none"),
+            ("disks", ()),
+            ("knobs", Knobs(entropy=True)),
+        ]
     ]
     keys.append(_replaced(prepared, cold=_replaced(prepared.cold, cmdline="loud")).key(SPEC))
     keys.append(_replaced(prepared, vmm=_replaced(prepared.vmm, accelerator="kvm")).key(SPEC))
-    monkeypatch.setitem(prepared_module.CPU_MODELS, "tcg", "another")
+    monkeypatch.setitem(devices.CPU_MODELS, "tcg", "another")
     keys.append(prepared.key(SPEC))
     (tmp_path / "boot_id").write_text("after a power cut")
     monkeypatch.setattr(prepared_module, "_BOOT_ID", str(tmp_path / "boot_id"))

@@ -7,13 +7,16 @@ from typing import Literal
 import msgspec
 
 from firkin.linux.seccomp import STDIN_PATH
+from firkin.machine.knobs import PLAIN, Knobs
 from firkin.machine.origin import Origin
 from firkin.machine.qemu.devices import (
     AgentPort,
+    Balloon,
     BlockDevice,
     Board,
     Console,
     DirectBoot,
+    Entropy,
     FdSet,
     Identity,
     Incoming,
@@ -90,7 +93,7 @@ def devices(
     parts: list[Part] = [
         Identity(spec.name),
         Sandbox(),
-        Board(accelerator, spec.cpus, mib),
+        Board(accelerator, spec.cpus, mib, spec.knobs.nested),
         _memory(mib, spec, inherited, origin),
         FdSet(_CONSOLE_FDSET, inherited.console_fds),
         Console(_CONSOLE_FDSET),
@@ -112,12 +115,15 @@ def devices(
         parts.append(NetworkCard(NETDEV, () if origin.peerless else leading))
     for index, (share, socket_fd) in enumerate(zip(spec.shares, inherited.shares, strict=True)):
         parts.append(SharedDirectory(index, share.tag, socket_fd))
+    # Behind all others, which keep their places in the guest.
+    parts += [Entropy()] if spec.knobs.entropy else []
+    parts += [Balloon()] if spec.knobs.balloon else []
     return tuple(parts)
 
 
 def _memory(mib: int, spec: MachineSpec, inherited: Inherited, origin: Origin) -> Memory:
     if inherited.memory_fd is None:
-        return Memory(mib, shared=bool(spec.shares))
+        return Memory(mib, shared=bool(spec.shares), huge=spec.knobs.hugepages)
     return Memory(mib, shared=origin.keeps_memory, path=STDIN_PATH)
 
 
@@ -127,10 +133,10 @@ def _beginning(inherited: Inherited, origin: Origin) -> Part:
     return DirectBoot(inherited.kernel_fd, inherited.initramfs_fd, origin.cmdline)
 
 
-def kernel_cmdline(accelerator: Accelerator, *, tsc_khz: int = 0) -> str:
+def kernel_cmdline(accelerator: Accelerator, knobs: Knobs = PLAIN, *, tsc_khz: int = 0) -> str:
     """The kernel's command line. The reason and the gain of each word stand in docs/design/boot.md."""
     words = [
-        "quiet",
+        *(() if knobs.boot_log else ("quiet",)),
         "console=ttyS0",
         "panic=-1",
         "reboot=t",
@@ -144,4 +150,4 @@ def kernel_cmdline(accelerator: Accelerator, *, tsc_khz: int = 0) -> str:
         # under TCG.
         words += ["tsc=reliable", "no_timer_check", "noreplace-smp"]
         words += [f"tsc_early_khz={tsc_khz}"] if tsc_khz else []
-    return " ".join(words)
+    return " ".join((*words, *knobs.kernel_args))

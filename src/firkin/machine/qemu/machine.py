@@ -212,6 +212,16 @@ class Machine:
         """Let the virtual CPUs run again. Raises MachineDied, Timeout."""
         await self._execute("cont")
 
+    async def balloon(self, memory_bytes: int) -> None:
+        """Leave the guest so much of its memory, as soon as it gives the rest; more may be given back later.
+
+        It keeps what it cannot do without. Raises UsageError for more than it was started with, or less than
+        a kernel needs, AgentError where it has no balloon, MachineDied, Timeout.
+        """
+        from firkin.machine.qemu.balloon import inflate
+
+        await inflate(await self.monitor(), self.name, memory_bytes)
+
     def halt(self, halted: bool) -> None:
         """Let the VMM itself stand still, whatever it is at, or let it go on. Not where a guest runs, which
         would not know.
