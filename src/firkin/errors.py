@@ -142,11 +142,14 @@ class MachineError(FirkinError): ...
 
 
 class BootFailed(MachineError):
-    """The machine did not reach its agent. `console_tail` holds the last lines that the kernel printed."""
+    """The machine did not reach its agent. `console_tail` holds the last lines that the kernel printed;
+    `passing` says what will be gone when it is tried again, "" where the same would happen.
+    """
 
-    def __init__(self, message: str, *, hint: str = "", console_tail: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", console_tail: str = "", passing: str = "") -> None:
         super().__init__(message, hint=hint)
         self.console_tail = console_tail
+        self.passing = passing
 
 
 class MachineDied(MachineError):

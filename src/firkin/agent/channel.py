@@ -59,6 +59,8 @@ class Channel:
         self._serving: set[asyncio.Task[None]] = set()
         self.gone = asyncio.Event()
         self.error: FirkinError | None = None
+        self.unread = False
+        """Whether the peer closed without having read all that it was sent."""
 
     @classmethod
     async def open(cls, sock: socket.socket, peer: str, **options: Any) -> Channel:
@@ -217,6 +219,8 @@ class Channel:
         self.connection.send(Control(encode_control(reply)))
 
     def _on_lost(self, reason: Exception | None) -> None:
+        # What a socket's other end has not read when it closes makes ours say so (unix(7)).
+        self.unread = isinstance(reason, ConnectionResetError)
         self.error = self._lost_error(str(reason) if reason else "it closed the connection")
         for sender in self._senders.values():
             sender.lose(self.error)

@@ -13,7 +13,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,10 +25,11 @@ from firkin.container.layers import ready
 from firkin.container.record import Record, Running, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
+from firkin.engine.retries import retried
 from firkin.engine.shape import machine_spec as machine_spec
 from firkin.engine.storage import make_ready
 from firkin.engine.transcript import Transcript
-from firkin.errors import AgentError, MachineDied
+from firkin.errors import AgentError, BootFailed, MachineDied
 from firkin.events import span
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from firkin.machine.saved import Saved
 
 RESUME_PATIENCE_S = 20.0
+_LOST_S = 10.0
 
 
 class Launched(msgspec.Struct, frozen=True):
@@ -98,18 +100,29 @@ async def launch(
 
     `booting` is called when everything is sent and nothing is left to do but wait for the guest. The machine
     ends with the block, whatever its lifetime, unless this process dies in it. Raises what
-    machine.boot and AgentClient.start raise; then no process is left.
+    machine.boot and AgentClient.start raise, after some tries where that may pass (machine.failures); then no
+    process is left.
     """
-    async with AsyncExitStack() as stack:
+
+    async def attempt(stack: AsyncExitStack, number: int) -> Launched:
         sockets = shared_sockets(stack, spec)
-        machine = await booted(stack, record, spec, settings, lifetime, started=started)
+        begun = started if number == 1 else None
+        machine = await booted(stack, record, spec, settings, lifetime, started=begun)
         from firkin.agent.client import AgentClient  # imported while the guest boots
 
-        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        try:
+            connection = machine.open_agent()
+        except MachineDied as error:
+            await machine.booted(_raised(error))  # which says why it died
+            raise
+        client = await stack.enter_async_context(await AgentClient.open(connection, spec.name))
         process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
-        yield Launched(machine, client, process, sockets=sockets)
+        return Launched(machine, client, process, sockets=sockets)
+
+    async with AsyncExitStack() as stack:
+        yield await retried(stack, spec.name, attempt)
 
 
 @asynccontextmanager
@@ -240,6 +253,18 @@ async def booted(
     return machine
 
 
+async def _unheard(client: AgentClient) -> bool:
+    """Whether the VMM, which has ended, did not read to the end what its guest was told."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOST_S):
+            await client.channel.gone.wait()
+    return client.channel.unread
+
+
+async def _raised(error: Exception) -> None:
+    raise error
+
+
 async def _started(
     machine: Machine,
     client: AgentClient,
@@ -271,7 +296,12 @@ async def _started(
     answer = asyncio.create_task(client.start(ops))
     await asyncio.sleep(0)  # it is sent; now the guest has to boot
     booting()
-    hello = await machine.booted(answer)
+    try:
+        hello = await machine.booted(answer)
+    except BootFailed as error:
+        if error.passing and not await _unheard(client):
+            error.passing = ""  # it may have been done already, and nothing is done twice
+        raise
     if not machine.forked:
         _tell_boot(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
     span("container.start", client.greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)

@@ -13,6 +13,7 @@ from pathlib import Path
 from firkin.errors import HostUnsupported
 from firkin.events import event, span
 from firkin.machine import template
+from firkin.machine.failures import passing
 from firkin.machine.launch import Lifetime, launch
 from firkin.machine.origin import Origin, Restored
 from firkin.machine.prepared import Prepared
@@ -49,6 +50,10 @@ def begin(
         except FileNotFoundError:
             if saved is None and isinstance(origin, Restored) and not origin.state_path.exists():
                 return None  # somebody removed the template just now
+            raise
+        except OSError as error:
+            if passing(error):
+                return None  # boot() tries again, and waits meanwhile
             raise
     try:
         span("machine.start", begin_ns, time.monotonic_ns(), machine=spec.name)

@@ -17,6 +17,9 @@ _OPTION = re.compile(r"^\S+: (-\w+ \S+: )?")
 """What QEMU puts before its words: its own name, and the option that it stumbled over."""
 _FORWARD = re.compile(r"[Cc]ould not set up host forwarding rule '([^']*)'")
 
+_PASSING = ("Cannot allocate memory", "Resource temporarily unavailable", "Device or resource busy")
+"""ENOMEM, EAGAIN, EBUSY, as QEMU tells them: others have what it needs, for now."""
+
 
 class VmmExit(msgspec.Struct, frozen=True):
     """`status` as os.waitstatus_to_exitcode gives it; `reason` in one line; `complaint` is QEMU's standard
@@ -68,10 +71,18 @@ def boot_failure(name: str, exit: VmmExit, console: str, *, forked: bool = False
             f"cannot publish {forward[1]} of machine {name!r}: the host's port is in use",
             hint="choose another port, or find who has it: ss -lntup",
         )
+    if passing := _passing(exit):
+        return BootFailed(
+            f"machine {name!r} ended before its agent answered: {exit.reason}",
+            hint="`journalctl -k` tells whether this host is short of memory; then try again",
+            console_tail=console,
+            passing=passing,
+        )
     if exit.complaint and forked:
         return BootFailed(
             f"QEMU cannot go on with machine {name!r}: {exit.reason}",
             hint="what was saved may be damaged: boot it anew",
+            console_tail=console,
         )
     if exit.complaint and not console:
         return HostUnsupported(
@@ -83,6 +94,14 @@ def boot_failure(name: str, exit: VmmExit, console: str, *, forked: bool = False
         hint="see the console's tail; try another kernel: firkin kernel list",
         console_tail=console,
     )
+
+
+def _passing(exit: VmmExit) -> str:
+    """What ended it that may be gone soon; "" for what would end the next one, too."""
+    if exit.status in (-signal.SIGKILL, -signal.SIGTERM):
+        return "somebody killed it, or this host was out of memory"
+    said = next((words for words in _PASSING if words in exit.complaint), "")
+    return f"this host said: {said}" if said else ""
 
 
 def death(name: str, exit: VmmExit) -> MachineDied:

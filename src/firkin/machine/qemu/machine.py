@@ -146,6 +146,7 @@ class Machine:
                 raise BootFailed(
                     f"QEMU cannot go on with machine {self.name!r}: {refused.result()}",
                     hint="does another machine use its disk? else boot it anew",
+                    console_tail=self.console_tail(),
                 )
             raise self._boot_timeout()
         finally:
@@ -158,6 +159,8 @@ class Machine:
             template.remove(self._template_path)
             event("template.discarded", template=self._template_path.name, error=error)
             error.hint = f"its template was removed, so try again; {error.hint}"
+            if self.ended is not None:  # and did not only take too long
+                error.passing = error.passing or "its template was damaged, and another will be made"
 
     async def wait(self) -> VmmExit:
         """How the VMM ended, once it has. May be awaited by many."""

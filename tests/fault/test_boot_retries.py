@@ -1,0 +1,59 @@
+"""Starts that fail on the way: those that may pass are made again, and nothing is done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import msgspec
+import pytest
+
+import firkin as api
+from firkin.errors import BootFailed
+from firkin.events import Event, subscribed
+from firkin.settings import Settings
+from tests.support.home import Home
+from tests.support.leaks import processes_of
+
+pytestmark = pytest.mark.machine
+
+
+class Killer:
+    """Kills the VMM of each boot, as many as `victims`, while its kernel begins."""
+
+    def __init__(self, home: Home, victims: int) -> None:
+        self._home, self._left = home, victims
+        self.seen: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        self.seen.append(event)
+        if (event.name, event.phase) == ("machine.boot", "begin") and self._left:
+            self._left -= 1
+            for process in processes_of(str(self._home.root)):
+                if "qemu-system" in process.command:
+                    os.kill(process.pid, signal.SIGKILL)
+
+    def told(self, name: str) -> list[Event]:
+        return [event for event in self.seen if event.name == name]
+
+
+async def test_a_vmm_that_is_killed_before_its_guest_heard_anything_is_started_again(
+    stocked: Home, settings: Settings
+) -> None:
+    settings = msgspec.structs.replace(settings, templates=0)
+    killer = Killer(stocked, 1)
+    with subscribed(killer):
+        async with api.AsyncEngine(settings) as engine:
+            async with await engine.run("busybox", ["echo", "once"]) as box:
+                assert (await box.output(text=True)).stdout == "once\n"
+            (retry,) = killer.told("machine.retry")
+            assert retry.fields["attempt"] == 1
+            assert "killed" in retry.fields["reason"]
+            killer = Killer(stocked, 99)
+    with subscribed(killer):
+        async with api.AsyncEngine(settings) as engine:
+            with pytest.raises(BootFailed, match="SIGKILL") as caught:
+                await engine.run("busybox", ["true"])
+            assert "tried 3 times" in caught.value.hint
+            assert await engine.containers(all=True) == []
+    assert len(killer.told("machine.retry")) == 2
