@@ -50,13 +50,14 @@ spec:
   - name: front
     image: busybox
     command: [sh, -c]
-    args: ["echo $(GREETING) $$((1 + 1)) third >/data/third; exec sleep 1000"]
+    args: ["echo $(GREETING) $$((1 + 1)) third >/data/third; echo up; exec sleep 1000"]
     workingDir: /data
     env:
     - {name: GREETING, valueFrom: {configMapKeyRef: {name: conf, key: greeting}}}
     - {name: POD, valueFrom: {fieldRef: {fieldPath: "metadata.labels['app']"}}}
     envFrom: [{secretRef: {name: key}, prefix: S_}]
-    livenessProbe: {exec: {command: ["true"]}}
+    livenessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+    readinessProbe: {httpGet: {port: 80}}
     resources: {limits: {cpu: 250m, memory: 64Mi}}
     securityContext:
       runAsUser: 1000
@@ -105,7 +106,7 @@ def test_a_pod_is_what_its_manifest_says(
     pod, *containers = [line for line in played.stdout.split() if len(line) == 64]
     assert len(containers) == 4
     assert "spec.nodeName" in played.stderr
-    assert "spec.containers[0].livenessProbe" in played.stderr
+    assert "spec.containers[0].readinessProbe" in played.stderr
     assert played.stderr.count("not honoured") == 1
 
     front = "web-front"
@@ -138,6 +139,20 @@ def test_a_pod_is_what_its_manifest_says(
     assert (
         sh(firkin, "web-back", "grep -c '^/dev/vdb /kept ext4' /proc/mounts; echo stays >/kept/file") == "1\n"
     )
+
+    assert firkin("pod", "logs", "web", check=True).stdout == "web-front | up\n"
+    assert firkin("pod", "logs", "web", "front", check=True).stdout == "up\n"
+    assert (
+        firkin("ps", "--pod", "--format", "{{.Pod}} {{.PodName}}", check=True).stdout
+        == f"{pod[:12]} web\n" * 2
+    )
+    refused = firkin("snapshot", "create", "web").stderr
+    assert "'web' is a pod, and no container" in refused
+    assert "not kept in snapshots" in refused
+    assert firkin("wait", "--condition", "healthy", "web-front", check=True).status == 0
+    assert firkin("pod", "kill", "web", check=True).stdout == "web\n"
+    assert firkin("wait", "web-front", "web-back").stdout == "137\n137\n"
+    assert firkin("pod", "inspect", "-f", "{{.State}}", "web", check=True).stdout == "Running\n"
 
     # What is generated makes the same pod, but for what cannot be honoured.
     generated = firkin("kube", "generate", "web", check=True)

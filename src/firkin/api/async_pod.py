@@ -16,6 +16,7 @@ from firkin.engine.pod_members import Pod as Kept
 from firkin.engine.pod_members import find, pods, state_word, summary
 from firkin.engine.pod_options import pod_options
 from firkin.engine.pod_words import PodWords
+from firkin.engine.signals import parse_signal
 from firkin.engine.words import RunWords, run_options
 from firkin.errors import WrongState
 from firkin.machine.spec import PublishedPort
@@ -92,6 +93,12 @@ class AsyncPod:
     async def restart(self, timeout: float | None = None) -> None:
         """stop(timeout), then start()."""
         await self._engine.pods.restart(self.id, timeout)
+
+    async def kill(self, signal: str | int = "KILL") -> None:
+        """Send the first process of each of its running containers a signal. Raises WrongState where the pod
+        does not run.
+        """
+        await self._engine.pods.kill(self.id, parse_signal(signal))
 
     async def pause(self) -> None:
         """Let it stand still with its containers. Raises WrongState where it does not run."""

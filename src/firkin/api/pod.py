@@ -71,6 +71,10 @@ class Pod:
         """stop(timeout), then start()."""
         self._loop.call(self._pod.restart(timeout))
 
+    def kill(self, signal: str | int = "KILL") -> None:
+        """Send the first process of each of its running containers a signal."""
+        self._loop.call(self._pod.kill(signal))
+
     def pause(self) -> None:
         """Let it stand still with its containers."""
         self._loop.call(self._pod.pause())

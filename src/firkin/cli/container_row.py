@@ -18,6 +18,7 @@ HEADINGS = {
     "ID": "CONTAINER ID", "Image": "IMAGE", "Command": "COMMAND", "RunningFor": "CREATED", "Status": "STATUS",
     "Ports": "PORTS", "Names": "NAMES", "CreatedAt": "CREATED AT", "State": "STATE", "Labels": "LABELS",
     "Mounts": "MOUNTS", "Networks": "NETWORKS", "Size": "SIZE",
+    "Pod": "POD ID", "PodName": "PODNAME",
 }  # fmt: skip
 COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 _COMMAND_CHARS = 20

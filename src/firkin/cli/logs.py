@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import click
 
@@ -12,15 +13,31 @@ if TYPE_CHECKING:
     from firkin.container.log import LogRecord
     from firkin.engine.engine import Engine
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def log_options(function: F) -> F:
+    """What may be said of a log that is shown."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+_OPTIONS = (
+    click.option("-f", "--follow", is_flag=True, help="Go on until the container ends."),
+    click.option(
+        "-n", "--tail", default="all", metavar="LINES", show_default=True, help="Only the last lines."
+    ),
+    click.option(
+        "--since", default="", metavar="TIME",
+        help="Only what came after this time (RFC 3339, or seconds since 1970), or so long ago (10m).",
+    ),
+    click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time."),
+)  # fmt: skip
+
 
 @click.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on until the container ends.")
-@click.option("-n", "--tail", default="all", metavar="LINES", show_default=True, help="Only the last lines.")
-@click.option(
-    "--since", default="", metavar="TIME",
-    help="Only what came after this time (RFC 3339, or seconds since 1970), or so long ago (10m).",
-)  # fmt: skip
-@click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
+@log_options
 @click.argument("name", metavar="CONTAINER")
 def command(follow: bool, tail: str, since: str, timestamps: bool, name: str) -> None:
     """Show what a container printed.
@@ -30,7 +47,7 @@ def command(follow: bool, tail: str, since: str, timestamps: bool, name: str) ->
     from firkin.cli.instant import parse_instant
     from firkin.cli.session import with_engine
 
-    lines = _lines(tail)
+    lines = lines_of(tail)
     since_ns = parse_instant(since, time.time_ns()) if since else None
     writers = {"stdout": Writer(sys.stdout.buffer), "stderr": Writer(sys.stderr.buffer)}
 
@@ -63,7 +80,8 @@ class Writer:
         return begin + body.replace(b"\n", b"\n" + stamp) + end
 
 
-def _lines(tail: str) -> int | None:
+def lines_of(tail: str) -> int | None:
+    """How many lines that says; None for all. Raises UsageError."""
     from firkin.errors import UsageError
 
     if tail == "all":

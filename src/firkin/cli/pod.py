@@ -14,6 +14,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restart": ("pod_restart", "Stop pods, and start them again."),
     "pause": ("pod_pause", "Let pods stand still."),
     "unpause": ("pod_unpause", "Let paused pods go on."),
+    "kill": ("pod_kill", "Send a signal to the running containers of pods."),
+    "logs": ("pod_logs", "Show what the containers of a pod printed."),
     "inspect": ("pod_inspect", "Show everything known about pods."),
     "rm": ("pod_rm", "Remove pods with their containers."),
     "add": ("create", "Make a container in a pod: `firkin create --pod`."),

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     metavar="KEY=VALUE",
     help="Only those: by id, name, label, status, health, exited, ancestor, before, since or volume.",
 )
+@click.option("-p", "--pod", "with_pods", is_flag=True, help="Show in which pod they are.")
 @click.option("-s", "--size", "sized", is_flag=True, help="Show what they wrote to their disks.")  # fmt: skip
 @quiet_ids_option
 @no_trunc_option
@@ -42,6 +43,7 @@ def command(
     last: int | None,
     latest: bool,
     filters: tuple[str, ...],
+    with_pods: bool,
     sized: bool,
     quiet: bool,
     no_trunc: bool,
@@ -69,7 +71,9 @@ def command(
     ]
     if sized:
         rows = [row | {"Size": _size(each, paths)} for row, each in zip(rows, readable, strict=True)]
-    columns = (*COLUMNS, "Size") if sized else COLUMNS
+    if with_pods:
+        rows = [row | _pod(each, paths, no_trunc=no_trunc) for row, each in zip(rows, readable, strict=True)]
+    columns = (*COLUMNS, *(("Pod", "PodName") if with_pods else ()), *(("Size",) if sized else ()))
     form = "{{.ID}}" if quiet and not form else form
     click.echo(listing(rows, HEADINGS, columns, form), nl=False)
     for each in broken:
@@ -81,6 +85,22 @@ def _wanted(filters: tuple[str, ...], paths: Paths) -> Filters:
     from firkin.engine.container_filter import Filters
 
     return Filters.parse(filters, paths)
+
+
+def _pod(summary: ContainerSummary, paths: Paths, *, no_trunc: bool) -> dict[str, str]:
+    """The pod that it is in, with podman's names for the fields; nothing where it is in none."""
+    from firkin.container.pod import Member
+    from firkin.container.record import Record
+    from firkin.errors import FirkinError
+
+    place = summary.spec.pod
+    if not isinstance(place, Member):
+        return {"Pod": "", "PodName": ""}
+    try:
+        name = Record(paths, place.pod).spec().name
+    except FirkinError:  # it is being removed
+        name = ""
+    return {"Pod": place.pod if no_trunc else place.pod[:12], "PodName": name}
 
 
 def _size(summary: ContainerSummary, paths: Paths) -> str:

@@ -112,7 +112,8 @@ def as_container(spec: ContainerSpec) -> None:
     if isinstance(spec.pod, Sandbox):
         raise ContainerNotFound(
             f"{spec.name!r} is a pod, and no container",
-            hint=f"`firkin pod inspect {spec.name}` names its containers; see `firkin pod --help`",
+            hint=f"`firkin pod inspect {spec.name}` names its containers; a pod as a whole is not kept in "
+            "snapshots, nor forked or suspended",
         )
 
 

@@ -144,6 +144,20 @@ class Pods:
         pod = await self.stop(text, timeout_s)
         return await self.start(pod.record.id)
 
+    async def kill(self, text: str, number: int) -> Pod:
+        """Send a signal to the first process of each of its containers that runs. Raises WrongState where it
+        does not run.
+        """
+        pod = self.find(text)
+        if not isinstance(pod.record.state(), Running):
+            raise WrongState(f"pod {pod.name!r} is not running", hint=f"`firkin pod start {pod.name}`")
+        for record, _ in pod.members():
+            with suppress(ContainerNotFound):
+                container = await self._engine.container(record.id)
+                if isinstance(container.state, Running):
+                    await container.kill(number)
+        return pod
+
     async def pause(self, text: str) -> Pod:
         """Let it stand still with its containers. Raises WrongState where it does not run, or does so."""
         pod = self.find(text)

@@ -13,6 +13,7 @@ from firkin.engine.rules import check_workdir
 from firkin.engine.words import run_options
 from firkin.kube.expansion import expand
 from firkin.kube.fields import Fields, bad, inside
+from firkin.kube.probe import health_words
 from firkin.kube.resources import Resources, resources
 from firkin.kube.security import Security, of_container
 from firkin.kube.variables import Origin, as_text, variables
@@ -66,6 +67,7 @@ def container(said: Fields, around: Around, *, initial: bool) -> Container:
             "pull": _PULLS[said.choice("imagePullPolicy", tuple(_PULLS))],
             "restart": "no" if initial else around.restart,
             "stop_timeout": around.stop_timeout_s,
+            **health_words(said),
             **of_container(said.map("securityContext"), around.security, said.path),
         }
         image = said.needed("image")

@@ -58,8 +58,25 @@ class Fields:
 
     def unsaid(self, name: str, *harmless: object) -> None:
         """Name the field among the unused, unless it is one of `harmless`."""
-        if self.take(name) not in (*_NOTHING, *harmless):
+        value = self.take(name)
+        if value not in harmless:
+            self.name_unused(name, value)
+
+    def name_unused(self, name: str, value: object) -> None:
+        """Name what was taken, and could not be honoured, unless it says nothing."""
+        if value not in _NOTHING:
             self._unused.append(self.at(name))
+
+    def inner(self, name: str, value: object) -> Fields:
+        """The mapping that was taken as `value`."""
+        return Fields(value, self.at(name), self._unused)
+
+    def needed_map(self, name: str) -> Fields:
+        """A mapping that must be there."""
+        found = self.map(name)
+        if found is None:
+            raise bad(self.at(name), "it is missing", "the manifest must say it")
+        return found
 
     def text(self, name: str, default: str = "") -> str:
         """Text; a number or a flag in its place is an error, since nobody knows how it was written."""

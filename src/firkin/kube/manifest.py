@@ -132,10 +132,7 @@ def _deployment(document: Fields, held: Contents, settings: Settings) -> PodPlan
             if replicas not in (None, 1):
                 raise bad(spec.at("replicas"), f"{replicas} pods cannot be kept up here", "write 1")
             spec.ignore("selector", "strategy", "revisionHistoryLimit", "progressDeadlineSeconds")
-            template = spec.map("template")
-            if template is None:
-                raise bad(spec.at("template"), "it is missing", "the manifest must say it")
-            with template:
+            with spec.needed_map("template") as template:
                 inner = template.map("metadata")
                 labels, annotations = outer.labels, outer.annotations
                 if inner is not None:
@@ -156,10 +153,7 @@ def _named(kind: str, name: str) -> str:
 
 
 def _spec(document: Fields) -> Fields:
-    spec = document.map("spec")
-    if spec is None:
-        raise bad(document.at("spec"), "it is missing", "the manifest must say it")
-    return spec
+    return document.needed_map("spec")
 
 
 def _claim(document: Fields) -> Claim:

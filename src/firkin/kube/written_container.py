@@ -12,6 +12,7 @@ from firkin.container.pod import Member
 from firkin.container.spec import ContainerSpec, Protected
 from firkin.engine.environment import DEFAULT_PATH
 from firkin.kube.expansion import escape
+from firkin.kube.probe import written
 from firkin.kube.quantity import format_bytes, format_cpus
 from firkin.machine.spec import PublishedPort
 from firkin.process import capabilities
@@ -36,6 +37,7 @@ def container(
     process, unsaid = spec.process, list(_unsaid(spec))
     env, binary = _env(spec, image_env)
     unsaid += binary
+    probe = {} if spec.health is None else written(spec.health, unsaid)
     said: dict[str, Any] = {
         "name": name,
         "image": spec.image,
@@ -45,6 +47,7 @@ def container(
         "ports": [port(each) for each in spec.ports],
         "resources": _resources(spec.limits),
         "securityContext": _security(spec, unsaid),
+        "livenessProbe": probe,
         "stdin": process.stdin,
         "tty": process.terminal is not None,
         "volumeMounts": mounts,

@@ -62,6 +62,10 @@ CONTAINER = maybe(
     env=st.dictionaries(VARIABLE, TEXT, max_size=3).map(
         lambda env: [{"name": name, "value": value} for name, value in env.items()]
     ),
+    livenessProbe=st.fixed_dictionaries(
+        {"exec": st.just({"command": ["test", "-f", "/x y"]})},
+        optional={"periodSeconds": st.integers(1, 99), "initialDelaySeconds": st.integers(0, 9)},
+    ),
     stdin=st.booleans(),
     tty=st.booleans(),
     resources=maybe(limits=maybe(cpu=CPU, memory=MEMORY)),

@@ -202,7 +202,8 @@ def test_a_path_in_one_of_several_documents_says_which(settings: Settings) -> No
 
 def test_what_is_not_honoured_is_named_and_nothing_else(settings: Settings) -> None:
     said = one(
-        livenessProbe={"exec": {}}, lifecycle={"preStop": {}}, terminationMessagePath="/dev/termination-log",
+        livenessProbe={"httpGet": {"port": 80}}, readinessProbe={"exec": {}},
+        lifecycle={"preStop": {}}, terminationMessagePath="/dev/termination-log",
         ports=[{"name": "http", "containerPort": 80}], resources={"limits": {"nvidia.com/gpu": 1}}, env=[],
     )  # fmt: skip
     said["spec"] |= {
@@ -218,6 +219,7 @@ def test_what_is_not_honoured_is_named_and_nothing_else(settings: Settings) -> N
         "metadata.ownerReferences",
         "spec.containers[0].lifecycle",
         "spec.containers[0].livenessProbe",
+        "spec.containers[0].readinessProbe",
         "spec.containers[0].resources.limits.nvidia.com/gpu",
         "spec.nodeSelector",
         "spec.volumes[0].emptyDir.sizeLimit",
