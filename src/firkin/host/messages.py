@@ -17,6 +17,7 @@ MAX_BYTES = 32 << 20
 _MAX_CHARS = 8192
 _QUOTED_CHARS = 300
 _HOST = r"https://(?P<host>[\w.:-]+)/[^ ]* .*"
+_NAME = r"[^\s\"\\]+"
 _OURS = re.compile(r"firkin doctor --explain ([a-z][a-z0-9-]{1,40})")
 
 PATTERNS: tuple[tuple[str, Fault], ...] = (
@@ -40,8 +41,9 @@ PATTERNS: tuple[tuple[str, Fault], ...] = (
         reported.UNTRUSTED_AUTHORITY,
     ),
     (rf"({_HOST})?server gave HTTP response to HTTPS client", reported.PLAIN_HTTP),
-    (r"missing client certificate (?P<missing>\S+) for key (?P<path>\S+)", images.CERTIFICATES_LONE),
-    (r"missing key (?P<missing>\S+) for client certificate (?P<path>\S+)", images.CERTIFICATES_LONE),
+    (rf"({_HOST})?first record does not look like a TLS handshake", reported.PLAIN_HTTP),
+    (rf"missing client certificate (?P<missing>{_NAME}) for key (?P<path>{_NAME})", images.CERTIFICATES_LONE),
+    (rf"missing key (?P<missing>{_NAME}) for client certificate (?P<path>{_NAME})", images.CERTIFICATES_LONE),
     (r"payload does not match any of the supported image formats", reported.IMAGE_FORMAT),
     # directories, mounts and sockets
     (r"statfs (?P<path>/?\S.*?): no such file or directory", reported.MOUNT_SOURCE_MISSING),

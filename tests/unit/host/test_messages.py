@@ -4,13 +4,17 @@ podman 4.3 and its kin print.
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
 
 from firkin.errors import UsageError
 from firkin.faults.catalogue import FAULTS
 from firkin.host.messages import MAX_BYTES, recognised
+from tests.support.home import Home
 
 LINES = [
     tuple(line.split("\t")) for line in Path(__file__).with_name("messages.txt").read_text().splitlines()
@@ -23,6 +27,39 @@ def test_a_message_gives_its_cause_and_the_fix(fault_id: str, line: str) -> None
     assert finding.id == fault_id
     assert line[:60] in finding.what
     assert finding.fix
+
+
+class SpeaksHttp(BaseRequestHandler):
+    """Answers a greeting of TLS as a web server does."""
+
+    def handle(self) -> None:
+        self.request.recv(1024)
+        self.request.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+
+
+def said_by_skopeo(*words: str) -> bytes:
+    return subprocess.run(["skopeo", *words], capture_output=True, timeout=60).stderr
+
+
+def test_what_skopeo_says_is_recognised(home: Home) -> None:
+    certificates = home.work_dir / "certs"
+    certificates.mkdir()
+    (certificates / "client.key").touch()
+    with ThreadingTCPServer(("127.0.0.1", 0), SpeaksHttp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        plain = f"127.0.0.1:{server.server_address[1]}"
+        image = f"docker://{plain}/x"
+        said = [
+            said_by_skopeo("inspect", image),
+            said_by_skopeo("inspect", "--cert-dir", str(certificates), image),
+            said_by_skopeo("--policy", str(home.work_dir / "policy.json"), "copy", image, "dir:copy"),
+        ]
+        server.shutdown()
+    said.append(said_by_skopeo("inspect", image))
+    found = [finding for line in said for finding in recognised(line)]
+    assert [each.id for each in found] == ["plain-http", "certificates-lone", "policy-missing", "refused"]
+    assert f"={plain} " in found[0].fix[0]
+    assert found[1].fix[0].endswith("rm client.key")
 
 
 def test_names_in_a_message_are_in_the_fix() -> None:

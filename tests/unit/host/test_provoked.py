@@ -339,7 +339,8 @@ def storage_by_vfs(world: World) -> None:
 @provokes("storage-vfs")
 def no_storage_conf(world: World) -> None:
     world.remove("/etc/containers/storage.conf")
-    world.memory("/usr/share/containers")
+    if os.path.isdir("/usr/share/containers"):
+        world.memory("/usr/share/containers")
 
 
 @provokes("storage-mixed")
