@@ -69,6 +69,29 @@ class AsyncEngine:
 
         return Starting(start)
 
+    def run_bundle(
+        self, directory: str | Path, *, detach: bool = False, **words: Unpack[RunWords]
+    ) -> Starting[AsyncContainer]:
+        """Start a container of an OCI bundle: its config.json says what and how; see run().
+
+        `words` are about what a config.json says nothing of, such as name, memory, network (else "none").
+        Its root file system becomes the image localhost/bundle:... Raises UsageError for what is wrong in it
+        or cannot be honoured, before anything is made, and as run().
+        """
+        from firkin.engine import bundles
+
+        words.setdefault("auto_remove", not detach)
+        bundle = bundles.read(directory)
+        options = bundles.options_of(bundle, **words)
+
+        async def start() -> AsyncContainer:
+            engine = self._engine
+            await bundles.put(bundle, engine.settings)
+            started = await (engine.run_detached(options) if detach else engine.run(options))
+            return AsyncContainer(started, engine)
+
+        return Starting(start)
+
     async def create(
         self, image: str, command: Iterable[str] = (), **words: Unpack[RunWords]
     ) -> AsyncContainer:

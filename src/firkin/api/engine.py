@@ -72,6 +72,21 @@ class Engine:
 
         return self._loop.call(start())
 
+    def run_bundle(
+        self, directory: str | Path, *, detach: bool = False, **words: Unpack[RunWords]
+    ) -> Container:
+        """Start a container of an OCI bundle: its config.json says what and how; see run().
+
+        `words` are about what a config.json says nothing of, such as name, memory, network (else "none").
+        Raises UsageError for what is wrong in it or cannot be honoured, before anything is made.
+        """
+
+        async def start() -> Container:
+            started = await self._engine.run_bundle(directory, detach=detach, **words)
+            return Container(started, self._loop)
+
+        return self._loop.call(start())
+
     def create(self, image: str, command: Iterable[str] = (), **words: Unpack[RunWords]) -> Container:
         """A container that its start() starts: the supervisor has it then, and it stays until somebody
         removes it, started or not. Raises as run() with `detach`, but for booting.

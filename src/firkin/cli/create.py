@@ -12,10 +12,17 @@ from firkin.cli.sections import Sectioned
 
 @click.command(cls=Sectioned, context_settings={"allow_interspersed_args": False})
 @create_flags
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="IMAGE", required=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND...]")
 def command(
-    *, image: str, words: tuple[str, ...], interactive: bool, tty: bool, quiet: bool, **chosen: Any
+    *,
+    image: str | None,
+    words: tuple[str, ...],
+    bundle: str,
+    interactive: bool,
+    tty: bool,
+    quiet: bool,
+    **chosen: Any,
 ) -> int:
     """Make a container that `firkin start` starts, and print its id.
 
@@ -25,10 +32,8 @@ def command(
     firkin create --name job alpine sh -c 'sleep 1; echo done'
     firkin start -a job
     """
-    import os
-
+    from firkin.cli.bundle_flags import options_of
     from firkin.cli.running import Showing, create
-    from firkin.engine.words import run_options
 
-    options = run_options(image, words, stdin=interactive, terminal=tty, environ=os.environ, **chosen)
+    options = options_of(image, words, bundle, quiet=quiet, stdin=interactive, terminal=tty, **chosen)
     return create(options, Showing(quiet=quiet))

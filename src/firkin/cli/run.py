@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @click.command(cls=Sectioned, context_settings={"allow_interspersed_args": False})
 @run_flags
-@click.argument("image", metavar="IMAGE")
+@click.argument("image", metavar="IMAGE", required=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND...]")
 def command(
     *,
-    image: str,
+    image: str | None,
     words: tuple[str, ...],
+    bundle: str,
     detach: bool,
     detach_keys: str,
     interactive: bool,
@@ -38,23 +39,23 @@ def command(
     \b
     firkin run --rm alpine echo hello
     firkin run -it --rm -v $PWD:/src -w /src python:3.12 bash
+    firkin run --rm --bundle DIR
     """
-    import os
-
+    from firkin.cli.bundle_flags import options_of
     from firkin.cli.detach import parse_keys
     from firkin.cli.running import Showing, run_in_background, run_in_foreground
     from firkin.cli.wiring import Wiring
-    from firkin.engine.words import run_options
 
-    wiring = Wiring(interactive, tty, parse_keys(detach_keys), sig_proxy)
-    options = run_options(
+    options = options_of(
         image,
         words,
+        bundle,
+        quiet=quiet,
         stdin=interactive,
         terminal=_terminal_size() if tty else None,
-        environ=os.environ,
         **chosen,
     )
+    wiring = Wiring(options.stdin, options.terminal is not None, parse_keys(detach_keys), sig_proxy)
     showing = Showing(quiet=quiet, timing=timing, trace=trace)
     if detach:
         return run_in_background(options, showing)

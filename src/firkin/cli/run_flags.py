@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from firkin.cli.bundle_flags import BUNDLE_FLAGS
 from firkin.cli.health_flags import HEALTH_FLAGS
 from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
@@ -53,6 +54,7 @@ FLAGS = (
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
            help="When to fetch it."),
     platform_option,
+    *BUNDLE_FLAGS,
     _image("-q", "--quiet", is_flag=True, help="Show no progress, and no notices."),
 )  # fmt: skip
 """What is said of a container that is made, by `firkin run` and `firkin create`."""

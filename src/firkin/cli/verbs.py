@@ -52,6 +52,7 @@ VERBS: dict[str, Verb] = {
     "diff": Verb("diff", LOOK, "Show what a container changed in the files of its image."),
     "export": Verb("export", LOOK, "Write the files of a container as a tar archive."),
     "inspect": Verb("inspect", LOOK, "Show everything known about containers or images."),
+    "generate": Verb("generate", LOOK, "Print what containers would be, for other tools."),
     "pull": Verb("pull", IMAGES, "Fetch images and snapshots from a registry."),
     "push": Verb("push", IMAGES, "Send an image or a snapshot to a registry."),
     "images": Verb("images", IMAGES, "List images."),

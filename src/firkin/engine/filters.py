@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from firkin.machine.artifacts import artifact, stamp
 from firkin.process import capabilities
@@ -29,8 +30,23 @@ def filter_of(policy: ProcessPolicy, settings: Settings) -> Filter | None:
     """
     if policy.seccomp.kind == "unconfined":
         return None
-    text = policy.seccomp.profile if policy.seccomp.kind == "profile" else _DEFAULT.read_text()
+    text = _text(policy)
     return _filter(text, policy.capabilities.bounding, _kernel(text, settings), settings.paths.cache_dir)
+
+
+def profile_of(policy: ProcessPolicy, settings: Settings) -> dict[str, Any] | None:
+    """What filter_of() compiles, as `linux.seccomp` of the OCI runtime spec: nothing in it is conditional."""
+    if policy.seccomp.kind == "unconfined":
+        return None
+    from firkin.oci.seccomp import as_runtime_spec, parse
+
+    text = _text(policy)
+    names = capabilities.names(policy.capabilities.bounding)
+    return as_runtime_spec(parse(text), names, os.uname().machine, _kernel(text, settings))
+
+
+def _text(policy: ProcessPolicy) -> str:
+    return policy.seccomp.profile if policy.seccomp.kind == "profile" else _DEFAULT.read_text()
 
 
 @lru_cache(maxsize=64)

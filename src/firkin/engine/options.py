@@ -17,6 +17,7 @@ from firkin.container.restart import RestartPolicy
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.container.storage import Storage
+from firkin.engine.bundled import Bundled
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.policy_options import PolicyOptions
 from firkin.machine.knobs import Knobs
@@ -68,6 +69,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthOptions = AS_THE_IMAGE
     labels: dict[str, str] = {}
     pod: Sandbox | Member | None = None
+    bundle: Bundled | None = None
+    """Where it comes from a bundle, what that says beside all this."""
 
     def targets(self) -> list[str]:
         """Where something is mounted."""

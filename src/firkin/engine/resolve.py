@@ -59,7 +59,7 @@ def container_spec(
         limits=options.limits,
         knobs=options.knobs,
         read_only=options.read_only,
-        protected=Protected() if options.hides_system_paths else Protected(masked=(), read_only=()),
+        protected=_protected(options),
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
         ports=published_ports(options, config),
         binds=options.binds,
@@ -103,6 +103,8 @@ def exec_process(options: ExecOptions, first: ProcessSpec) -> ProcessSpec:
 
 def _process(options: RunOptions, config: ImageConfig, hostname: str) -> ProcessSpec:
     defaults = (DEFAULT_PATH, f"HOSTNAME={hostname}", *(("TERM=xterm",) if options.terminal else ()))
+    if options.bundle is not None:
+        defaults = ()
     args = _args(options, config)
     env = merge_environment(defaults, config.env, options.env)
     user = options.user or config.user
@@ -125,6 +127,12 @@ def _health(options: RunOptions, config: ImageConfig) -> HealthCheck | None:
     check = health_check(options.health, config.healthcheck, config.shell)
     check_words(() if check is None else check.args)
     return check
+
+
+def _protected(options: RunOptions) -> Protected:
+    if options.bundle is not None:
+        return options.bundle.protected
+    return Protected() if options.hides_system_paths else Protected(masked=(), read_only=())
 
 
 def _args(options: RunOptions, config: ImageConfig) -> tuple[str, ...]:

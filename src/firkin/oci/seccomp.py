@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -144,6 +144,31 @@ def chosen(profile: Profile, *, bounding: tuple[str, ...], machine: str, kernel:
                 rules += (ChosenRule(name, verdict, tests) for tests in _alternatives(rule.args or ()))
     flags = sum(FLAGS[flag] for flag in dict.fromkeys(profile.flags or ()))
     return Chosen(default, _architectures(profile, machine), flags, tuple(rules))
+
+
+def as_runtime_spec(profile: Profile, bounding: tuple[str, ...], machine: str, kernel: str) -> dict[str, Any]:
+    """`profile` without its conditions, as `linux.seccomp` of the OCI runtime spec; `chosen` finds the same
+    in both, there.
+    """
+    go_name = _GO_NAMES.get(machine, machine)
+    rules = [
+        {
+            "names": [*rule.names, *((rule.name,) if rule.name else ())],
+            "action": rule.action,
+            **({} if rule.errno_ret is None else {"errnoRet": rule.errno_ret}),
+            **({"args": msgspec.to_builtins(rule.args)} if rule.args else {}),
+        }
+        for rule in profile.syscalls or ()
+        if _holds(rule, set(bounding), go_name, kernel)
+    ]
+    errno = {} if profile.default_errno_ret is None else {"defaultErrnoRet": profile.default_errno_ret}
+    return {
+        "defaultAction": profile.default_action,
+        **errno,
+        "architectures": [f"SCMP_ARCH_{name.upper()}" for name in _architectures(profile, machine)],
+        **({"flags": list(profile.flags)} if profile.flags else {}),
+        "syscalls": rules,
+    }
 
 
 def _check(profile: Profile) -> None:
