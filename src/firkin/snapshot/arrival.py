@@ -22,6 +22,7 @@ from firkin.machine.knobs import check_kernel_args
 from firkin.machine.qcow2 import MAX_SIZE_BYTES
 from firkin.oci.descriptor import sound
 from firkin.paths import Paths
+from firkin.process.policy_ranges import out_of_range
 from firkin.snapshot.artifact import MAX_MEMORY_BYTES
 from firkin.snapshot.record import Snapshot
 
@@ -36,6 +37,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 _MAX_PROC = (1 << 32) - 1
 _MAX_STREAM_BYTES = (1 << 63) - 1
 _MAX_IMAGE_CHARS = 512
+_MOST_CELLS = 65535  # struct winsize
 
 
 def check_movable(spec: ContainerSpec, what: str) -> None:
@@ -95,9 +97,17 @@ def _check_numbers(snapshot: Snapshot, what: str) -> None:
     numbers.append(("proc", snapshot.proc, 1, _MAX_PROC))
     for field in Streams.__struct_fields__:
         numbers.append((f"streams.{field}", getattr(snapshot.streams, field), 0, _MAX_STREAM_BYTES))
+    size = snapshot.spec.process.terminal
+    if size is not None:
+        numbers += [
+            ("terminal.rows", size.rows, 0, _MOST_CELLS),
+            ("terminal.cols", size.cols, 0, _MOST_CELLS),
+        ]
     for field, number, least, most in numbers:
         if not least <= number <= most:
             raise Corrupt(f"{what} has {number} for {field}", hint="have it exported again")
+    if problem := out_of_range(snapshot.spec.process.policy):
+        raise Corrupt(f"{what} has {problem}", hint="have it exported again")
 
 
 def _check_words(paths: Paths, snapshot: Snapshot, what: str) -> None:

@@ -194,6 +194,11 @@ def layers_there(settings: Settings) -> list[str]:
     return sorted(os.listdir(settings.paths.disks_dir))
 
 
+def process_of(config: dict[str, Any]) -> dict[str, Any]:
+    process: dict[str, Any] = config["snapshot"]["spec"]["process"]
+    return process
+
+
 ALTERATIONS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (lambda c: c["memory"].update(size_bytes=48 * MIB), "not of the size that its machine had"),
     (lambda c: c["memory"].update(part_bytes=32 * MIB), "has parts of 33554432"),
@@ -221,6 +226,10 @@ ALTERATIONS: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (lambda c: c["snapshot"].update(proc=0), "has 0 for proc"),
     (lambda c: c["snapshot"].update(proc=1 << 32), "has 4294967296 for proc"),
     (lambda c: c["snapshot"].update(streams={"stdout": -1}), "has -1 for streams.stdout"),
+    (lambda c: process_of(c).update(policy={"umask": 0o1000}), "has 512 for umask"),
+    (lambda c: process_of(c).update(policy={"oom_score_adj": -1001}), "has -1001 for oom_score_adj"),
+    (lambda c: process_of(c).update(policy={"scheduler": {"policy": "X"}}), "for scheduler"),
+    (lambda c: process_of(c).update(terminal={"rows": 1, "cols": 1 << 16}), "has 65536 for terminal.cols"),
     (
         lambda c: c["snapshot"].update(streams={"stderr": 1 << 63}),
         "has 9223372036854775808 for streams.stderr",
