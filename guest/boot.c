@@ -91,6 +91,8 @@ static int await_port(const char *name) {
     }
 }
 
+#define NO_SIX(card) {"/proc/sys/net/ipv6/conf/eth" #card "/disable_ipv6", "1"}
+
 /* What is set for the whole machine before anything runs, so that no start has to. */
 static const struct {
     const char *path, *value;
@@ -99,7 +101,7 @@ static const struct {
     {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
     {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
     /* A card has no IPv6 until it gets an address of it: else its own are made and asked around for. */
-    {"/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1"},
+    NO_SIX(0), NO_SIX(1), NO_SIX(2), NO_SIX(3), NO_SIX(4), NO_SIX(5), NO_SIX(6), NO_SIX(7),
     /* A virtual disk is ordered and slowed down by its host, if at all. */
     {"/sys/block/vda/queue/scheduler", "none"},
     {"/sys/block/vda/queue/wbt_lat_usec", "0"},

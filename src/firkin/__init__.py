@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from firkin.api.process import Process
     from firkin.api.sockets import Connection, Listener
     from firkin.errors import (
+        AddressInUse,
         AgentError,
         AuthenticationFailed,
         BootFailed,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         MemoryFull,
         Misfit,
         NameInUse,
+        NetworkNotFound,
         NotFound,
         NotListening,
         OutcomeUnknown,
@@ -82,6 +84,7 @@ if TYPE_CHECKING:
     from firkin.version import __version__
 
 __all__ = [
+    "AddressInUse",
     "AgentError",
     "AsyncConnection",
     "AsyncContainer",
@@ -118,6 +121,7 @@ __all__ = [
     "MemoryFull",
     "Misfit",
     "NameInUse",
+    "NetworkNotFound",
     "NotFound",
     "NotListening",
     "OutcomeUnknown",

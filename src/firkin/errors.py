@@ -9,9 +9,11 @@ FirkinError                      exit 125 unless said otherwise; has .hint: what
 │   ├── PodNotFound
 │   ├── SnapshotNotFound
 │   ├── VolumeNotFound
+│   ├── NetworkNotFound
 │   └── PlatformNotFound         the index has no manifest for the platform; says which exist
 ├── Conflict                     somebody else holds it: choose another name or port, or stop them
 │   ├── NameInUse
+│   ├── AddressInUse             on a private network
 │   ├── PortInUse
 │   ├── InUse                    an object that others stand on cannot be removed
 │   ├── PoolEmpty                no machine of a pool is ready, and none is to be waited for
@@ -81,6 +83,9 @@ class SnapshotNotFound(NotFound): ...
 class VolumeNotFound(NotFound): ...
 
 
+class NetworkNotFound(NotFound): ...
+
+
 class PlatformNotFound(NotFound): ...
 
 
@@ -88,6 +93,9 @@ class Conflict(FirkinError): ...
 
 
 class NameInUse(Conflict): ...
+
+
+class AddressInUse(Conflict): ...
 
 
 class PortInUse(Conflict): ...

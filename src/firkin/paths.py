@@ -12,6 +12,7 @@ data/                                    the truth; survives a reboot
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts
   containers/<id>/                       one container or pod, see container.record, container.pod
   volumes/<name>/                        one volume, see volume.record
+  networks/<name>.json                   one private network, see container.private_network
   names/<name>                           link to the id of the container that has the name; lock
   disks/<id>.qcow2                       a layer of disks, never written again, see container.layers
   snapshots/<id>/                        one snapshot, see snapshot.record
@@ -19,7 +20,8 @@ data/                                    the truth; survives a reboot
   events/                                log: what happened, see container.journal
 run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
   supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
-  c/<id12>/                              control.sock agent.sock qmp.sock of one running container
+  c/<id12>/                              control.sock agent.sock qmp.sock netN.sock of one running container
+  n/<id12>.sock  .lock  .log             one private network's switch; the lock is held while it lives
 """
 
 from __future__ import annotations
@@ -84,6 +86,16 @@ class Paths(msgspec.Struct, frozen=True):
 
     def volume_dir(self, name: str) -> Path:
         return self.volumes_dir / name
+
+    @property
+    def networks_dir(self) -> Path:
+        return self.data / "networks"
+
+    def network_path(self, name: str) -> Path:
+        return self.networks_dir / f"{name}.json"
+
+    def switch_socket_path(self, network_id: str) -> Path:
+        return self.run / "n" / f"{network_id[:12]}.sock"
 
     @property
     def names_dir(self) -> Path:

@@ -25,7 +25,7 @@ ROWS = (
     ("container", "host"),
     ("snapshot",),
     ("engine",),
-    ("pool", "supervisor", "kube"),
+    ("pool", "supervisor", "kube", "switch"),
     ("cli", "api", ""),  # "" is firkin/__init__
     ("__main__", "testing"),
 )
@@ -43,6 +43,7 @@ NEIGHBOURS = {
         "firkin.network.user",  # the VMM's words for a network mode
         "firkin.network.publish",  # ports with 0 in, ports with numbers out
     },
+    9: {"firkin.supervisor.daemon"},  # leaving whoever started us
     10: {"firkin", "firkin.api"},  # the public names, and what stands behind them
 }
 """What may be taken from one's own row: modules of values and functions on them, or a package whole."""

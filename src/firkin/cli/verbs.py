@@ -39,6 +39,9 @@ VERBS: dict[str, Verb] = {
     "pod": Verb("pod", CONTAINERS, "Run several containers in one machine, with one network."),
     "kube": Verb("kube", CONTAINERS, "Make pods of Kubernetes manifests, and manifests of pods."),
     "snapshot": Verb("snapshot", CONTAINERS, "Keep containers as they are, and go back to them."),
+    "network": Verb(
+        "network", CONTAINERS, "Make, list and remove private networks, on which containers find each other."
+    ),
     "volume": Verb(
         "volume", CONTAINERS, "Make, list and remove volumes: what containers keep beside their disks."
     ),

@@ -7,18 +7,22 @@ while the VMM is at its own beginning. What needs a registry, a build or a templ
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 import msgspec
 
 from firkin.container import names, volume_use
 from firkin.container.layers import ready
+from firkin.container.leases import leased
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
+from firkin.container.pod import Member
 from firkin.container.record import Record, create
 from firkin.container.spec import ContainerSpec
 from firkin.engine import rules, storage
 from firkin.engine.filters import filter_of
 from firkin.engine.image_names import here
+from firkin.engine.network_rules import check_way_in
 from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec, disk_bytes
 from firkin.engine.shape import machine_spec
@@ -105,7 +109,13 @@ def put_on_record(
         size_bytes=settings.disk_bytes,
         ends_with=options.auto_remove,
     )
-    with made_with as made:
+    member = isinstance(options.pod, Member)  # has its pod's cards
+    addressed = (
+        nullcontext(options.network) if member else leased(settings.paths, options.network, container_id)
+    )
+    with addressed as network, made_with as made:
+        options = msgspec.structs.replace(options, network=network)
+        check_way_in(options)
         while True:
             spec = container_spec(
                 options,

@@ -8,6 +8,7 @@ import msgspec
 
 from firkin.container import names
 from firkin.container.disk import DiskRecord
+from firkin.container.leases import leased
 from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.record import Record, create
@@ -18,7 +19,7 @@ from firkin.engine import storage
 from firkin.errors import NameInUse
 from firkin.machine.spec import PublishedPort
 from firkin.network import mac
-from firkin.network.spec import NetworkSpec
+from firkin.network.spec import USER, Interface, NetworkSpec
 from firkin.paths import Paths
 from firkin.snapshot.record import Snapshot
 
@@ -44,9 +45,11 @@ def own_ports(ports: tuple[PublishedPort, ...]) -> tuple[PublishedPort, ...]:
 
 
 def own_cards(network: NetworkSpec, container_id: str) -> NetworkSpec:
-    """`network` for one more container: with cards that nobody else has."""
+    """`network` for one more container: with cards that nobody else has, on private ones to be leased."""
     cards = tuple(
         msgspec.structs.replace(card, mac=mac.of_container(container_id, index))
+        if card.network == USER
+        else Interface(network=card.network, aliases=card.aliases)
         for index, card in enumerate(network.interfaces)
     )
     return msgspec.structs.replace(network, interfaces=cards)
@@ -92,14 +95,16 @@ def record_heir(paths: Paths, snapshot: Snapshot, wishes: Wishes) -> tuple[Recor
     disk = DiskRecord(layers=snapshot.layers, parent=snapshot.id)
     container_id = new_id()
     wished = storage.inherited(snapshot.spec.storage)
-    with storage.made(
+    made_with = storage.made(
         paths, wished, container_id, size_bytes=snapshot.spec.disk_bytes, ends_with=wishes.auto_remove
-    ) as made:
+    )
+    wanted = own_cards(snapshot.spec.network, container_id)
+    with leased(paths, wanted, container_id) as network, made_with as made:
         while True:
             name = wishes.name or names.make_up(paths)
             spec = heir(snapshot, wishes, name=name, container_id=container_id)
             try:
-                return create(paths, msgspec.structs.replace(spec, storage=made), disk)
+                return create(paths, msgspec.structs.replace(spec, storage=made, network=network), disk)
             except NameInUse:
                 if wishes.name:
                     raise  # a made-up name was just taken: make up another

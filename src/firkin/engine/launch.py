@@ -115,6 +115,7 @@ async def launch(
         except MachineDied as error:
             await machine.booted(_raised(error))  # which says why it died
             raise
+        await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(connection, spec.name))
         process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
@@ -172,6 +173,7 @@ async def greeted(
         boot_log=spec.knobs.boot_log,
     )
     stack.push_async_callback(machine.stop)
+    await on_networks(stack, record, spec, machine)
     if not state.paused:
         await recover(machine)  # its owner may have died while it was being saved
     client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
@@ -183,6 +185,14 @@ async def greeted(
             await client.start(resume=True)
             client.post(Release())
     return machine, client
+
+
+async def on_networks(stack: AsyncExitStack, record: Record, spec: ContainerSpec, machine: Machine) -> None:
+    """Plug the machine's cards into its private networks, until `stack` ends. Raises as plugged()."""
+    if spec.network.private:
+        from firkin.engine.switches import plugged
+
+        await stack.enter_async_context(plugged(record, spec, machine.pid))
 
 
 def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: Streams) -> RemoteProcess:

@@ -8,7 +8,7 @@ from firkin.container.record import Running, State
 from firkin.container.spec import ContainerSpec
 from firkin.machine.spec import PublishedPort
 from firkin.network.guest import GATEWAY, NAMESERVER
-from firkin.network.spec import Interface
+from firkin.network.spec import USER, Interface
 from firkin.network.user import ADDRESS, ADDRESS6, MACS, NAMESERVER6
 
 
@@ -36,7 +36,7 @@ def network_host_config(spec: ContainerSpec) -> dict[str, Any]:
     """What of the network stands in `HostConfig`: what was asked for."""
     network = spec.network
     return {
-        "NetworkMode": network.names[0],
+        "NetworkMode": network.private[0].network if network.private else network.names[0],
         "HostLoopback": network.host_loopback,
         "PortBindings": port_bindings(spec.ports),
         "PublishAllPorts": network.publish_all,
@@ -64,6 +64,8 @@ _NOWHERE = {
 
 
 def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
+    if card.network != USER:
+        return _private(spec, index, card)
     published = bool(spec.ports) or spec.network.host_loopback
     six = {"GlobalIPv6Address": ADDRESS6, "GlobalIPv6PrefixLen": 128, "IPv6Gateway": NAMESERVER6}
     return (_NOWHERE | six if spec.network.ipv6 else _NOWHERE) | {
@@ -72,4 +74,21 @@ def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any
         "IPPrefixLen": 32,
         "Gateway": GATEWAY if published else NAMESERVER,
         "MacAddress": card.mac or MACS[index],
+    }
+
+
+def _private(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
+    address, _, prefix = card.address.partition("/")
+    six, _, prefix6 = card.address6.partition("/")
+    return _NOWHERE | {
+        "Interface": f"eth{index}",
+        "NetworkID": card.id,
+        "IPAddress": address,
+        "IPPrefixLen": int(prefix or 0),
+        "Gateway": card.gateway,
+        "GlobalIPv6Address": six,
+        "GlobalIPv6PrefixLen": int(prefix6 or 0),
+        "MacAddress": card.mac,
+        "Aliases": list(card.aliases),
+        "DNSNames": list(dict.fromkeys((spec.name, *card.aliases, spec.id[:12], spec.hostname))),
     }

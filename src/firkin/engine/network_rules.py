@@ -31,6 +31,16 @@ def check_network(options: RunOptions) -> None:
     check_ports(options.ports)
 
 
+def check_way_in(options: RunOptions) -> None:
+    """Refuse published ports of a container whose networks are all internal. Raises UsageError."""
+    network = options.network
+    if network.private and network.mode == "none" and (options.ports or network.publish_all):
+        raise UsageError(
+            "publish: a container on internal networks alone has no ports outside",
+            hint="add --network user, or leave out -p",
+        )
+
+
 def check_ports(ports: tuple[PublishedPort, ...]) -> None:
     """Refuse too many, addresses that cannot be published on, and one given twice. Raises UsageError."""
     if len(ports) > MOST_PORTS:

@@ -5,24 +5,22 @@ What needs no more than the words themselves is refused here; engine.network_rul
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypedDict, TypeVar
 
+from firkin.engine.card_words import cards, ip_address
 from firkin.errors import UsageError
 from firkin.machine.spec import PublishedPort
-from firkin.network import mac
 from firkin.network.names import DOMAIN_RULE, HOSTNAME_RULE, is_domain, is_hostname
 from firkin.network.resolv_conf import MOST_SERVERS
-from firkin.network.spec import HOST_GATEWAY, USER, Dns, HostEntry, Interface, NetworkSpec
+from firkin.network.spec import HOST_GATEWAY, Dns, HostEntry, NetworkSpec
 
 T = TypeVar("T")
 MOST_DOMAINS, MOST_OPTIONS, MOST_HOSTS, MOST_NAMES, MOST_SYSCTLS = 32, 32, 256, 32, 128
 _OPTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]{0,63}")
 _SYSCTL = re.compile(r"[a-z0-9_]+(\.[A-Za-z0-9_-]+)+")
 _MAX_SYSCTL_CHARS = 200
-_USER_OPTIONS = ("host-loopback", "ipv6")
 _IPC_SYSCTLS = frozenset(
     f"kernel.{name}"
     for name in ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
@@ -42,12 +40,21 @@ class NetworkWords(TypedDict, total=False):
     add_hosts: Iterable[str | HostEntry]
     domainname: str
     mac_address: str
+    ip: str
+    ip6: str
+    network_aliases: Iterable[str]
     sysctls: Mapping[str, str] | Iterable[str]
 
 
 def network_spec(words: NetworkWords) -> NetworkSpec:
     """What `words` ask for. Raises UsageError, which names the word and the rule."""
-    interfaces, options = _interfaces(words.get("network", ()), words.get("mac_address", ""))
+    interfaces, options = cards(
+        words.get("network", ()),
+        mac_address=words.get("mac_address", ""),
+        ip=words.get("ip", ""),
+        ip6=words.get("ip6", ""),
+        aliases=_listed("network_alias", words.get("network_aliases", ())),
+    )
     return NetworkSpec(
         interfaces=interfaces,
         host_loopback="host-loopback" in options,
@@ -69,56 +76,6 @@ def exposed(ports: Iterable[str | int]) -> tuple[str, ...]:
             raise UsageError(f"expose: {text!r} is no port of a container", hint="write 80, 80/udp or 80-90")
         found += (f"{port.guest_port}/{port.protocol}" for port in PublishedPort.parse(str(text)))
     return tuple(dict.fromkeys(found))
-
-
-def _interfaces(said: str | Iterable[str], address: str) -> tuple[tuple[Interface, ...], set[str]]:
-    """The cards, and what the user network is to have beside the usual."""
-    names = ((said,) if isinstance(said, str) else tuple(said)) or (USER,)
-    if "none" in names:
-        if len(names) > 1:
-            raise UsageError("network: none stands alone", hint="leave out --network none, or the others")
-        if address:
-            raise UsageError("mac_address: without a network there is no card", hint="leave it out")
-        return (), set()
-    cards: list[Interface] = []
-    asked: set[str] = set()
-    for text in names:
-        name, _, options = text.partition(":")
-        if name != USER:
-            raise UsageError(
-                f"network: {name!r} is not one of user, none",
-                hint="choose one of them",
-            )
-        if name in {card.network for card in cards}:
-            raise UsageError(f"network: {name} is given twice", hint="give it once")
-        asked |= _user_options(options)
-        cards.append(Interface(network=name))
-    if address:
-        cards[0] = Interface(network=cards[0].network, mac=_mac(address))
-    return tuple(cards), asked
-
-
-def _user_options(options: str) -> set[str]:
-    """Those of the user network that are on."""
-    asked: set[str] = set()
-    for option in filter(None, options.split(",")):
-        name, equals, value = option.partition("=")
-        if name not in _USER_OPTIONS or (equals and value not in ("true", "false")):
-            raise UsageError(
-                f"network: {option!r} is no option of {USER}",
-                hint=f"there are {' and '.join(f'{each}=true' for each in _USER_OPTIONS)}",
-            )
-        asked = asked - {name} if value == "false" else asked | {name}
-    return asked
-
-
-def _mac(text: str) -> str:
-    try:
-        return mac.parse(text)
-    except ValueError as error:
-        raise UsageError(
-            f"mac_address: {text!r} is not a card's address: {error}", hint="such as 02:42:ac:11:00:02"
-        ) from error
 
 
 def _dns(words: NetworkWords) -> Dns:
@@ -220,16 +177,6 @@ def _check_sysctl(name: str, value: str) -> None:
         )
     if not value.replace("\t", " ").isprintable() or not 0 < len(value.encode()) < 256:
         raise UsageError(f"sysctl: the value of {name} is not one line of 1 to 255 bytes", hint="shorten it")
-
-
-def ip_address(field: str, text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """`text` as an address. Raises UsageError, which names `field`."""
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError as error:
-        raise UsageError(
-            f"{field}: {text!r} is not an IP address", hint="such as 192.0.2.1 or 2001:db8::1"
-        ) from error
 
 
 def _each(field: str, said: Iterable[T], parse: Callable[[T], object], most: int) -> tuple:  # type: ignore[type-arg]

@@ -24,7 +24,7 @@ from firkin.engine import pod_store
 from firkin.engine.batch import SEED_BYTES, container_op, limit_ops, prologue
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_of
-from firkin.engine.launch import Launched, greeted, shared_sockets
+from firkin.engine.launch import Launched, greeted, on_networks, shared_sockets
 from firkin.engine.pod_fill import fill
 from firkin.engine.shape import machine_spec
 from firkin.engine.spawn_op import spawn_op
@@ -100,6 +100,7 @@ async def launch_pod(
                 )
             )
         stack.push_async_callback(machine.stop)
+        await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         process = client.register(_pause(spec), stdout=False, stderr=False)
         assert process.op is not None

@@ -21,7 +21,7 @@ import msgspec
 from firkin.container.record import Record, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
-from firkin.engine.launch import Launched, booted, shared_sockets, take_over
+from firkin.engine.launch import Launched, booted, on_networks, shared_sockets, take_over
 from firkin.engine.transcript import Transcript
 from firkin.machine.saved import Saved, load
 from firkin.machine.start import Lifetime
@@ -91,6 +91,7 @@ async def restore(
     async with AsyncExitStack() as stack:
         sockets = shared_sockets(stack, spec)
         machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
+        await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         answer = asyncio.create_task(client.start(_rebirth(spec, origin), resume=True, whole=True))
         await asyncio.sleep(0)  # it is sent; now the machine has to wake

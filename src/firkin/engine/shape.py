@@ -20,6 +20,7 @@ def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> Machine
         shares=shares(spec),
         network=spec.network.mode,
         host_loopback=spec.network.host_loopback,
+        cards=len(spec.network.private),
         ipv6=spec.network.ipv6,
         ports=spec.ports,
         knobs=spec.knobs,

@@ -23,7 +23,7 @@ from firkin.machine.origin import Cold, Origin, Restored
 from firkin.machine.qemu import confinement
 from firkin.machine.qemu.command import Accelerator, DiskFds, Inherited, command
 from firkin.machine.qemu.confinement import Confinement
-from firkin.machine.qemu.files import AGENT_SOCKET, CONSOLE_FIFO, CONSOLE_LOG, QMP_SOCKET
+from firkin.machine.qemu.files import AGENT_SOCKET, CONSOLE_FIFO, CONSOLE_LOG, QMP_SOCKET, card_socket
 from firkin.machine.qemu.incoming import begin
 from firkin.machine.spec import Disk, MachineSpec
 from firkin.machine.started import Started
@@ -77,7 +77,7 @@ def launch(
             failed.callback(fork.end, pid, pidfd)
             incoming = None
             if inherited.state_fd is not None:
-                incoming = begin(run_dir / QMP_SOCKET, inherited.state_fd)
+                incoming = begin(run_dir / QMP_SOCKET, inherited.state_fd, announces=spec.cards == 0)
         failed.pop_all()
     return Started(
         name=spec.name,
@@ -146,6 +146,10 @@ def _inherited(
             agent_fd=stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET)).fileno(),
             qmp_fd=stack.enter_context(unix_socket.listen(run_dir / QMP_SOCKET)).fileno(),
             disks=tuple(map(disk_fds, spec.disks)),
+            cards=tuple(
+                stack.enter_context(unix_socket.listen(run_dir / card_socket(number))).fileno()
+                for number in range(0 if origin.peerless else spec.cards)
+            ),
             shares=tuple(stack.enter_context(daemon.connection).fileno() for daemon in daemons),
             alive_fd=alive_fd,
         )

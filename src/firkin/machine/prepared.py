@@ -34,7 +34,7 @@ class Prepared(msgspec.Struct, frozen=True):
         """
         files = (Path(self.vmm.qemu), self.cold.kernel_path, self.cold.initramfs_path, self.agent)
         stamps = (stamp(file.resolve()) for file in files)
-        shape = (spec.cpus, spec.memory_bytes, spec.network, len(spec.disks), *spec.knobs.devices)
+        shape = (spec.cpus, spec.memory_bytes, spec.network, spec.cards, len(spec.disks), *spec.knobs.devices)
         boot_id = Path(_BOOT_ID).read_text()
         board = Board(self.vmm.accelerator, spec.cpus, spec.memory_bytes >> 20).args()
         inputs = (*stamps, boot_id, self._cpu_model(spec), *board, self.cold.cmdline, *shape)
@@ -55,6 +55,7 @@ class Prepared(msgspec.Struct, frozen=True):
             cpus=spec.cpus,
             memory_bytes=spec.memory_bytes,
             network=spec.network,
+            cards=spec.cards,
             disks=len(spec.disks),
             devices=spec.knobs.devices,
             qemu=part(qemu, version_of(qemu, self.cache_dir)),

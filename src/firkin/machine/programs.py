@@ -61,7 +61,8 @@ def find_programs(spec: MachineSpec, settings: Settings) -> Programs:
     cache_dir, qemu = settings.paths.cache_dir, _qemu(settings.qemu)
     knobs = spec.knobs
     kernel, agent = choose_kernel(knobs.chosen(settings)), agent_path()
-    contents = Contents(agent, kernel, network=spec.network != "none", shares=bool(spec.shares), knobs=knobs)
+    network = spec.network != "none" or spec.cards > 0
+    contents = Contents(agent, kernel, network=network, shares=bool(spec.shares), knobs=knobs)
     cmdline = kernel_cmdline("kvm", knobs)
     cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), cmdline)
     boot_id = Path(_BOOT_ID).read_text().strip()

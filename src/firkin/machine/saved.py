@@ -50,6 +50,8 @@ class SavedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     cpus: int
     memory_bytes: int
     network: NetworkMode
+    cards: int = 0
+    """Of private networks."""
     disks: int
     devices: tuple[str, ...] = ()
     """Beside those that every machine has."""

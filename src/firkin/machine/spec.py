@@ -115,6 +115,8 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkMode = "user"
     host_loopback: bool = False
     """Whether the guest may reach what listens on the host's loopback."""
+    cards: int = 0
+    """Of private networks, each a socket in the machine's run directory (qemu.files)."""
     ipv6: bool = False
     """Whether its network has IPv6, too."""
     ports: tuple[PublishedPort, ...] = ()

@@ -12,8 +12,8 @@ import msgspec
 
 from firkin.machine.spec import PublishedPort
 from firkin.network import mac
-from firkin.network.resolv_conf import of_the_host, resolv_conf
-from firkin.network.spec import HOST_GATEWAY, Interface, NetworkSpec
+from firkin.network.resolv_conf import MOST_SERVERS, of_the_host, resolv_conf
+from firkin.network.spec import HOST_GATEWAY, USER, Interface, NetworkSpec
 from firkin.network.user import ADDRESS, ADDRESS6, HOST6, NAMESERVER6, PREFIX6
 from firkin.wire.messages import Guard, Network, Op, Route
 
@@ -22,6 +22,7 @@ NAMESERVER = "10.0.2.3"
 SUBNET = "10.0.2.0/24"
 """The VMM's user-mode network (QEMU's defaults). GATEWAY stands for the host's loopback, where it exists:
 see network.user."""
+PRIVATE_MTU = 65520
 LOOPBACK = "127.0.0.0/8"
 """Of the card, not of `lo`: slirp would take a packet for it to the host's own."""
 
@@ -44,13 +45,34 @@ def guest_network(network: NetworkSpec, ports: Sequence[PublishedPort] = ()) -> 
     """The guest's side of `network`, of a container that publishes `ports`."""
     gateway = bool(ports) or network.host_loopback
     six = _routes6(gateway=network.host_loopback) if network.ipv6 else ()
-    cards = tuple(_user(index, card, six, gateway=gateway) for index, card in enumerate(network.interfaces))
+    cards = tuple(
+        _user(index, card, six, gateway=gateway) if card.network == USER else _private(index, card)
+        for index, card in enumerate(network.interfaces)
+    )
     open_to_host = network.host_loopback or not (ports or six)
     guards = () if open_to_host else (_guard(ports, NAMESERVER6 if six else ""),)
-    own = (NAMESERVER, *((NAMESERVER6,) if six else ())) if cards else ()
-    host = of_the_host() if cards else ""
-    resolver = resolv_conf(host, own, network.dns, network.domain)
-    return GuestNetwork(cards, resolver, ADDRESS if cards else "", guards)
+    return GuestNetwork(cards, _resolver(network), _address(network), guards)
+
+
+def _resolver(network: NetworkSpec) -> bytes:
+    """/etc/resolv.conf. The name servers of private networks know what the others do, and ask those that
+    were chosen.
+    """
+    if private := network.private:
+        dns = msgspec.structs.replace(network.dns, servers=())
+        own = tuple(card.gateway for card in private[:MOST_SERVERS])
+        return resolv_conf(of_the_host(), own, dns, network.domain)
+    if network.mode == "none":
+        return resolv_conf("", (), network.dns, network.domain)
+    own = (NAMESERVER, *((NAMESERVER6,) if network.ipv6 else ()))
+    return resolv_conf(of_the_host(), own, network.dns, network.domain)
+
+
+def _address(network: NetworkSpec) -> str:
+    """That of its own name: where others find it, if any do."""
+    if private := network.private:
+        return private[0].address.partition("/")[0]
+    return ADDRESS if network.interfaces else ""
 
 
 def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
@@ -65,6 +87,18 @@ def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
     own = f"{hostname}.{network.domain} {hostname}" if network.domain else hostname
     lines.append(f"{address or '127.0.1.1'}\t{own}")
     return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _private(index: int, card: Interface) -> Network:
+    """A card of a private network, whose subnet is on its link, and nothing else. Its frames never leave this
+    host, so they are as large as they can be.
+    """
+    return Network(
+        interface=f"eth{index}",
+        mtu=PRIVATE_MTU,
+        hwaddr=mac.packed(card.mac),
+        addresses=(card.address, *((card.address6,) if card.address6 else ())),
+    )
 
 
 def _guard(ports: Sequence[PublishedPort], resolver6: str) -> Guard:

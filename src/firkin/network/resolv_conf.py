@@ -6,7 +6,9 @@ its search list and its options ever gets in.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from firkin.network.spec import Dns
@@ -41,6 +43,17 @@ def _kept(host: str) -> dict[str, tuple[str, ...]]:
         if values and keyword in ("search", "domain", "options"):
             kept["search" if keyword == "domain" else keyword] = tuple(values)
     return kept | {"search": () if kept["search"] == (".",) else kept["search"]}
+
+
+def name_servers() -> tuple[str, ...]:
+    """Whom the host asks."""
+    found = []
+    for line in of_the_host().splitlines():
+        keyword, *values = line.split()[:2] or [""]
+        with suppress(ValueError):
+            if keyword == "nameserver" and values:
+                found.append(str(ipaddress.ip_address(values[0])))
+    return tuple(found[:MOST_SERVERS]) or ("127.0.0.1",)
 
 
 def of_the_host() -> str:

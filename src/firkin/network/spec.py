@@ -20,6 +20,15 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     network: str = USER
     mac: str = ""
     """"": the machine's own choice."""
+    id: str = ""
+    """Its private network's, where it is on one. What follows is "" elsewhere (container.leases)."""
+    address: str = ""
+    """With its prefix: 10.89.0.2/24. Without one it is what was asked for."""
+    address6: str = ""
+    gateway: str = ""
+    """Who answers for names there."""
+    aliases: tuple[str, ...] = ()
+    """Names by which others on that network find it, beside its own."""
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +72,12 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def mode(self) -> NetworkMode:
         """What its machine needs."""
-        return "user" if self.interfaces else "none"
+        return "user" if any(each.network == USER for each in self.interfaces) else "none"
+
+    @property
+    def private(self) -> tuple[Interface, ...]:
+        """Its cards on private networks, in their order."""
+        return tuple(each for each in self.interfaces if each.network != USER)
 
     @property
     def names(self) -> tuple[str, ...]:

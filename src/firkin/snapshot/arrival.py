@@ -53,6 +53,12 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
             f"{what} is of a container with a kernel or an initramfs of its host: {', '.join(files)}",
             hint="only what a machine holds itself can be moved",
         )
+    if private := spec.network.private:
+        names = ", ".join(card.network for card in private[:3])
+        raise UsageError(
+            f"{what} is of a container on private networks: {names}",
+            hint="only what a machine holds itself can be moved",
+        )
     if named := [each.name for each in spec.storage.volumes if not each.anonymous]:
         raise UsageError(
             f"{what} is of a container with volumes: {', '.join(named[:3])}",

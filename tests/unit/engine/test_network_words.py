@@ -37,6 +37,42 @@ def test_ipv6_is_an_option_of_the_user_network() -> None:
     assert not network(network="user:ipv6,ipv6=false").ipv6
 
 
+def test_private_networks_take_addresses_and_names() -> None:
+    said = ["blue:ip=10.90.0.7,ip6=FD00::7,mac=02-00-00-00-00-07,alias=db,alias=cache", "user", "green"]
+    one, two, three = network(network=said).interfaces
+    assert one == Interface(
+        network="blue",
+        address="10.90.0.7",
+        address6="fd00::7",
+        mac="02:00:00:00:00:07",
+        aliases=("db", "cache"),
+    )
+    assert (two, three) == (Interface(), Interface(network="green"))
+    (alone,) = network(network="blue", ip="10.90.0.7", ip6="fd00::7", network_aliases=["db"]).interfaces
+    assert alone == Interface(network="blue", address="10.90.0.7", address6="fd00::7", aliases=("db",))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"network": "blue:ip=10.90.0.300"}, "network: ip: '10.90.0.300'"),
+        ({"network": "blue:ip=fd00::1"}, "network: ip: fd00::1"),
+        ({"network": "blue:port=1"}, "network: 'port=1' is no option of blue"),
+        ({"network": "blue:alias=a_b c"}, "network_alias: 'a_b c'"),
+        ({"network": ["blue", "blue"]}, "network: blue is given twice"),
+        ({"network": ["blue", "none"]}, "network: none stands alone"),
+        ({"network": [f"n{number}" for number in range(8)]}, "network: 8 are more than 7"),
+        ({"network": "host"}, "network: 'host' is a word of its own"),
+        ({"network": ["blue", "green"], "ip": "10.90.0.7"}, "ip: it is said of one private network"),
+        ({"ip6": "fd00::1"}, "ip6: it is said of one private network, and there are 0"),
+        ({"network_aliases": ["db"]}, "network_alias: it is said of one"),
+    ],
+)
+def test_what_no_card_can_be_is_refused(words: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        network(**words)
+
+
 def test_name_servers_are_of_both_kinds() -> None:
     dns = network(
         dns=["192.0.2.1", "2001:DB8::1"], dns_search=["a.example", "b"], dns_options=["ndots:2"]

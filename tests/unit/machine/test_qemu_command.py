@@ -77,6 +77,15 @@ def test_ipv6_is_on_where_it_was_asked_for() -> None:
     assert "ipv6=on,ipv6-net=fec0::/64,ipv6-host=fec0::2,ipv6-dns=fec0::3" in netdev
 
 
+def test_cards_of_private_networks_listen_behind_that_which_leads_outside() -> None:
+    words = argv(msgspec.structs.replace(SPEC, network="user", cards=2), with_fds(cards=(40, 41)))
+    assert values("-netdev", words)[1:] == [
+        f"stream,id=card{number},server=on,addr.type=fd,addr.str={fd}" for number, fd in ((1, 40), (2, 41))
+    ]
+    cards = [each.split(",")[1] for each in values("-device", words) if each.startswith("virtio-net")]
+    assert cards == ["netdev=net0", "netdev=card1", "netdev=card2"]
+
+
 def test_an_ipv6_address_cannot_be_published_on() -> None:
     with pytest.raises(UsageError, match="::1"):
         argv(msgspec.structs.replace(SPEC, network="user", ports=PublishedPort.parse("[::1]:8080:80")))

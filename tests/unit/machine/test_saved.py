@@ -126,6 +126,7 @@ OTHERS = {
     "cpus": 2,
     "memory_bytes": 2 << 20,
     "network": "none",
+    "cards": 1,
     "disks": 2,
     "devices": ("entropy",),
     "qemu": Part("8.2", "dd" * 32),

@@ -66,6 +66,23 @@ def test_ipv6_leads_outside_and_a_guard_keeps_it_from_the_hosts_loopback_unless_
     assert "fec0::2/128" in {route.dst for route in asked.cards[0].routes}
 
 
+def test_a_private_card_has_its_subnet_and_its_name_server_and_nothing_else() -> None:
+    card = Interface(
+        network="blue", id="ab" * 32, mac="02:00:00:00:00:0b", address="10.90.0.2/24", address6="fd00::2/64",
+        gateway="10.90.0.1",
+    )  # fmt: skip
+    spec = NetworkSpec(interfaces=(Interface(), card), dns=Dns(servers=("192.0.2.53",)))
+    network = guest_network(spec)
+    _, eth1 = network.cards
+    assert (eth1.interface, eth1.routes, eth1.mtu) == ("eth1", (), 65520)
+    assert eth1.addresses == ("10.90.0.2/24", "fd00::2/64")
+    assert network.resolv_conf.startswith(b"nameserver 10.90.0.1\n")
+    assert b"192.0.2.53" not in network.resolv_conf  # its switch asks that
+    assert network.address == "10.90.0.2"
+    internal = guest_network(msgspec.structs.replace(spec, interfaces=(card,)))
+    assert [each.interface for each in internal.cards] == ["eth0"]
+
+
 def test_a_card_with_an_address_of_its_own_gets_it() -> None:
     (eth0,) = guest_network(NetworkSpec(interfaces=(Interface(mac="02:00:00:00:00:0a"),))).cards
     assert eth0.hwaddr == bytes.fromhex("02000000000a")

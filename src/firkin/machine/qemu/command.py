@@ -26,6 +26,7 @@ from firkin.machine.qemu.devices import (
     Part,
     Sandbox,
     SharedDirectory,
+    listening_netdev,
 )
 from firkin.machine.spec import MachineSpec
 from firkin.network.user import NETDEV, netdev_args
@@ -59,6 +60,8 @@ class Inherited(msgspec.Struct, frozen=True):
     """Where a restored machine's state comes from."""
     disks: tuple[DiskFds, ...] = ()
     shares: tuple[int, ...] = ()
+    cards: tuple[int, ...] = ()
+    """Listening sockets of its cards on private networks."""
     alive_fd: int | None = None
 
     def all(self) -> tuple[int, ...]:
@@ -72,6 +75,7 @@ class Inherited(msgspec.Struct, frozen=True):
             self.state_fd,
             *disks,
             *self.shares,
+            *self.cards,
             self.alive_fd,
         )
         return tuple(fd for fd in fds if fd is not None)
@@ -113,6 +117,10 @@ def devices(
     if spec.network == "user":
         leading = netdev_args(spec.ports, host_loopback=spec.host_loopback, ipv6=spec.ipv6)
         parts.append(NetworkCard(NETDEV, () if origin.peerless else leading))
+    for number in range(1, spec.cards + 1):
+        netdev = f"card{number}"
+        leading = () if origin.peerless else listening_netdev(netdev, inherited.cards[number - 1])
+        parts.append(NetworkCard(netdev, leading, number))
     for index, (share, socket_fd) in enumerate(zip(spec.shares, inherited.shares, strict=True)):
         parts.append(SharedDirectory(index, share.tag, socket_fd))
     # Behind all others, which keep their places in the guest.

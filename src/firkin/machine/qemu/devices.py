@@ -222,19 +222,27 @@ def qcow2_node(name: str, fdset: int, backing: str | None, *, readonly: bool) ->
 
 class NetworkCard(msgspec.Struct, frozen=True):
     """A virtio network card on a netdev; `netdev_args` comes from the network's mode. Without any, the card
-    leads nowhere until a fork is given another.
+    leads nowhere until a fork is given another; `number` is its own nowhere.
     """
 
     netdev: str
     netdev_args: tuple[str, ...]
+    number: int = 0
 
     def args(self) -> tuple[str, ...]:
-        nowhere = ("-netdev", f"hubport,id={self.netdev},hubid=0")
+        nowhere = ("-netdev", f"hubport,id={self.netdev},hubid={self.number}")
         return (
             *(self.netdev_args or nowhere),
             "-device",
             f"virtio-net-device,netdev={self.netdev},guest_announce=off",
         )
+
+
+def listening_netdev(netdev: str, socket_fd: int) -> tuple[str, ...]:
+    """QEMU's `-netdev` for frames over the stream of whoever connects to a listening socket: one at a time,
+    and the next once that one has gone.
+    """
+    return "-netdev", f"stream,id={netdev},server=on,addr.type=fd,addr.str={socket_fd}"
 
 
 class SharedDirectory(msgspec.Struct, frozen=True):

@@ -15,15 +15,19 @@ import msgspec
 from firkin.linux import unix_socket
 
 
-def begin(qmp_path: Path, stream_fd: int) -> socket.socket:
+def begin(qmp_path: Path, stream_fd: int, *, announces: bool = True) -> socket.socket:
     """Have the QEMU that will listen at `qmp_path` become what its descriptor `stream_fd` holds, without the
     memory.
 
+    QEMU announces the cards of a machine that arrived unless it `announces` nothing: a card whose listening
+    socket it has not got to yet would end it then (net/stream.c of QEMU 7.2).
     The caller closes the socket once the machine runs, not before: QEMU forgets the commands of a client
     that left. Raises OSError.
     """
+    parameters = () if announces else ({"execute": "migrate-set-parameters", "arguments": NO_ROUNDS},)
     commands = (
         {"execute": "qmp_capabilities"},
+        *parameters,
         {"execute": "migrate-set-capabilities", "arguments": {"capabilities": [IGNORE_SHARED]}},
         {"execute": "migrate-incoming", "arguments": {"uri": f"fd:{stream_fd}"}},
         {"execute": "cont"},
@@ -34,6 +38,7 @@ def begin(qmp_path: Path, stream_fd: int) -> socket.socket:
     return sock
 
 
+NO_ROUNDS = {"announce-rounds": 0}
 IGNORE_SHARED = {"capability": "x-ignore-shared", "state": True}
 
 
