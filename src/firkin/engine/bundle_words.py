@@ -166,10 +166,10 @@ def _of_resources(resources: Resources) -> dict[str, Any]:
     limit = memory.limit if memory is not None and (memory.limit or 0) > 0 else None
     return {
         "memory": limit,
-        "memory_swap": memory.swap if memory is not None and memory.swap is not None else None,
+        "memory_swap": memory.swap or None if memory is not None else None,
         "cpus": _cpus(cpu),
-        "cpu_shares": cpu.shares,
-        "pids_limit": pids.limit if pids is not None else None,
+        "cpu_shares": cpu.shares or None,
+        "pids_limit": pids.limit if pids is not None and (pids.limit or 0) > 0 else None,
     }
 
 

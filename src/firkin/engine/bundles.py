@@ -30,7 +30,6 @@ from firkin.errors import UsageError
 from firkin.oci.runtime_spec import MAX_BYTES, RuntimeSpec, parse, refused
 from firkin.settings import Settings
 
-_NOTHING: tuple[Any, ...] = (None, "", (), [], {}, False)
 _SAID_THERE = (
     *("entrypoint", "env", "env_files", "workdir", "user", "groups", "umask", "ulimits", "scheduler"),
     *("privileged", "capabilities", "cap_add", "cap_drop", "security_opts", "no_new_privs", "seccomp"),
@@ -104,11 +103,11 @@ async def put(bundle: Bundle, settings: Settings) -> None:
 
 def _beside(words: RunWords, said: dict[str, Any]) -> dict[str, Any]:
     """`words` without those that say nothing. Raises UsageError for one that the bundle says, too."""
-    given: dict[str, Any] = {name: value for name, value in words.items() if value not in _NOTHING}
+    given: dict[str, Any] = {name: value for name, value in words.items() if _is_said(value)}
     given.pop("environ", None)
     adding = given.pop("mounts", ())
     for name in given:
-        if name in _SAID_THERE or said.get(name) not in _NOTHING:
+        if name in _SAID_THERE or _is_said(said.get(name)):
             raise UsageError(f"{name}: the bundle's config.json says it", hint="say it there, and not here")
     said["mounts"] = [*said["mounts"], *adding]
     for name in given:
@@ -117,6 +116,11 @@ def _beside(words: RunWords, said: dict[str, Any]) -> dict[str, Any]:
         raise UsageError("pull: a bundle brings its own files", hint="leave it out")
     published = "publish" in given or "publish_all" in given
     return {"network": "user" if published else "none", **given}
+
+
+def _is_said(value: object) -> bool:
+    """Zero says something."""
+    return value is not None and value is not False and value not in ("", (), [], {})
 
 
 class _Packed(io.RawIOBase):

@@ -192,7 +192,8 @@ class OwnedContainer:
         process = exec_process(options, self.spec.process)
         client = self._keeper.running().client
         read = not options.detach
-        op = spawn_op(self.id, process, filter_of(process.policy, self._settings))
+        filter = filter_of(process.policy, self.spec.knobs.chosen(self._settings))
+        op = spawn_op(self.id, process, filter)
         spawned = await client.spawn(op, stdin=process.stdin, stdout=read, stderr=read)
         return SpawnedProcess(spawned, self._keeper.chores)
 

@@ -152,7 +152,7 @@ def _linux(spec: ContainerSpec, options: RunOptions, settings: Settings) -> oci.
         namespaces=tuple(oci.Namespace(type=name) for name in (*NAMESPACES, "cgroup")),
         resources=_resources(spec, options),
         sysctl=spec.network.sysctls or None,
-        seccomp=profile_of(spec.process.policy, settings),
+        seccomp=profile_of(spec.process.policy, spec.knobs.chosen(settings)),
         masked_paths=protected.masked,
         readonly_paths=protected.read_only,
     )

@@ -217,6 +217,12 @@ def test_what_the_file_says_is_not_said_twice(resolved: Resolve) -> None:
         resolved({}, pull="always")
 
 
+def test_zero_says_something(resolved: Resolve) -> None:
+    assert resolved({}, stop_timeout=0).stop_timeout_s == 0
+    with pytest.raises(UsageError, match="memory: the bundle's config"):
+        resolved({"linux": {"resources": {"memory": {"limit": 1 << 28}}}}, memory=0)
+
+
 def test_a_generated_spec_is_the_same_container_again(resolved: Resolve, settings: Settings) -> None:
     said: dict[str, Any] = {
         "env": ["A=1"],
