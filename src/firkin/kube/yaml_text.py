@@ -54,7 +54,9 @@ def dump(document: object) -> str:
     """`document` as YAML, with its keys in the order that they have."""
     import yaml
 
-    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=1000))
+    return str(
+        yaml.safe_dump(document, sort_keys=False, width=1000)
+    )  # in ASCII: U+0085 unescaped is a line end
 
 
 def _bad(name: str, reason: str) -> UsageError:

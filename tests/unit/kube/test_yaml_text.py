@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firkin.errors import UsageError
@@ -22,6 +22,8 @@ VALUES = st.recursive(
 
 
 @given(VALUES.filter(lambda value: value is not None))
+@example("\x85")
+@example("\u2028 \ufeff")
 def test_what_is_dumped_is_read_again(value: object) -> None:
     assert documents(dump(value).encode(), "it") == [value]
 
