@@ -70,11 +70,10 @@ int device_mount(const char *device, const char *type, bool readonly) {
     return mount_fd;
 }
 
-int device_grow(const char *device, int root_fd) {
+int device_grow(const char *device, int root_fd, uint64_t bytes) {
     struct superblock superblock;
-    uint64_t device_bytes;
     _cleanup_fd_ int fd = open(device, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || ioctl(fd, BLKGETSIZE64, &device_bytes) < 0)
+    if (fd < 0)
         return -errno;
     if (pread(fd, superblock.raw, sizeof(superblock.raw), SUPERBLOCK_AT) != sizeof(superblock.raw))
         return -EIO;
@@ -82,7 +81,7 @@ int device_grow(const char *device, int root_fd) {
     if (block_shift > 16)
         return -EUCLEAN;
     uint64_t blocks = u32_at(&superblock, 0x4) | (uint64_t)u32_at(&superblock, 0x150) << 32;
-    uint64_t wanted = device_bytes >> block_shift;
+    uint64_t wanted = bytes >> block_shift;
     if (wanted <= blocks)
         return 0;
     _cleanup_fd_ int root = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

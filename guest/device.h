@@ -8,5 +8,6 @@
  * when `readonly` allows it. Returns a mount's descriptor or -errno. */
 int device_mount(const char *device, const char *type, bool readonly);
 
-/* Grows the ext4 mounted at `root_fd` to the size of `device`; nothing happens where it fills it already. */
-int device_grow(const char *device, int root_fd);
+/* Grows the ext4 on `device`, mounted at `root_fd`, to `bytes`; nothing happens where it is as large. The device does
+ * not say: in a machine forked from a template it shows the size of the one that was there then. */
+int device_grow(const char *device, int root_fd, uint64_t bytes);

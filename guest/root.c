@@ -27,7 +27,7 @@ static const struct field root_fields[] = {
     NEED(root, device, FIELD_STRING),
     NEED(root, fstype, FIELD_STRING),
     MAY(root, readonly, FIELD_BOOL),
-    MAY(root, grow, FIELD_BOOL),
+    MAY(root, grow_bytes, FIELD_U64),
 };
 
 static const struct field container_fields[] = {
@@ -114,7 +114,7 @@ static int open_root(struct site *site) {
     int error = target_fd < 0 ? -errno : mount_attach(site->root_fd, target_fd);
     if (error < 0)
         return fail(-error, "mount", "the root");
-    error = root->grow && disk ? device_grow(root->device, site->root_fd) : 0;
+    error = root->grow_bytes > 0 && disk ? device_grow(root->device, site->root_fd, root->grow_bytes) : 0;
     return error < 0 ? fail(-error, "grow", "%s", root->device) : 0;
 }
 

@@ -6,7 +6,8 @@
 
 struct root {
     char *device, *fstype;
-    bool readonly, grow;
+    bool readonly;
+    uint64_t grow_bytes;
 };
 
 struct container_request {

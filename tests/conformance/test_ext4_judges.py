@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from firkin import machine as machines
@@ -296,8 +295,7 @@ async def test_a_machine_sees_the_tree_that_the_layers_describe(
     overlay = tmp_path / "disk.qcow2"
     machines.create_overlay(overlay, image, 20 * GIB)
     spec = MachineSpec(name="judge", disks=(Disk(path=overlay, format="qcow2", backing=image),))
-    booted = msgspec.structs.replace(settings, templates=0)
-    async with guest(spec, booted, tmp_path / "machine", grow=True) as it:
+    async with guest(spec, settings, tmp_path / "machine", grow_bytes=20 * GIB) as it:
         process = await it.client.spawn(spawn_op(["/usr/bin/walk"]))
         output = b"".join([piece async for piece in pieces(process.stdout)])
         assert (await process.wait()).status == 0

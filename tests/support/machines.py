@@ -71,16 +71,15 @@ async def guest(
     directory: Path,
     mounts: Sequence[Mount] = (),
     *,
-    grow: bool = False,
+    grow_bytes: int = 0,
 ) -> AsyncIterator[Guest]:
-    """A machine of `spec` whose first disk is the root of a container; it ends with the block.
-
-    With `grow` the root takes the whole disk; only a machine that was not forked knows how large that is.
+    """A machine of `spec` whose first disk is the root of a container, grown to `grow_bytes`; it ends with
+    the block.
     """
     directory.mkdir(exist_ok=True)
     container = Container(
         container="c",
-        root=Root(device="/dev/vda", grow=grow),
+        root=Root(device="/dev/vda", grow_bytes=grow_bytes),
         hostname="guest",
         mounts=tuple(mounts),
     )

@@ -75,7 +75,7 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     fstype: str = "ext4"
     readonly: bool = False
-    grow: bool = False
+    grow_bytes: int = 0
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
