@@ -51,7 +51,8 @@ def command(
         image or "rootfs", args, stdin=interactive, terminal=tty, environ=os.environ, **chosen
     )
     rules.check(options)
-    click.echo(encode(_spec(options, None if image is None else _pulled(options, quiet=quiet))))
+    pulled = None if image is None or options.root.file is not None else _pulled(options, quiet=quiet)
+    click.echo(encode(_spec(options, pulled)))
     return 0
 
 

@@ -16,6 +16,7 @@ from firkin.cli.machine_flags import MACHINE_FLAGS
 from firkin.cli.network_flags import NETWORK_FLAGS
 from firkin.cli.options import detach_keys_option, platform_option, process_options
 from firkin.cli.pod_flags import POD_FLAGS
+from firkin.cli.root_flags import ROOT_FLAGS
 from firkin.cli.sections import Headed
 from firkin.cli.socket_flags import SOCKET_FLAGS
 
@@ -51,6 +52,7 @@ FLAGS = (
     *NETWORK_FLAGS,
     *SOCKET_FLAGS,
     *POD_FLAGS,
+    *ROOT_FLAGS,
     _image("--pull", default="missing", metavar="always|missing|never", show_default=True,
            help="When to fetch it."),
     platform_option,

@@ -25,6 +25,7 @@ from firkin.container import record as records
 from firkin.container.disk import DiskRecord
 from firkin.container.naming import is_id, new_id
 from firkin.container.record import Record
+from firkin.container.spec import ContainerSpec
 from firkin.errors import ContainerNotFound, Corrupt, UsageError
 from firkin.machine.qcow2 import create_overlay, overlay_clusters
 from firkin.machine.spec import Disk
@@ -43,12 +44,25 @@ def image_path(paths: Paths, rootfs_key: str) -> Path:
     return paths.rootfs_dir / rootfs_key / "image.ext4"
 
 
+def base_path(paths: Paths, spec: ContainerSpec) -> Path:
+    """What lies under all layers of a container's disk: its image, or the file that it was given."""
+    return image_path(paths, spec.rootfs_key) if spec.root.file is None else Path(spec.root.file.path)
+
+
 def ready(record: Record) -> Disk:
     """The disk of a container for its machine; its top is made where it has none yet. The owner's.
 
-    Raises Corrupt where a layer is missing, StorageFull.
+    Raises Corrupt where a layer is missing or a file of the user's was changed, StorageFull, and what
+    root_file.examined() raises.
     """
     spec, disk = record.spec(), record.disk()
+    file = spec.root.file
+    if file is not None:
+        from firkin.container.root_file import check_unchanged
+
+        check_unchanged(file)
+    if (own := spec.root.in_place) is not None:
+        return Disk(path=Path(own.path), format="raw", held_as=own.called, on_device=own.device)
     top = record.dir / disk.top
     if not top.exists():
         new = _new_top(record, "disk.new", disk.layers, spec.disk_bytes)
@@ -58,7 +72,9 @@ def ready(record: Record) -> Disk:
         path=top,
         format="qcow2",
         layers=present(record.paths, disk.layers),
-        backing=image_path(record.paths, spec.rootfs_key),
+        backing=base_path(record.paths, spec),
+        backing_held_as="" if file is None else file.called,
+        on_device=file is not None and file.device,
     )
 
 
@@ -69,7 +85,13 @@ def freeze(record: Record) -> DiskRecord:
     snapshot list the layer. Without a machine, a top that nothing was written to stays. The caller holds
     Store.adding(). Raises UsageError for too many layers, StorageFull, Corrupt.
     """
-    disk, top, size_bytes = record.disk(), ready(record).path, record.spec().disk_bytes
+    spec = record.spec()
+    if (own := spec.root.in_place) is not None:
+        raise UsageError(
+            f"container {spec.name!r} writes to {own.called} itself, and has no disk of its own to keep",
+            hint="without :rw it has one above that",
+        )
+    disk, top, size_bytes = record.disk(), ready(record).path, spec.disk_bytes
     if not record.is_alive() and _is_untouched(top, size_bytes):
         return disk
     if len(disk.layers) >= MAX_LAYERS:
@@ -116,7 +138,7 @@ def written_bytes(record: Record) -> tuple[int, int]:
     """What a container's own writes take on the disk, with its layers, and what its image takes."""
     disk = record.disk()
     above = (record.dir / disk.top, *map(record.paths.layer_path, disk.layers))
-    return sum(map(_taken, above)), _taken(image_path(record.paths, record.spec().rootfs_key))
+    return sum(map(_taken, above)), _taken(base_path(record.paths, record.spec()))
 
 
 def _taken(path: Path) -> int:
@@ -166,7 +188,9 @@ def _new_top(record: Record, name: str, layers: tuple[str, ...], size_bytes: int
     if layers:
         create_overlay(path, present(record.paths, layers)[0], size_bytes, backing_format="qcow2")
     else:
-        create_overlay(path, image_path(record.paths, record.spec().rootfs_key), size_bytes)
+        spec = record.spec()
+        least = None if spec.root.file is None else spec.root.file.size_bytes
+        create_overlay(path, base_path(record.paths, spec), size_bytes, backing_bytes=least)
     return path
 
 

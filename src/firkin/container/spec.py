@@ -10,6 +10,7 @@ from firkin.container.health import HealthCheck
 from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
+from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.storage import Storage
 from firkin.machine.knobs import Knobs
@@ -66,11 +67,11 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """64 hex digits."""
     name: str
     image: str
-    """The reference as the user gave it."""
+    """The reference as the user gave it, or the path of its root file system."""
     image_digest: str
-    """Digest of the image's manifest."""
+    """Digest of the image's manifest; "" where its root is no image's."""
     rootfs_key: str
-    """The directory under data/rootfs that its disk stands on."""
+    """The directory under data/rootfs that its disk stands on; "" as well."""
     process: ProcessSpec
     created_ns: int
     hostname: str
@@ -90,6 +91,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     tmpfs: tuple[Tmpfs, ...] = ()
     sockets: tuple[SharedSocket, ...] = ()
     storage: Storage = Storage()
+    root: Root = OF_AN_IMAGE
     stop_signal: int = 15
     stop_timeout_s: float = 10.0
     auto_remove: bool = False
@@ -104,3 +106,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the snapshot that it was started from, which may be gone."""
     cold: bool = False
     """Whether it begins anew on that snapshot's disk, though there is memory."""
+
+    @property
+    def outlived(self) -> bool:
+        """Whether what it writes to is still there when it is removed."""
+        return self.root.in_place is not None or any(not each.anonymous for each in self.storage.disks)

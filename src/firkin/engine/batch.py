@@ -51,7 +51,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
     mounts = sorted(binds + volumes + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
     return wire.Container(
         container=spec.id,
-        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only),
+        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only, grow_bytes=_grown_bytes(spec)),
         hostname=spec.hostname,
         mounts=tuple(mounts),
         files=_own_files(spec, guest),
@@ -60,6 +60,12 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         sysctls=_domain(spec) | spec.network.sysctls,
         shm_bytes=spec.shm_bytes,
     )
+
+
+def _grown_bytes(spec: ContainerSpec) -> int:
+    """What its file system is to grow to, on a disk that is larger; 0: an image's is made in its size."""
+    file = spec.root.file
+    return spec.disk_bytes if file is not None and spec.disk_bytes > file.size_bytes else 0
 
 
 def limit_ops(spec: ContainerSpec) -> tuple[wire.Op, ...]:

@@ -18,8 +18,9 @@ from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.pod import Member
 from firkin.container.record import Record, create
+from firkin.container.root import Root
 from firkin.container.spec import ContainerSpec
-from firkin.engine import rules, storage
+from firkin.engine import root_rules, rules, storage
 from firkin.engine.filters import filter_of
 from firkin.engine.image_names import here
 from firkin.engine.network_rules import check_way_in
@@ -65,16 +66,24 @@ def begin(options: RunOptions, settings: Settings) -> Begun | None:
     check_name(options.name, settings.paths)
     store = Store(settings.paths)
     with store.adding():
-        image = None if options.pull == "always" else _image(store, options, settings)
-        rootfs = None if image is None else _rootfs(image, options, settings)
-        if image is None or rootfs is None:
-            return None
-        begun = Begun(*put_on_record(options, image, rootfs, settings, detached=False))
+        begun = _on_record(store, options, settings)
+    if begun is None:
+        return None
     try:
         return msgspec.structs.replace(begun, started=_started(begun.record, settings))
     except BaseException:
         begun.abort()
         raise
+
+
+def _on_record(store: Store, options: RunOptions, settings: Settings) -> Begun | None:
+    if options.root.file is not None:
+        return Begun(*put_file_on_record(options, settings, detached=False))
+    image = None if options.pull == "always" else _image(store, options, settings)
+    rootfs = None if image is None else _rootfs(image, options, settings)
+    if image is None or rootfs is None:
+        return None
+    return Begun(*put_on_record(options, image, rootfs, settings, detached=False))
 
 
 def check_name(name: str, paths: Paths) -> None:
@@ -97,9 +106,31 @@ def put_on_record(
     whether or not it is started. The caller holds Store.adding(). Raises NameInUse, StorageFull, UsageError,
     HostUnsupported.
     """
+    root = root_rules.found(options.root)
+    return _put_on_record(options, image, rootfs.key, root, settings, detached=detached, kept=kept)
+
+
+def put_file_on_record(
+    options: RunOptions, settings: Settings, *, detached: bool, kept: bool = False
+) -> tuple[Record, Lock]:
+    """put_on_record() of a container whose root is a file of the user's."""
+    root = root_rules.found(options.root)
+    return _put_on_record(options, None, "", root, settings, detached=detached, kept=kept)
+
+
+def _put_on_record(
+    options: RunOptions,
+    image: Image | None,
+    rootfs_key: str,
+    root: Root,
+    settings: Settings,
+    *,
+    detached: bool,
+    kept: bool,
+) -> tuple[Record, Lock]:
     container_id = new_id()
     declared = (
-        image.config.volumes if options.pod is None else ()
+        image.config.volumes if image is not None and options.pod is None else ()
     )  # a pod has one store, for all that is written
     wished = storage.wished(options.storage, set(options.targets()), declared, options.image)
     made_with = storage.made(
@@ -120,12 +151,13 @@ def put_on_record(
             spec = container_spec(
                 options,
                 image,
-                rootfs_key=rootfs.key,
+                rootfs_key=rootfs_key,
                 container_id=container_id,
                 name=options.name or names.make_up(settings.paths),
                 created_ns=time.time_ns(),
                 settings=settings,
                 storage=made,
+                root=root,
                 detached=detached,
             )
             # One that cannot be made is told before anything is.

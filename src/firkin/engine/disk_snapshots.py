@@ -180,7 +180,8 @@ def _known(record: Record, snapshot_id: str) -> str:
 
 def _check_same_disk(record: Record, snapshot: Snapshot) -> None:
     ours, theirs = record.spec(), snapshot.spec
-    if (ours.rootfs_key, ours.disk_bytes) != (theirs.rootfs_key, theirs.disk_bytes):
+    mine = (ours.rootfs_key, ours.root, ours.disk_bytes)
+    if mine != (theirs.rootfs_key, theirs.root, theirs.disk_bytes):
         raise UsageError(
             f"snapshot {snapshot.name!r} is of image {theirs.image} on {theirs.disk_bytes} bytes of disk, "
             f"container {ours.name!r} of {ours.image} on {ours.disk_bytes}",

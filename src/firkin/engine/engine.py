@@ -22,7 +22,7 @@ from firkin.container.locks import Lock
 from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Exited, Record, Running, Suspended
 from firkin.engine import rules
-from firkin.engine.begin import Begun, begin, check_name, put_on_record
+from firkin.engine.begin import Begun, begin, check_name, put_file_on_record, put_on_record
 from firkin.engine.container import Container
 from firkin.engine.heirs import Heirs
 from firkin.engine.life_words import check_mortal
@@ -332,6 +332,8 @@ class Engine(Heirs):
         if detached:
             check_owned(options)
         check_name(options.name, self.paths)
+        if options.root.file is not None:
+            return put_file_on_record(options, self.settings, detached=detached, kept=kept)
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)
             rootfs = await self._rootfs(image, disk_bytes(options, self.settings))

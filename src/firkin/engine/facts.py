@@ -14,6 +14,7 @@ from firkin.engine.machine_facts import machine_config
 from firkin.engine.mount_facts import binds, mount_facts
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
+from firkin.engine.root_facts import root_facts
 from firkin.engine.timestamp import NEVER, timestamp
 from firkin.process.raw import shown
 
@@ -53,7 +54,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "NetworkSettings": network_settings(spec, state),
         "LogPath": str(record.log_path),
         "ConsolePath": str(record.dir / "console.log"),
-        "RootFS": str(record.paths.rootfs_dir / spec.rootfs_key),
+        **root_facts(spec, record.paths),
     }
 
 

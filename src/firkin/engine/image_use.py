@@ -40,6 +40,8 @@ def _by_containers(paths: Paths) -> Iterator[ImageUse]:
             continue  # removed since they were listed
         if isinstance(spec.pod, Sandbox):
             continue  # it has none
+        if not spec.image_digest:
+            continue  # its root is a file of the user's
         user = f"the {'running' if running else 'ended'} container {spec.name}"
         removal = f"firkin rm {'-f ' if running else ''}{spec.name}"
         yield ImageUse(user, removal, Digest.parse(spec.image_digest), spec.rootfs_key, running)
@@ -52,6 +54,8 @@ def _by_snapshots(paths: Paths) -> Iterator[ImageUse]:
 
     for snapshot in snapshots(paths):
         spec = snapshot.spec
+        if not spec.image_digest:
+            continue
         removal = f"firkin snapshot rm {snapshot.name}"
         digest = Digest.parse(spec.image_digest)
         yield ImageUse(f"the snapshot {snapshot.name}", removal, digest, spec.rootfs_key, lasting=False)

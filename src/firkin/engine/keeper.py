@@ -358,9 +358,10 @@ class Keeper:
 
     async def _settle(self, launched: Launched) -> None:
         """Let the machine write down what the container wrote, when that is to be kept."""
-        if self._removing:
+        if self._removing and not self.spec.outlived:
             launched.discard()
-        if self._removing or self._ending is None or not self._ending.orderly:
+            return
+        if self._ending is None or not self._ending.orderly:
             return
         with stage("machine.stop", machine=self._name), suppress(FirkinError, TimeoutError):
             async with asyncio.timeout(SYNC_PATIENCE_S):

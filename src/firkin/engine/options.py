@@ -14,6 +14,7 @@ import msgspec
 from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
+from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, Tmpfs
 from firkin.container.storage import Storage
@@ -58,6 +59,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()
     storage: Storage = Storage()
+    root: Root = OF_AN_IMAGE
     network: NetworkSpec = NetworkSpec()
     ports: tuple[PublishedPort, ...] = ()
     sockets: tuple[SharedSocket, ...] = ()

@@ -10,6 +10,7 @@ import posixpath
 import msgspec
 
 from firkin.container.health import HealthCheck
+from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.spec import ContainerSpec, Protected
 from firkin.container.storage import Storage
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
@@ -29,7 +30,7 @@ from firkin.settings import Settings
 
 def container_spec(
     options: RunOptions,
-    image: Image,
+    image: Image | None,
     *,
     rootfs_key: str,
     container_id: str,
@@ -37,24 +38,28 @@ def container_spec(
     created_ns: int,
     settings: Settings,
     storage: Storage | None = None,
+    root: Root = OF_AN_IMAGE,
     detached: bool = False,
 ) -> ContainerSpec:
-    """What `options`, which passed rules.check, make of `image`. Raises UsageError or HostUnsupported."""
-    config = image.config
+    """What `options`, which passed rules.check, make of `image`, or of `root` where that is none's.
+
+    Raises UsageError or HostUnsupported.
+    """
+    config = ImageConfig(platform=Platform.host(), diff_ids=()) if image is None else image.config
     _check_platform(options.image, config.platform)
     hostname = options.hostname or container_id[:12]
     return ContainerSpec(
         id=container_id,
         name=name,
         image=options.image,
-        image_digest=str(image.digest),
+        image_digest="" if image is None else str(image.digest),
         rootfs_key=rootfs_key,
         process=_process(options, config, hostname),
         created_ns=created_ns,
         hostname=hostname,
         cpus=options.cpus if options.cpus is not None else settings.cpus,
         memory_bytes=options.memory_bytes if options.memory_bytes is not None else settings.memory_bytes,
-        disk_bytes=disk_bytes(options, settings),
+        disk_bytes=disk_bytes(options, settings, root),
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         limits=options.limits,
         knobs=options.knobs,
@@ -66,6 +71,7 @@ def container_spec(
         sockets=options.sockets,
         tmpfs=options.tmpfs,
         storage=options.storage if storage is None else storage,
+        root=root,
         stop_signal=_stop_signal(options, config),
         stop_timeout_s=10.0 if options.stop_timeout_s is None else options.stop_timeout_s,
         auto_remove=options.auto_remove,
@@ -77,8 +83,15 @@ def container_spec(
     )
 
 
-def disk_bytes(options: RunOptions, settings: Settings) -> int:
-    """The size of the container's disk, which is also that of the file system on it."""
+def disk_bytes(options: RunOptions, settings: Settings, root: Root = OF_AN_IMAGE) -> int:
+    """The size of the container's disk, which is also that of the file system on it. Raises UsageError."""
+    if root.file is not None:
+        wanted, least = options.disk_bytes, root.file.size_bytes
+        if wanted is not None and wanted < least:
+            raise UsageError(
+                f"disk: {wanted} bytes cannot hold {root.file.called} of {least} bytes", hint="ask for more"
+            )
+        return least if wanted is None else wanted
     return options.disk_bytes if options.disk_bytes is not None else settings.disk_bytes
 
 

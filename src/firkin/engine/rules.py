@@ -13,6 +13,7 @@ from firkin.engine.life_words import check_life
 from firkin.engine.machine_words import check_machine
 from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
+from firkin.engine.root_rules import check_root
 from firkin.engine.socket_words import check_sockets
 from firkin.errors import HostUnsupported, UsageError
 from firkin.process.raw import raw, shown
@@ -31,6 +32,7 @@ def check(options: RunOptions) -> None:
     check_network(options)
     check_life(options)
     check_machine(options)
+    check_root(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)

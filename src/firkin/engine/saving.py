@@ -48,6 +48,12 @@ def check_saveable(spec: ContainerSpec) -> None:
             hint="keep its disk alone: firkin snapshot create --disk-only",
         )
     sources = [bind.source for bind in spec.binds] + [each.path for each in spec.storage.directories]
+    if (own := spec.root.in_place) is not None:
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept: what it knows of {own.called} holds only "
+            "while nobody else writes there",
+            hint="without :rw it has a disk of its own above that",
+        )
     if sources:
         shared = ", ".join(sources)
         raise UsageError(

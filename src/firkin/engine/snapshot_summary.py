@@ -64,7 +64,7 @@ def facts(paths: Paths, snapshot: Snapshot) -> dict[str, Any]:
         "MemoryBytes": taken.memory_bytes,
         "DiskBytes": taken.layers_bytes,
         "Layers": [str(path) for path in map(paths.layer_path, snapshot.layers)],
-        "RootFS": str(layers.image_path(paths, snapshot.spec.rootfs_key)),
+        "RootFS": str(layers.base_path(paths, snapshot.spec)),
         "Dir": str(paths.snapshot_dir(snapshot.id)),
         "Containers": snapshot_use.containers(paths, snapshot),
         "Children": [each.name for each in snapshot_use.children(paths, snapshot)],

@@ -34,6 +34,11 @@ _PERIOD_US = 100_000
 
 def spec_of(options: RunOptions, image: Image, settings: Settings) -> oci.RuntimeSpec:
     """The spec of a run with `options`, which passed rules.check. Raises as container_spec(), UsageError."""
+    if options.root.file is not None:
+        raise UsageError(
+            f"rootfs: a config.json has a directory for a root, and cannot say {options.root.file.path}",
+            hint="leave out --rootfs and the path",
+        )
     spec = container_spec(
         options, image, rootfs_key="", container_id="0" * 64, name="", created_ns=0, settings=settings
     )

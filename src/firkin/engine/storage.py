@@ -14,7 +14,7 @@ import msgspec
 
 from firkin.container import volume_use
 from firkin.container.journal import note_volume
-from firkin.container.layers import image_path
+from firkin.container.layers import base_path
 from firkin.container.naming import new_id
 from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
@@ -147,4 +147,4 @@ def make_ready(record: Record, spec: ContainerSpec) -> None:
     """Make what is missing of them. May take long. Raises InUse, VolumeNotFound, StorageFull, Corrupt."""
     volume_use.check_free(record.paths, spec)
     for mount in spec.storage.disks:
-        contents.make_ready(record.paths, mount, image_path(record.paths, spec.rootfs_key))
+        contents.make_ready(record.paths, mount, base_path(record.paths, spec))

@@ -22,6 +22,7 @@ from firkin.engine.network_words import NetworkWords, network_spec
 from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
 from firkin.engine.pod_words import PodPlace, member_of
 from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_system_paths, policy_options
+from firkin.engine.root_words import RootWords, root_of
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
 from firkin.errors import UsageError
@@ -62,6 +63,7 @@ class GroupWords(
     MachineWords,
     HealthWords,
     PodPlace,
+    RootWords,
     total=False,
 ):
     """Words of a container that have modules of their own."""
@@ -165,6 +167,7 @@ def run_options(
         binds=mounted.binds,
         tmpfs=mounted.tmpfs,
         storage=mounted.storage,
+        root=root_of(image, more),
         network=network_spec(more),
         restart=restart_policy(more),
         health=health_options(more),

@@ -12,6 +12,7 @@ from firkin.container.pod import Member, PodMount, PodVolume, Sandbox
 from firkin.container.record import find
 from firkin.container.spec import ContainerSpec
 from firkin.engine import pod_members
+from firkin.engine.root_rules import check_of_an_image
 from firkin.errors import FirkinError, UsageError
 from firkin.kube import written_pod, yaml_text
 from firkin.oci.descriptor import Descriptor
@@ -68,6 +69,7 @@ def generate(engine: HasImages, names: Sequence[str]) -> Generated:
 def _of_containers(specs: Sequence[ContainerSpec]) -> tuple[ContainerSpec, list[ContainerSpec]]:
     """A pod for containers that have machines of their own, and they as its members."""
     for spec in specs:
+        check_of_an_image(spec, "no image for a manifest to name")
         if isinstance(spec.pod, Member):
             raise UsageError(
                 f"container {spec.name!r} is in a pod",

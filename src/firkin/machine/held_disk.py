@@ -1,11 +1,13 @@
 """A disk that one machine at a time may have: who has it holds the flock of its file, and inherits it.
 
 The lock is on the descriptor itself that the VMM reads and writes through, so it lasts exactly as long as
-that can happen, whoever dies.
+that can happen, whoever dies. A block device is claimed from the kernel as well (open(2), O_EXCL), so that
+nobody mounts it meanwhile.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
@@ -17,7 +19,16 @@ def hold(disk: Disk) -> int:
     """A descriptor of the file of `disk`, which nobody else has until it is closed everywhere. Raises InUse,
     OSError.
     """
-    fd = os.open(disk.path, (os.O_RDONLY if disk.readonly else os.O_RDWR) | os.O_CLOEXEC)
+    exclusive = os.O_EXCL if disk.on_device and not disk.readonly else 0
+    how = (os.O_RDONLY if disk.readonly else os.O_RDWR) | os.O_CLOEXEC | exclusive
+    try:
+        fd = os.open(disk.path, how)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        raise InUse(
+            f"{disk.held_as} is in use by this host", hint="unmount it first, or use another"
+        ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), os.stat(disk.path)):  # another was put in its place just now
@@ -31,3 +42,13 @@ def hold(disk: Disk) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def read_shared(fd: int, called: str) -> None:
+    """Keep those who would hold the file of `fd` away, as long as anybody has `fd`. Raises InUse."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InUse(
+            f"{called} is being written by another machine", hint="stop that one first, or use another"
+        ) from None

@@ -18,7 +18,7 @@ from firkin.events import event
 from firkin.linux import fork, landlock, seccomp, unix_socket
 from firkin.linux.sink import Sink
 from firkin.machine.console import Console
-from firkin.machine.held_disk import hold
+from firkin.machine.held_disk import hold, read_shared
 from firkin.machine.origin import Cold, Origin, Restored
 from firkin.machine.qemu import confinement
 from firkin.machine.qemu.command import Accelerator, DiskFds, Inherited, command
@@ -134,6 +134,8 @@ def _inherited(
             if disk.held_as:
                 return DiskFds(keep(hold(disk)))
             base = opened(disk.backing) if disk.backing is not None else None
+            if base is not None and disk.backing_held_as:
+                read_shared(base, disk.backing_held_as)
             return DiskFds(opened(disk.path, readonly=disk.readonly), tuple(map(opened, disk.layers)), base)
 
         memory_path = origin.memory_path

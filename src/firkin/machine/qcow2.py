@@ -28,16 +28,22 @@ MAX_SIZE_BYTES = 1 << 50
 
 
 def create_overlay(
-    path: Path, backing: Path, size_bytes: int, *, backing_format: Literal["raw", "qcow2"] = "raw"
+    path: Path,
+    backing: Path,
+    size_bytes: int,
+    *,
+    backing_format: Literal["raw", "qcow2"] = "raw",
+    backing_bytes: int | None = None,
 ) -> None:
-    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over `backing`; `path` is new.
+    """Write an empty overlay of `size_bytes` (rounded up to 64 KiB) over `backing`; `path` is new. A block
+    device, whose file says nothing of its size, has `backing_bytes`.
 
     What it says about its backing is for people: machines are told who stands on whom. Raises UsageError
     where the size is not from the backing's to 1 PiB, StorageFull or HostUnsupported where it cannot be
     written, Corrupt for a backing that is no qcow2 file but should be; nothing is left at `path` then.
     """
     try:
-        least = backing.stat().st_size if backing_format == "raw" else _virtual_size(backing)
+        least = _size(backing, backing_format) if backing_bytes is None else backing_bytes
         if not least <= size_bytes <= MAX_SIZE_BYTES:
             raise UsageError(
                 f"a disk of {size_bytes} bytes cannot hold an image of {least} bytes", hint="ask for more"
@@ -78,6 +84,10 @@ def overlay_clusters(backing: str, size_bytes: int, backing_format: str = "raw")
         (2 * _CLUSTER, refcounts),
         (end_of_l1, b""),
     ]
+
+
+def _size(backing: Path, backing_format: str) -> int:
+    return backing.stat().st_size if backing_format == "raw" else _virtual_size(backing)
 
 
 def _virtual_size(layer: Path) -> int:

@@ -26,6 +26,10 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int = 0
     held_as: str = ""
     """Whoever has it holds the flock of the file at `path`, and the error calls it so; "": no lock."""
+    backing_held_as: str = ""
+    """The same of `backing`, which any number may read and nobody may write to."""
+    on_device: bool = False
+    """Whether the raw file of it, `path` or `backing`, is a block device."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 from firkin.container import names
 from firkin.container.record import Streams
 from firkin.container.restart import RestartPolicy
+from firkin.container.root import OF_AN_IMAGE
 from firkin.container.spec import ContainerSpec
 from firkin.errors import Corrupt, UsageError
 from firkin.events import event
@@ -57,6 +58,11 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
         names = ", ".join(card.network for card in private[:3])
         raise UsageError(
             f"{what} is of a container on private networks: {names}",
+            hint="only what a machine holds itself can be moved",
+        )
+    if spec.root != OF_AN_IMAGE:
+        raise UsageError(
+            f"{what} is of a container whose root is a file of its host",
             hint="only what a machine holds itself can be moved",
         )
     if named := [each.name for each in spec.storage.volumes if not each.anonymous]:

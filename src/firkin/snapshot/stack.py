@@ -22,7 +22,7 @@ class Stack(NamedTuple):
 
 def of_snapshot(paths: Paths, snapshot: Snapshot) -> Stack:
     """The disk of a snapshot. Raises Corrupt where a layer is missing."""
-    image = layers.image_path(paths, snapshot.spec.rootfs_key)
+    image = layers.base_path(paths, snapshot.spec)
     return Stack(f"snapshot {snapshot.name!r}", layers.present(paths, snapshot.layers), image)
 
 
@@ -33,7 +33,7 @@ def of_container(record: Record) -> Stack:
     """
     spec, below = record.spec(), layers.present(record.paths, record.disk().layers)
     top = record.disk_path
-    image = layers.image_path(record.paths, spec.rootfs_key)
+    image = layers.base_path(record.paths, spec)
     return Stack(f"container {spec.name!r}", (top, *below) if top.exists() else below, image)
 
 

@@ -514,6 +514,6 @@ def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
     )
     assert " ".join(ContainerSpec.__struct_fields__) == (
         "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
-        "shm_bytes limits read_only protected network ports binds tmpfs sockets storage stop_signal "
-        "stop_timeout_s auto_remove detached restart health labels pod isolation snapshot cold"
+        "shm_bytes limits knobs read_only protected network ports binds tmpfs sockets storage root "
+        "stop_signal stop_timeout_s auto_remove detached restart health labels pod isolation snapshot cold"
     )

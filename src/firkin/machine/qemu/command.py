@@ -112,7 +112,11 @@ def devices(
         parts += [FdSet(number, (fd,)) for number, fd in zip(sets, files, strict=True)]
         layers = tuple(sets[1 : 1 + len(fds.layers)])
         base = None if fds.base is None else sets[-1]
-        parts.append(BlockDevice(index, disk.format, fdset, disk.readonly, layers, base, disk.size_bytes))
+        parts.append(
+            BlockDevice(
+                index, disk.format, fdset, disk.readonly, layers, base, disk.size_bytes, disk.on_device
+            )
+        )
         fdset = sets.stop
     if spec.network == "user":
         leading = netdev_args(spec.ports, host_loopback=spec.host_loopback, ipv6=spec.ipv6)

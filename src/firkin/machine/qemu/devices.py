@@ -181,6 +181,8 @@ class BlockDevice(msgspec.Struct, frozen=True):
     layers: tuple[int, ...] = ()
     base: int | None = None
     size_bytes: int = 0
+    on_device: bool = False
+    """Whether the raw file, top or base, is a block device."""
 
     def args(self) -> tuple[str, ...]:
         top = disk_node(self.index)
@@ -188,9 +190,8 @@ class BlockDevice(msgspec.Struct, frozen=True):
         below = None
         if self.base is not None:
             below = f"{top}-base"
-            nodes.append(
-                {"node-name": below, "driver": "raw", "read-only": True, "file": _file(self.base, True)}
-            )
+            file = _file(self.base, True, device=self.on_device)
+            nodes.append({"node-name": below, "driver": "raw", "read-only": True, "file": file})
         for number, fdset in enumerate(reversed(self.layers)):
             node = qcow2_node(f"{top}-layer{number}", fdset, below, readonly=True)
             nodes.append(node)
@@ -202,7 +203,8 @@ class BlockDevice(msgspec.Struct, frozen=True):
                 {"node-name": top, "driver": "null-co", "size": self.size_bytes, "read-zeroes": True}
             )
         else:
-            raw = {"driver": "raw", "file": _file(self.fdset, self.readonly), "read-only": self.readonly}
+            file = _file(self.fdset, self.readonly, device=self.on_device)
+            raw = {"driver": "raw", "file": file, "read-only": self.readonly}
             nodes.append({"node-name": top, **raw, "discard": "unmap"})
         told = tuple(arg for node in nodes for arg in ("-blockdev", msgspec.json.encode(node).decode()))
         return (*told, "-device", f"virtio-blk-device,drive={top}")
@@ -281,5 +283,6 @@ def escaped(value: str) -> str:
     return value.replace(",", ",,")
 
 
-def _file(fdset: int, readonly: bool) -> dict[str, object]:
-    return {"driver": "file", "filename": f"/dev/fdset/{fdset}", "read-only": readonly, "discard": "unmap"}
+def _file(fdset: int, readonly: bool, *, device: bool = False) -> dict[str, object]:
+    driver = "host_device" if device else "file"
+    return {"driver": driver, "filename": f"/dev/fdset/{fdset}", "read-only": readonly, "discard": "unmap"}
