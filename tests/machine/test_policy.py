@@ -27,7 +27,7 @@ def test_each_word_takes_effect_and_stays_over_exec_start_and_fork(firkin: Comma
     asked = (
         "--cap-drop=ALL --cap-add=net_admin --security-opt=no-new-privileges --umask=0027 "
         "--oom-score-adj=300 --scheduler=batch:3 --io-priority=best-effort:6 --ulimit=nofile=100:200 "
-        "--group-add=audio --init"
+        "--group-add=audio --init --security-opt=seccomp=default"
     )
     said = [
         "0000000000001000 2 1 0027", "300 SCHED_BATCH 0 3 best-effort: prio 6", "100 200", "0 unlimited",
@@ -48,21 +48,26 @@ def test_each_word_takes_effect_and_stays_over_exec_start_and_fork(firkin: Comma
     assert facts["CapAdd"] == ["CAP_NET_ADMIN"]
     assert len(facts["CapDrop"]) == 14
     assert facts["Ulimits"] == [{"Name": "nofile", "Soft": 100, "Hard": 200}]
-    assert (facts["SecurityOpt"], facts["Init"], facts["Umask"]) == (["no-new-privileges"], True, "0027")
+    assert (facts["SecurityOpt"], facts["Init"], facts["Umask"]) == (
+        ["no-new-privileges", "seccomp=default"],
+        True,
+        "0027",
+    )
     more = look(firkin, "exec", "--cap-add=chown", "--ulimit=core=0", "--umask=77", "told")
     assert more[0] == "0000000000001001 2 1 0077"
     assert more[2:4] == ["100 200", "0 0"]
     firkin("rm", "-f", "told", check=True)
 
 
-def test_without_a_word_there_is_a_filter_and_what_docker_grants(firkin: Command, stocked: Home) -> None:
+def test_the_default_profile_denies_what_containers_have_no_use_for(firkin: Command, stocked: Home) -> None:
     tries = "unshare --mount true; unshare --user true; mount -t tmpfs none /mnt 2>&1 | head -n 1"
     calls = {41: "40, 1, 0", 425: "1, 0", 56: "0x10000000, 0", 435: "0, 0", 272: "0x10000000"}  # x86-64
     script = "; ".join(
         f"print syscall({number}, {args}) < 0 ? qq($!\\n) : qq(done\\n)" for number, args in calls.items()
     )
     visit = f"exec 2>&1{_LOOK}{tries}; perl -e '{script}'; perl -e 'print fork ? qq(forked\\n) : q()'"
-    lines = firkin("run", "--rm", "debian", "bash", "-c", visit, check=True).stdout.splitlines()
+    asked = ("run", "--rm", "--security-opt", "seccomp=default", "debian", "bash", "-c", visit)
+    lines = firkin(*asked, check=True).stdout.splitlines()
     first = ["00000000a80425fb 2 0 0022", "0 SCHED_OTHER 0 0 none: prio 0", "1024 524288", "0 unlimited", "0"]
     assert lines[:5] == first
     refused = ["Operation not permitted", "Operation not permitted", "permission denied"]

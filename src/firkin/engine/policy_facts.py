@@ -47,7 +47,7 @@ def _bound(value: int) -> int:
 def _security(asked: ProcessPolicy) -> list[str]:
     said = {
         "no-new-privileges": asked.no_new_privs,
-        f"seccomp={asked.seccomp.profile or asked.seccomp.kind}": asked.seccomp.kind != "default",
+        f"seccomp={asked.seccomp.profile or asked.seccomp.kind}": asked.seccomp.kind != "unconfined",
         f"apparmor={asked.apparmor}": asked.apparmor,
         f"label={asked.selinux}": asked.selinux,
     }

@@ -72,7 +72,8 @@ class IoPriority(msgspec.Struct, frozen=True, kw_only=True):
 class Seccomp(msgspec.Struct, frozen=True, kw_only=True):
     """Which system calls there are for a process."""
 
-    kind: Literal["default", "unconfined", "profile"] = "default"
+    kind: Literal["default", "unconfined", "profile"] = "unconfined"
+    """Not `default`, with which an exec under TCG takes 4 to 5 ms of processor time more."""
     profile: str = ""
     """The JSON of a `profile`, in the form of Docker's files or of the OCI runtime spec."""
 

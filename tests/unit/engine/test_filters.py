@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers 
 
 
 def default(settings: Settings, **words: object) -> bytes:
-    found = filter_of(policy_options(words).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
+    found = filter_of(policy_options({"seccomp": "default", **words}).applied(ProcessPolicy()), settings)  # type: ignore[arg-type]
     assert found is not None
     return found.program
 

@@ -65,7 +65,7 @@ def test_a_privileged_one_has_all_unless_that_is_said_otherwise() -> None:
     )
     less = policy(privileged=True, cap_drop=["SYS_ADMIN"], seccomp="default")
     assert less.capabilities.bounding == capabilities.ALL ^ capabilities.mask("SYS_ADMIN")
-    assert less.seccomp == Seccomp()
+    assert less.seccomp == Seccomp(kind="default")
 
 
 def test_another_process_has_what_the_first_one_has_and_what_is_said_of_it() -> None:
