@@ -40,7 +40,7 @@ def play(commands: Sequence[Typed], home: Home) -> list[str]:
     script = []
     for number, command in enumerate(commands):
         script.append(f"{{ {command.command}\n}} > ../out.{number} 2>&1 < /dev/null")
-    shell = ["timeout", "240", "bash", "-c", "\n".join(script)]
+    shell = ["timeout", "600", "bash", "-c", "\n".join(script)]
     subprocess.run(shell, cwd=home.work_dir, env=environ(home), check=False)
     outputs = [home.root / f"out.{number}" for number in range(len(commands))]
     return [
