@@ -57,7 +57,7 @@ SECURITY = maybe(
 ) | st.just({"privileged": True})
 CONTAINER = maybe(
     command=st.lists(TEXT.filter(bool), min_size=1, max_size=3),
-    args=st.lists(TEXT, max_size=3),
+    args=st.lists(TEXT.filter(bool), max_size=3),  # the first may be the program, which has a name
     workingDir=st.sampled_from(["/", "/a b", "/srv"]),
     env=st.dictionaries(VARIABLE, TEXT, max_size=3).map(
         lambda env: [{"name": name, "value": value} for name, value in env.items()]
