@@ -9,14 +9,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
+from firkin.cli.report import report
 from firkin.cli.table import table
 from firkin.cli.template import Template
 from firkin.cli.template_functions import to_json
+from firkin.errors import FirkinError
 
 Row = Mapping[str, Any]
 
@@ -61,3 +63,16 @@ def say_inspected(found: Sequence[dict[str, Any]], form: str) -> None:
         click.echo("".join(shown(each, form) for each in found), nl=False)
     else:
         click.echo(json.dumps(found, indent=4, ensure_ascii=False))
+
+
+def inspect(names: Sequence[str], facts: Callable[[str], dict[str, Any]], form: str) -> int:
+    """Print the facts of each name, and report the error of one that has none: the exit status."""
+    found: list[dict[str, Any]] = []
+    status = 0
+    for name in names:
+        try:
+            found.append(facts(name))
+        except FirkinError as error:
+            status = report(error)
+    say_inspected(found, form)
+    return status

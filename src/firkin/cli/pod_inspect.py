@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 
@@ -16,20 +14,10 @@ def command(form: str, names: tuple[str, ...]) -> int:
 
     `firkin inspect` shows their containers.
     """
-    from firkin.cli.listing import say_inspected
-    from firkin.cli.report import report
+    from firkin.cli.listing import inspect
     from firkin.engine.pod_facts import pod_facts
     from firkin.engine.pod_members import find, summary
-    from firkin.errors import FirkinError
     from firkin.settings import Settings
 
     paths = Settings.load().paths
-    found: list[dict[str, Any]] = []
-    status = 0
-    for name in names:
-        try:
-            found.append(pod_facts(summary(find(paths, name))))
-        except FirkinError as error:
-            status = report(error)
-    say_inspected(found, form)
-    return status
+    return inspect(names, lambda name: pod_facts(summary(find(paths, name))), form)
