@@ -17,7 +17,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src"
 
 ROWS = (
-    ("units", "errors", "events", "version", "faults"),
+    ("units", "errors", "events", "version", "faults", "decoder"),
     ("settings", "paths", "linux", "aio", "oci"),
     ("archive", "ext4", "wire"),
     ("registry", "trust", "store", "rootfs", "network", "agent", "machine", "process"),

@@ -13,6 +13,7 @@ import msgspec
 
 from firkin.container.health import Health
 from firkin.container.record import Created, Record, Running, State, Suspended
+from firkin.decoder import json_decoder
 from firkin.errors import Corrupt
 from firkin.store.files import replace_file
 
@@ -41,7 +42,8 @@ def put_health(record: Record, health: Health) -> None:
 def _read(path: Path) -> Health | None:
     try:
         with open(path, "rb") as opened:
-            return msgspec.json.decode(opened.read(_MAX_FILE_BYTES), type=Health)
+            health: Health = json_decoder(Health).decode(opened.read(_MAX_FILE_BYTES))
+            return health
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

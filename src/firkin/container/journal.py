@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.decoder import json_decoder
 from firkin.events import event
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus
@@ -171,7 +172,7 @@ class _Tail:
             self._rest = self._rest[: 2 * _MAX_LINE_BYTES]
             for line in filter(None, whole):
                 with suppress(msgspec.DecodeError):  # torn by a crash: nobody knows what it was to say
-                    yield msgspec.json.decode(line, type=Happening)
+                    yield json_decoder(Happening).decode(line)
 
     @staticmethod
     def _opened(path: Path) -> int:

@@ -20,6 +20,7 @@ import msgspec
 
 from firkin.container.record import records
 from firkin.container.spec import ContainerSpec
+from firkin.decoder import json_decoder
 from firkin.errors import ContainerNotFound, Corrupt, InUse, NameInUse, NetworkNotFound, UsageError
 from firkin.network.spec import USER, Interface
 from firkin.paths import Paths
@@ -87,7 +88,7 @@ def find(paths: Paths, name: str) -> PrivateNetwork:
     path = paths.network_path(check_name(name))
     try:
         with open(path, "rb") as file:
-            found = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=PrivateNetwork)
+            found: PrivateNetwork = json_decoder(PrivateNetwork).decode(file.read(_MAX_FILE_BYTES))
     except FileNotFoundError as error:
         raise NetworkNotFound(
             f"no such network: {name}", hint=f"`firkin network ls` lists them; firkin network create {name}"

@@ -25,9 +25,7 @@ locks, and goes by rename; files in it change by replacement. Readers take no lo
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,7 @@ from firkin.container.locks import Lock, is_held, take
 from firkin.container.pod import Member
 from firkin.container.restart import Tries
 from firkin.container.spec import ContainerSpec
+from firkin.decoder import json_decoder
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
 from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
@@ -47,16 +46,6 @@ from firkin.process.spec import ExitStatus
 from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
 
 _MAX_FILE_BYTES = 4 << 20
-
-
-_learning = threading.Lock()
-
-
-@cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    """What reads a record of that kind. msgspec crashes where two threads have it learn one at once."""
-    with _learning:
-        return msgspec.json.Decoder(kind)
 
 
 class Created(msgspec.Struct, frozen=True, tag="created", tag_field="is"):
@@ -321,7 +310,7 @@ class Record(msgspec.Struct, frozen=True):
         try:
             with open(path, "rb") as opened:
                 raw = opened.read(_MAX_FILE_BYTES)
-            return _decoder(kind).decode(raw)
+            return json_decoder(kind).decode(raw)
         except FileNotFoundError as error:
             if not self.dir.is_dir():
                 raise self._removed() from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from firkin import decoder
 from firkin.engine.options import ExecOptions
 from firkin.engine.update_words import UpdateOptions
 from firkin.errors import ProtocolError
@@ -242,7 +243,7 @@ def to_message(value: msgspec.Struct) -> dict[str, Any]:
 def from_message(message: dict[str, Any]) -> Op:
     """The request in `message`. Raises ProtocolError."""
     try:
-        op: Op = msgspec.convert(message, Op)
+        op: Op = decoder.convert(message, Op)
     except msgspec.ValidationError as error:
         raise ProtocolError(f"not a request of a control socket: {error}") from error
     return op

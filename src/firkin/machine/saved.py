@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from firkin.decoder import json_decoder
 from firkin.errors import Corrupt, Misfit, StorageFull
 from firkin.linux.filesystem import is_tmpfs
 from firkin.machine.artifacts import artifact, stamp
@@ -87,7 +88,7 @@ def load(directory: Path) -> Saved:
     """The saved machine in `directory`. Raises Corrupt where it is not whole."""
     try:
         record = _bounded(directory / SAVED, _MAX_FILE_BYTES)
-        machine = msgspec.json.decode(record, type=SavedMachine)
+        machine: SavedMachine = json_decoder(SavedMachine).decode(record)
         state = _bounded(directory / STATE, MAX_STATE_BYTES)
         memory_bytes = os.stat(directory / MEMORY).st_size
     except msgspec.DecodeError as error:

@@ -10,6 +10,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from firkin.decoder import json_decoder
 from firkin.errors import Corrupt, UsageError
 from firkin.oci.digest import Digest
 from firkin.oci.platform import Platform
@@ -74,7 +75,8 @@ def decode_json(content: bytes, kind: type[T], what: str) -> T:
     if len(content) > MAX_DOCUMENT_BYTES:
         raise Corrupt(f"{what} has {len(content)} bytes, more than {MAX_DOCUMENT_BYTES}")
     try:
-        return msgspec.json.decode(content, type=kind)
+        found: T = json_decoder(kind).decode(content)
+        return found
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Corrupt(f"{what} cannot be read: {error}", hint="its publisher has to mend it") from error
 

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from firkin.decoder import json_decoder
 from firkin.oci.digest import Digest
 from firkin.oci.image import Layer, chain_id
 
@@ -57,7 +58,7 @@ def find(rootfs_dir: Path, key: str) -> Rootfs | None:
     """The disk of `key`, when it is there and whole."""
     directory = rootfs_dir / key
     try:
-        record = msgspec.json.decode((directory / "rootfs.json").read_bytes(), type=Record)
+        record = json_decoder(Record).decode((directory / "rootfs.json").read_bytes())
         stat = os.stat(directory / "image.ext4")
     except (OSError, msgspec.DecodeError):
         return None

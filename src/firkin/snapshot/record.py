@@ -27,6 +27,7 @@ from firkin.container.locks import take
 from firkin.container.naming import new_id
 from firkin.container.record import Streams
 from firkin.container.spec import ContainerSpec
+from firkin.decoder import json_decoder
 from firkin.errors import Corrupt, FirkinError, HostUnsupported, NameInUse, SnapshotNotFound
 from firkin.machine.saved import SavedMachine
 from firkin.paths import Paths
@@ -139,13 +140,13 @@ def load(paths: Paths, snapshot_id: str) -> Snapshot:
     try:
         with open(path, "rb") as file:
             raw = file.read(_MAX_FILE_BYTES)
-        version = msgspec.json.decode(raw, type=_Version).version
+        version = json_decoder(_Version).decode(raw).version
         if version > VERSION:
             raise HostUnsupported(
                 f"snapshot {snapshot_id[:12]} has format {version}; this firkin knows {VERSION}",
                 hint="use the newer firkin that made it",
             )
-        snapshot = msgspec.json.decode(raw, type=Snapshot)
+        snapshot: Snapshot = json_decoder(Snapshot).decode(raw)
     except FileNotFoundError as error:
         if not path.parent.is_dir():
             raise SnapshotNotFound(f"snapshot {snapshot_id[:12]} was removed") from error

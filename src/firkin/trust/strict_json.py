@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from firkin import decoder
+
 T = TypeVar("T")
 
 
@@ -31,7 +33,7 @@ def parse(content: bytes, limit_bytes: int) -> Any:
 def convert(value: Any, kind: Any) -> Any:
     """`value`, which `parse` gave, as the msgspec type `kind`. Raises NotStrict."""
     try:
-        return msgspec.convert(value, kind)
+        return decoder.convert(value, kind)
     except msgspec.ValidationError as error:
         raise NotStrict(str(error)) from error
 

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 
+from firkin.decoder import convert, json_decoder
 from firkin.errors import Corrupt, NameInUse, UsageError, VolumeNotFound
 from firkin.paths import Paths
 from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
@@ -95,7 +96,7 @@ def find(paths: Paths, name: str) -> VolumeRecord:
     path = paths.volume_dir(check_name(name)) / _FILE
     try:
         with open(path, "rb") as file:
-            record = msgspec.json.decode(file.read(_MAX_FILE_BYTES), type=VolumeRecord)
+            record: VolumeRecord = json_decoder(VolumeRecord).decode(file.read(_MAX_FILE_BYTES))
     except FileNotFoundError as error:
         if not path.parent.is_dir():
             raise VolumeNotFound(f"no such volume: {name}", hint="`firkin volume ls` lists them") from error
@@ -145,7 +146,8 @@ def make(paths: Paths, record: VolumeRecord) -> VolumeRecord:
 
 def new_record(name: str, **fields: object) -> VolumeRecord:
     """The record of a volume that is made now."""
-    return msgspec.convert({"name": name, "created_ns": time.time_ns(), **fields}, VolumeRecord)
+    record: VolumeRecord = convert({"name": name, "created_ns": time.time_ns(), **fields}, VolumeRecord)
+    return record
 
 
 def change(paths: Paths, record: VolumeRecord) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
+from firkin import decoder
 from firkin.errors import ProtocolError, UsageError
 from firkin.wire.privileges import Capabilities as Capabilities
 from firkin.wire.privileges import Filter as Filter
@@ -378,6 +379,7 @@ T = TypeVar("T")
 def convert(message: object, kind: type[T]) -> T:
     """`message` as a `kind`. Raises ProtocolError where it does not fit."""
     try:
-        return msgspec.convert(message, kind)
+        found: T = decoder.convert(message, kind)
+        return found
     except msgspec.ValidationError as error:
         raise ProtocolError(f"a message is not a {kind.__name__}: {error}") from error
