@@ -139,7 +139,7 @@ async def test_a_disk_that_a_machine_grew_is_read_to_its_end(settings: Settings,
     create_overlay(overlay, image, 20 << 30)
     spec = MachineSpec(name="grown", disks=(DiskSpec(path=overlay, format="qcow2", backing=image),))
     booted = msgspec.structs.replace(settings, templates=0)
-    async with guest(spec, booted, tmp_path / "machine", grow=True) as it:
+    async with guest(spec, booted, tmp_path / "machine", grow_bytes=20 << 30) as it:
         made = "i=0; while [ $i -lt 400 ]; do i=$((i+1)); mkdir /far$i; echo $i > /far$i/file; done"
         assert await it.sh(f"{made}; /bin/busybox sync") == (0, "")
     with Disk.open([overlay], image) as disk:
