@@ -11,7 +11,7 @@ from firkin.machine.spec import MachineSpec
 
 HUGEPAGE_BYTES = 2 << 20
 MAX_INITRAMFS_BYTES = 256 << 20
-_HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages")
+_HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 _KVM_MODULES = Path("/sys/module")
 _MAGICS = {
     b"0707": "cpio",
@@ -117,12 +117,16 @@ def check_whole_pages(memory_bytes: int) -> None:
 def _check_hugepages(memory_bytes: int) -> None:
     check_whole_pages(memory_bytes)
     needed = memory_bytes // HUGEPAGE_BYTES
-    try:
-        free = int(_HUGEPAGES.read_text())
-    except (OSError, ValueError):
-        free = 0
+    free, total = (_number_of(_HUGEPAGES / name) for name in ("free_hugepages", "nr_hugepages"))
     if free < needed:
         raise HostUnsupported(
             f"hugepages: {needed} pages of 2 MiB are needed, and this host has {free} free",
-            hint=f"sudo sysctl vm.nr_hugepages={needed - free} more than now, or leave out --hugepages",
+            hint=f"sudo sysctl vm.nr_hugepages={total + needed - free}; or leave out --hugepages",
         )
+
+
+def _number_of(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return 0

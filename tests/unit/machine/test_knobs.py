@@ -124,9 +124,13 @@ def test_huge_pages_that_are_not_free_are_refused_with_their_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = tmp_path / "free_hugepages"
-    monkeypatch.setattr(knob_checks, "_HUGEPAGES", free)
-    with pytest.raises(HostUnsupported, match="128 pages of 2 MiB are needed, and this host has 0 free"):
+    (tmp_path / "nr_hugepages").write_text("7\n")
+    monkeypatch.setattr(knob_checks, "_HUGEPAGES", tmp_path)
+    with pytest.raises(
+        HostUnsupported, match="128 pages of 2 MiB are needed, and this host has 0 free"
+    ) as caught:
         knob_checks.check_knobs(spec_with(hugepages=True))
+    assert "sysctl vm.nr_hugepages=135;" in caught.value.hint
     free.write_text("128\n")
     knob_checks.check_knobs(spec_with(hugepages=True))
     with pytest.raises(UsageError, match="whole number"):
