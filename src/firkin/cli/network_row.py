@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from firkin.cli.object_filter import object_filter
 from firkin.engine.networks import NetworkSummary
-from firkin.errors import UsageError
 
 HEADINGS = {
     "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Subnet": "SUBNET", "IPv6": "IPV6",
@@ -33,25 +33,13 @@ def network_row(found: NetworkSummary, *, whole: bool) -> dict[str, Any]:
 
 def network_filter(filters: Iterable[str]) -> Callable[[NetworkSummary], bool]:
     """Whether a network is what all of `filters` want. Raises UsageError for one that is none."""
-    tests = [_test(*text.partition("=")[::2]) for text in filters]
-    return lambda found: all(test(found) for test in tests)
+    hint = "write name=TEXT, id=DIGITS, driver=NAME, label=NAME[=VALUE] or dangling=true"
+    return object_filter(filters, _own, hint)
 
 
-def _test(key: str, value: str) -> Callable[[NetworkSummary], bool]:
-    if key == "name" and value:
-        return lambda found: value in found.record.name
-    if key == "id" and value:
+def _own(key: str, value: str) -> Callable[[NetworkSummary], bool] | None:
+    if key == "id":
         return lambda found: found.record.id.startswith(value)
-    if key == "driver" and value:
+    if key == "driver":
         return lambda _: value in ("switch", "bridge")
-    if key == "dangling" and value in ("true", "false", "1", "0"):
-        return lambda found: (not found.containers) == (value in ("true", "1"))
-    if key == "label" and value:
-        name, equals, wanted = value.partition("=")
-        return lambda found: (
-            name in found.record.labels and (not equals or found.record.labels[name] == wanted)
-        )
-    raise UsageError(
-        f"there is no filter {key}={value}",
-        hint="write name=TEXT, id=DIGITS, driver=NAME, label=NAME[=VALUE] or dangling=true",
-    )
+    return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from firkin.cli.object_filter import object_filter
 from firkin.engine.volume_summary import VolumeSummary, mountpoint
-from firkin.errors import UsageError
 from firkin.paths import Paths
 from firkin.units import format_size
 
@@ -33,23 +33,8 @@ def volume_row(found: VolumeSummary, paths: Paths) -> dict[str, Any]:
 
 def volume_filter(filters: Iterable[str]) -> Callable[[VolumeSummary], bool]:
     """Whether a volume is what all of `filters` want. Raises UsageError for one that is none."""
-    tests = [_test(*text.partition("=")[::2]) for text in filters]
-    return lambda found: all(test(found) for test in tests)
+    return object_filter(filters, _own, "write name=TEXT, driver=NAME, label=NAME[=VALUE] or dangling=true")
 
 
-def _test(key: str, value: str) -> Callable[[VolumeSummary], bool]:
-    if key == "name" and value:
-        return lambda found: value in found.record.name
-    if key == "driver" and value:
-        return lambda found: value == found.record.driver
-    if key == "dangling" and value in ("true", "false", "1", "0"):
-        return lambda found: (not found.containers) == (value in ("true", "1"))
-    if key == "label" and value:
-        name, equals, wanted = value.partition("=")
-        return lambda found: (
-            name in found.record.labels and (not equals or found.record.labels[name] == wanted)
-        )
-    raise UsageError(
-        f"there is no filter {key}={value}",
-        hint="write name=TEXT, driver=NAME, label=NAME[=VALUE] or dangling=true",
-    )
+def _own(key: str, value: str) -> Callable[[VolumeSummary], bool] | None:
+    return (lambda found: value == found.record.driver) if key == "driver" else None
