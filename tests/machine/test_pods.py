@@ -75,6 +75,7 @@ def test_containers_of_a_pod_share_its_network_and_volumes_and_nothing_else(busy
     assert "sleep" not in sh(busybox, "back", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 8000 || :")
     assert busybox("ps", "--format", "{{.Names}}", check=True).stdout.split() == ["back", "front"]
     assert inspected(busybox, "web")["Hostname"] == "webhost"
+    check_what_it_uses(busybox)
 
     # One goes, another comes; what is on the disk stays when the machine goes, what is in memory does not.
     assert busybox("stop", "back", check=True).status == 0
@@ -95,6 +96,19 @@ def test_containers_of_a_pod_share_its_network_and_volumes_and_nothing_else(busy
     busybox("pod", "rm", "-f", "web", check=True)
     assert busybox("ps", "-aq", check=True).stdout == ""
     assert busybox("pod", "ps", "-q", check=True).stdout == ""
+
+
+def check_what_it_uses(busybox: Command) -> None:
+    """Of pod web, whose containers are front and back."""
+    form = "{{.PodName}} {{.Name}} {{.PIDS}} {{.MemUsage}}"
+    used = busybox("pod", "stats", "--no-stream", "--format", form, check=True).stdout.splitlines()
+    assert [line.split()[:2] for line in used] == [["web", "front"], ["web", "back"]]
+    assert all(line.split()[2] in ("1", "2") and "0B /" not in line for line in used)
+    assert "POD" in busybox("pod", "stats", "--no-stream", "web", check=True).stdout.split("\n")[0]
+    shown = busybox("pod", "top", "web", "pid", "args", check=True).stdout.splitlines()
+    assert shown[0].split() == ["CONTAINER", "PID", "COMMAND"]
+    firsts = [line.split()[0] for line in shown[1:] if line.split()[1] == "1"]
+    assert firsts == ["front", "back"]
 
 
 def test_processes_are_shared_when_that_is_asked_for(busybox: Command, home: Home) -> None:
@@ -239,6 +253,7 @@ def fetched(port: int) -> bytes:
         (("exec", "there", "true"), "'there' is a pod, and no container"),
         (("rm", "-f", "there"), "'there' is a pod, and no container"),
         (("pod", "pause", "there"), "never started"),
+        (("pod", "top", "there"), "pod 'there' is not running"),
     ],
 )
 def test_what_cannot_be_is_refused(busybox: Command, words: tuple[str, ...], complaint: str) -> None:

@@ -36,6 +36,8 @@ async def test_a_pod_of_a_block_goes_with_it(stocked: Home, settings: Settings) 
             assert said.stdout == "written\n"
             assert pod.state == "running"
             assert (await pod.containers())[0].name == writer.name
+            assert [row.args for row in (await pod.top())[writer.name]] == [("sleep", "1000")]
+            assert (await pod.stats())[writer.name].pids.current == 1
             await pod.stop(0)
             assert pod.state == "stopped"
         assert await engine.pods() == []

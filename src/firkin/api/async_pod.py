@@ -20,6 +20,7 @@ from firkin.engine.signals import parse_signal
 from firkin.engine.words import RunWords, run_options
 from firkin.errors import WrongState
 from firkin.machine.spec import PublishedPort
+from firkin.wire.usage import Usage
 
 
 class AsyncPod:
@@ -111,6 +112,16 @@ class AsyncPod:
     async def remove(self, *, force: bool = False) -> None:
         """Delete it with its containers. Raises WrongState where it runs and `force` is not given."""
         await self._engine.pods.remove(self.id, force=force)
+
+    async def top(self) -> dict[str, list[Any]]:
+        """The processes of each of its running containers, by their names. Raises WrongState where it does
+        not run, or is paused.
+        """
+        return {name: list(rows) for name, rows in (await self._engine.pods.top(self.id)).items()}
+
+    async def stats(self) -> dict[str, Usage]:
+        """What each of its running containers has used until now, by their names. Raises as top()."""
+        return await self._engine.pods.stats(self.id)
 
     async def inspect(self) -> dict[str, Any]:
         """All that is known of it."""

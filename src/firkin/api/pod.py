@@ -12,6 +12,7 @@ from firkin.api.container import Container
 from firkin.api.loop import Loop
 from firkin.engine.words import RunWords
 from firkin.machine.spec import PublishedPort
+from firkin.wire.usage import Usage
 
 
 class Pod:
@@ -86,6 +87,14 @@ class Pod:
     def remove(self, *, force: bool = False) -> None:
         """Delete it with its containers; a running one only with `force`."""
         self._loop.call(self._pod.remove(force=force))
+
+    def top(self) -> dict[str, list[Any]]:
+        """The processes of each of its running containers, by their names."""
+        return self._loop.call(self._pod.top())
+
+    def stats(self) -> dict[str, Usage]:
+        """What each of its running containers has used until now, by their names."""
+        return self._loop.call(self._pod.stats())
 
     def inspect(self) -> dict[str, Any]:
         """All that is known of it."""

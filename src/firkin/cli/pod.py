@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "unpause": ("pod_unpause", "Let paused pods go on."),
     "kill": ("pod_kill", "Send a signal to the running containers of pods."),
     "logs": ("pod_logs", "Show what the containers of a pod printed."),
+    "stats": ("pod_stats", "Show what the containers of pods use."),
+    "top": ("pod_top", "List the processes of a pod's containers."),
     "inspect": ("pod_inspect", "Show everything known about pods."),
     "rm": ("pod_rm", "Remove pods with their containers."),
     "add": ("create", "Make a container in a pod: `firkin create --pod`."),

@@ -9,9 +9,9 @@ a pod.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from firkin.aio.finish import finish
 from firkin.container.locks import Lock
@@ -21,7 +21,7 @@ from firkin.engine import pod_members, pod_rules
 from firkin.engine.begin import check_name, put_on_record
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.pod_members import Pod
-from firkin.errors import ContainerNotFound, PodNotFound, ProcessError, WrongState
+from firkin.errors import ContainerNotFound, MachineDied, PodNotFound, ProcessError, WrongState
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
@@ -34,7 +34,10 @@ from firkin.store.store import Store
 if TYPE_CHECKING:
     from firkin.engine.container import Container
     from firkin.engine.remote import RemoteContainer
+    from firkin.wire.messages import ProcessRow
+    from firkin.wire.usage import Usage
 
+T = TypeVar("T")
 _NO_IMAGE = Digest.of(b"")
 
 
@@ -148,15 +151,47 @@ class Pods:
         """Send a signal to the first process of each of its containers that runs. Raises WrongState where it
         does not run.
         """
+        pod = self._running(text)
+        for container in await self._at_work(pod):
+            with suppress(ContainerNotFound):
+                await container.kill(number)
+        return pod
+
+    async def stats(self, text: str) -> dict[str, Usage]:
+        """What each of its running containers has used, by their names. Raises WrongState where it does not
+        run, or stands still.
+        """
+        return await self._of_each(text, lambda container: container.stats())
+
+    async def top(self, text: str) -> dict[str, list[ProcessRow]]:
+        """The processes of each of its running containers, by their names. Raises as stats()."""
+        return await self._of_each(text, lambda container: container.top())
+
+    async def _of_each(self, text: str, ask: Callable[[Container], Awaitable[T]]) -> dict[str, T]:
+        pod, found = self._running(text), {}
+        for container in await self._at_work(pod):
+            try:
+                found[container.name] = await ask(container)
+            except (ContainerNotFound, WrongState, MachineDied):
+                if isinstance(container.state, Running):
+                    raise  # it stands still; else it has ended meanwhile
+        return found
+
+    def _running(self, text: str) -> Pod:
         pod = self.find(text)
         if not isinstance(pod.record.state(), Running):
             raise WrongState(f"pod {pod.name!r} is not running", hint=f"`firkin pod start {pod.name}`")
+        return pod
+
+    async def _at_work(self, pod: Pod) -> list[Container]:
+        """Its containers that run."""
+        found = []
         for record, _ in pod.members():
             with suppress(ContainerNotFound):
                 container = await self._engine.container(record.id)
                 if isinstance(container.state, Running):
-                    await container.kill(number)
-        return pod
+                    found.append(container)
+        return found
 
     async def pause(self, text: str) -> Pod:
         """Let it stand still with its containers. Raises WrongState where it does not run, or does so."""

@@ -1,6 +1,7 @@
 """PsFormat: what the operands of `ps` ask to be shown of processes, of the part of it that people use.
 
     (nothing)  -e -A -f -ef  aux axu ax  -o LIST  -eo LIST  o LIST       LIST: pid,comm or pid=Number,...
+    pid comm ...                                                           columns alone, as podman takes them
 
 The rule: what is not known is refused with what is. Users are numbers: their names are the image's.
 """
@@ -47,6 +48,8 @@ class Column(msgspec.Struct, frozen=True):
 
 def parse(operands: Sequence[str]) -> tuple[Column, ...]:
     """The columns that `operands` ask for. Raises UsageError, which says what is known."""
+    if operands and all(each in _COLUMNS for each in operands):
+        return tuple(_COLUMNS[each] for each in operands)
     left = list(operands)
     columns: list[Column] = []
     preset: tuple[str, ...] = ()
@@ -91,7 +94,7 @@ def _listed(text: str) -> list[Column]:
 def _unknown(operand: str) -> UsageError:
     return UsageError(
         f"ps options: {operand!r} is not known here",
-        hint="known are -e, -A, -f, -ef, ax, aux, and -o (or -eo) with a list of columns",
+        hint="known are -e, -A, -f, -ef, ax, aux, and -o (or -eo) with a list of columns, or columns alone",
     )
 
 

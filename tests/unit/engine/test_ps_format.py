@@ -46,6 +46,10 @@ def test_a_list_of_columns_shows_those_by_their_titles() -> None:
     assert table("o", "user,gid,stat") == (["USER", "GID", "STAT"], ["33", "34", "S"])
 
 
+def test_columns_alone_are_shown_as_podman_shows_them() -> None:
+    assert table("pid", "comm", "etimes") == (["PID", "COMMAND", "ELAPSED"], ["7", "sh", "90030"])
+
+
 @pytest.mark.parametrize(
     ("operands", "complaint"),
     [
