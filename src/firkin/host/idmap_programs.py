@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,19 +10,7 @@ import msgspec
 from firkin.faults import ids
 from firkin.faults.fault import Finding
 from firkin.host.asker import Asker
-
-_CAPABILITIES = {"newuidmap": 7, "newgidmap": 6}  # CAP_SETUID, CAP_SETGID
-
-
-class Program(msgspec.Struct, frozen=True):
-    """`path` is "" where it is missing; `mount` is the mount that it lies in."""
-
-    name: str
-    path: str = ""
-    setuid: bool = True
-    capable: bool = False
-    nosuid: bool = False
-    mount: str = "/"
+from firkin.linux.idmap_programs import CAPABILITIES, Program
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -33,32 +18,15 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 def gather(asker: Asker) -> Facts:
-    return Facts(tuple(_program(asker, name) for name in _CAPABILITIES))
+    return Facts(tuple(_program(asker, name) for name in CAPABILITIES))
 
 
 def _program(asker: Asker, name: str) -> Program:
     path = asker.program(name)
     if not path:
         return Program(name)
-    status = os.stat(path)
     mount = asker.mount_of(Path(path))
-    return Program(
-        name,
-        path,
-        setuid=bool(status.st_mode & stat.S_ISUID) and status.st_uid == 0,
-        capable=_capable(path, _CAPABILITIES[name]),
-        nosuid=bool(os.statvfs(path).f_flag & os.ST_NOSUID),
-        mount=mount.target if mount else "/",
-    )
-
-
-def _capable(path: str, capability: int) -> bool:
-    """Whether struct vfs_cap_data of the file permits it."""
-    try:
-        record = os.getxattr(path, "security.capability")
-    except OSError:
-        return False
-    return len(record) >= 8 and bool(struct.unpack_from("<I", record, 4)[0] >> capability & 1)
+    return Program.at(name, path, mount.target if mount else "/")
 
 
 def check(asker: Asker, facts: Facts) -> Iterator[Finding]:

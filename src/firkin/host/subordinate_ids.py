@@ -11,25 +11,10 @@ from firkin.faults import ids
 from firkin.faults.fault import Finding
 from firkin.host import reading
 from firkin.host.asker import Asker
+from firkin.linux.subordinate_ids import Range, range_of, ranges
 
 ENOUGH = 65536
 _MAX_BYTES = 1 << 20
-_MOST_RANGES = 2000
-"""Compared with each other; of more, the first."""
-
-
-class Range(msgspec.Struct, frozen=True):
-    """One line: `owner` is a name or a number."""
-
-    owner: str
-    first: int
-    count: int
-
-    def meets(self, other: Range) -> bool:
-        return self.first < other.first + other.count and other.first < self.first + self.count
-
-    def __str__(self) -> str:
-        return f"{self.owner}:{self.first}:{self.count}"
 
 
 class File(msgspec.Struct, frozen=True):
@@ -64,39 +49,22 @@ def _file(path: str, accounts: str) -> File:
 
 
 def check(asker: Asker, facts: Facts) -> Iterator[Finding]:
-    parsed = {file: _ranges(file) for file in (facts.uids, facts.gids)}
+    parsed = {file: ranges(file.text) for file in (facts.uids, facts.gids)}
     if asker.uid != 0 and not facts.elsewhere:
         yield from _amount(asker, parsed)
-    for file, ranges in parsed.items():
+    for file, given in parsed.items():
         yield from _malformed(asker, file)
-        yield from _overlaps(asker, file, ranges)
-        yield from _accounts(file, ranges)
-        yield from _twice(asker, file, ranges)
-
-
-def _ranges(file: File) -> list[Range]:
-    found = [_range(line) for line in file.text.splitlines()]
-    return [each for each in found if each is not None][:_MOST_RANGES]
-
-
-def _range(line: str) -> Range | None:
-    fields = line.strip().split(":")
-    if (
-        len(fields) != 3
-        or not fields[0]
-        or not all(each.isdecimal() and len(each) < 11 for each in fields[1:])
-    ):
-        return None
-    owner, first, count = fields[0], int(fields[1]), int(fields[2])
-    return Range(owner, first, count) if count and first + count <= 1 << 32 else None
+        yield from _overlaps(asker, file, given)
+        yield from _accounts(file, given)
+        yield from _twice(asker, file, given)
 
 
 def _amount(asker: Asker, parsed: dict[File, list[Range]]) -> Iterator[Finding]:
-    free = _free([each for ranges in parsed.values() for each in ranges])
+    free = _free([each for given in parsed.values() for each in given])
     words = {"user": asker.user, "first": free, "last": free + ENOUGH - 1}
     amounts = {
-        file.path: sum(each.count for each in ranges if each.owner in (asker.user, str(asker.uid)))
-        for file, ranges in parsed.items()
+        file.path: sum(each.count for each in given if each.owner in (asker.user, str(asker.uid)))
+        for file, given in parsed.items()
     }
     missing = [path for path, amount in amounts.items() if not amount]
     small = [f"{amount} in {path}" for path, amount in amounts.items() if 0 < amount < ENOUGH]
@@ -108,23 +76,23 @@ def _amount(asker: Asker, parsed: dict[File, list[Range]]) -> Iterator[Finding]:
         yield ids.SUBIDS_SMALL.found(f"user {asker.user} has only {having} subordinate ids", **words)
 
 
-def _free(ranges: list[Range]) -> int:
+def _free(given: list[Range]) -> int:
     """Where a new range may begin: above all, in steps of a whole one."""
-    end = max((each.first + each.count for each in ranges), default=100_000)
+    end = max((each.first + each.count for each in given), default=100_000)
     return max(100_000, end)
 
 
 def _malformed(asker: Asker, file: File) -> Iterator[Finding]:
     for number, line in enumerate(file.text.splitlines(), 1):
-        if line.strip() and not line.lstrip().startswith("#") and _range(line) is None:
+        if line.strip() and not line.lstrip().startswith("#") and range_of(line) is None:
             what = f"line {number} of {file.path} is not NAME:FIRST:COUNT: {line[:80]!r}"
             yield ids.SUBIDS_MALFORMED.found(what, number=number, path=file.path, user=asker.user)
             return
 
 
-def _overlaps(asker: Asker, file: File, ranges: list[Range]) -> Iterator[Finding]:
+def _overlaps(asker: Asker, file: File, given: list[Range]) -> Iterator[Finding]:
     mine = (asker.user, str(asker.uid))
-    by_place = sorted(ranges, key=lambda each: each.first)
+    by_place = sorted(given, key=lambda each: each.first)
     for one, other in _meeting(by_place):
         if _same(one.owner, other.owner, file) or not (
             asker.uid == 0 or {one.owner, other.owner} & set(mine)
@@ -147,8 +115,8 @@ def _same(one: str, other: str, file: File) -> bool:
     return numbers.get(one, one) == numbers.get(other, other)
 
 
-def _accounts(file: File, ranges: list[Range]) -> Iterator[Finding]:
-    for each in ranges:
+def _accounts(file: File, given: list[Range]) -> Iterator[Finding]:
+    for each in given:
         for account, number in file.accounts:
             if each.first <= number < each.first + each.count:
                 what = f"{each} in {file.path} covers {account}, whose id is {number}"
@@ -156,8 +124,8 @@ def _accounts(file: File, ranges: list[Range]) -> Iterator[Finding]:
                 return
 
 
-def _twice(asker: Asker, file: File, ranges: list[Range]) -> Iterator[Finding]:
-    owners = {each.owner for each in ranges}
+def _twice(asker: Asker, file: File, given: list[Range]) -> Iterator[Finding]:
+    owners = {each.owner for each in given}
     if asker.user != str(asker.uid) and {asker.user, str(asker.uid)} <= owners:
         what = f"{file.path} has ranges of {asker.user} and of {asker.uid}, who are the same"
         yield ids.SUBIDS_TWICE.found(what, path=file.path, user=asker.user, uid=asker.uid)

@@ -18,11 +18,11 @@ from firkin.host.asker import Asker
 from firkin.linux.ask import ask
 from firkin.linux.mounts import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, mount, unshare
 from firkin.linux.syscalls import libc
+from firkin.linux.userns_denied import APPARMOR, CLONING, Denials, denier
 
 _DEADLINE_S = 2.0
 _ENOUGH = 3
 """A container takes two, with keep-id three."""
-_DENIED = (errno.EPERM, errno.EACCES, errno.ENOSYS)
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -48,8 +48,8 @@ def gather(asker: Asker) -> Facts:
         error=int(number or 0),
         most_users=reading.number("/proc/sys/user/max_user_namespaces"),
         most_mounts=reading.number("/proc/sys/user/max_mnt_namespaces"),
-        cloning=reading.number("/proc/sys/kernel/unprivileged_userns_clone"),
-        apparmor=reading.number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"),
+        cloning=reading.number(CLONING),
+        apparmor=reading.number(APPARMOR),
     )
 
 
@@ -89,14 +89,8 @@ def _limited(facts: Facts) -> Finding:
 
 
 def _denied(asker: Asker, facts: Facts) -> Finding:
-    """Who denied it: the most certain sign first."""
     said = f"{facts.failed} answers {os.strerror(facts.error) if facts.error else 'nothing'}"
-    if facts.failed == "unshare" and facts.cloning == 0 and asker.uid != 0:
-        return ids.USERNS_SYSCTL.found(f"kernel.unprivileged_userns_clone is 0: {said}")
-    if asker.filtered and facts.error in _DENIED:
-        return ids.USERNS_SECCOMP.found(f"a seccomp filter on this process denies namespaces: {said}")
-    if facts.apparmor and facts.failed != "unshare":
-        return ids.USERNS_APPARMOR.found(f"kernel.apparmor_restrict_unprivileged_userns is 1: {said}")
-    if facts.failed == "unshare":
-        return ids.USERNS_DENIED.found(f"user namespaces are denied: {said}")
-    return ids.USERNS_POWERLESS.found(f"a user namespace can be made, but gives no rights: {said}")
+    fault = denier(
+        facts.failed, facts.error, Denials(asker.uid, asker.filtered, facts.cloning, facts.apparmor)
+    )
+    return fault.found(f"{fault.title}: {said}")

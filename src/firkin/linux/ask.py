@@ -9,8 +9,9 @@ import os
 import select
 import signal
 import time
-import warnings
 from collections.abc import Callable
+
+from firkin.linux.fork import fork
 
 _MOST_BYTES = 4096  # PIPE_BUF: one write, whole
 _REAP_S = 0.2
@@ -21,7 +22,7 @@ def ask(trial: Callable[[], bytes], timeout_s: float) -> bytes:
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     with os.fdopen(read_fd, "rb", buffering=0) as answer:
         try:
-            pid = _fork()
+            pid = fork()
             if pid == 0:
                 _answer(trial, write_fd)
         finally:
@@ -32,13 +33,6 @@ def ask(trial: Callable[[], bytes], timeout_s: float) -> bytes:
         finally:
             os.kill(pid, signal.SIGKILL)
             _reap(pid)
-
-
-def _fork() -> int:
-    with warnings.catch_warnings():
-        # As in linux.fork: the child takes no lock.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
 
 
 def _answer(trial: Callable[[], bytes], write_fd: int) -> None:

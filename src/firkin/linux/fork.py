@@ -55,7 +55,7 @@ def start(launch: Launch) -> tuple[int, int]:
     parent = os.getpid()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = _fork()
+        pid = fork()
         if pid == 0:
             _become(launch, parent, child_report_fd)
     finally:
@@ -81,7 +81,8 @@ def end(pid: int, pidfd: int) -> None:
     os.close(pidfd)
 
 
-def _fork() -> int:
+def fork() -> int:
+    """fork(2): the child makes system calls and ends, or execs. Raises OSError."""
     with warnings.catch_warnings():
         # Python 3.12 warns of forks beside threads. The child takes no lock: it makes system calls and execs.
         warnings.simplefilter("ignore", DeprecationWarning)
