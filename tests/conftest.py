@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,16 +25,17 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from tests.support import leaks
-from tests.support.command import FIRKIN, Command
-from tests.support.home import SESSION_VARIABLE, Home, fresh_home, inhabited, session_dir
+from firkin.pytest import leaks, session_of
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import SESSION_VARIABLE, Home, fresh_home, inhabited
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
+    from firkin.pytest.registry import Registry
     from firkin.settings import Settings
     from tests.support.user import User
 
-pytest_plugins = ["tests.support.registry", "tests.support.images"]
+pytest_plugins = ["firkin.pytest", "tests.support.images"]
 
 # How long an example takes says more of the host than of what is tested.
 hypothesis.settings.register_profile(
@@ -46,45 +46,19 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any-host")
 
-_leftovers = pytest.StashKey[list[str]]()
-
+_TOOLS_DIR = Path(__file__).parents[1] / ".cache/tools/usr/bin"
+"""What ./dev unpacked and did not install."""
 
 # --- the session ------------------------------------------------------------------------------------------
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_leftovers] = []
     # What a background job or nohup ignores, all that it starts would: a shell cannot even trap it then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    if not hasattr(config, "workerinput"):
-        directory = tempfile.mkdtemp(prefix="fk", dir="/tmp")
-        os.chmod(directory, 0o711)  # an unprivileged user's home is in it too
-        os.environ[SESSION_VARIABLE] = directory
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Whatever is still there when all fixtures and workers are gone is a leak, and fails the session."""
-    if hasattr(session.config, "workerinput"):
-        return
-    directory = str(session_dir())
-    found = session.config.stash[_leftovers]
-    found += [str(leftover) for leftover in leaks.end_leftovers(directory)]
-    found += [f"mount: {line}" for line in leaks.mounts_of(directory)]
-    found += [f"directory: {path}" for path in Path(directory).iterdir() if path.name != "shared"]
-    if found:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if not leaks.mounts_of(directory):
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if found := config.stash[_leftovers]:
-        terminalreporter.section("left behind by the tests", red=True)
-        for line in found:
-            terminalreporter.line(line)
+    os.environ[SESSION_VARIABLE] = str(session_of(config).dir)  # all that runs from now on is the session's
+    os.environ["PATH"] += f":{_TOOLS_DIR}"
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
@@ -162,17 +136,24 @@ def stocked(home: Home, cache: Path, once: Callable[[str, Callable[[Path], Any]]
 
 
 @pytest.fixture(scope="session")
-def shared_dir() -> Path:
+def shared_dir(pytestconfig: pytest.Config) -> Path:
     """A directory that lives as long as the session and is common to all its workers."""
-    directory = session_dir() / "shared"
-    directory.mkdir(mode=0o755, exist_ok=True)
-    return directory
+    return session_of(pytestconfig).shared_dir
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry for this session (of this worker), without login, by plain HTTP."""
+    from firkin.pytest.registry import running_registry
+
+    with running_registry(tmp_path_factory.mktemp("registry")) as registry:
+        yield registry
 
 
 @pytest.fixture(scope="session")
 def once(shared_dir: Path) -> Callable[[str, Callable[[Path], Any]], Path]:
     """`once("wheel", make)` calls `make(directory)` in the first worker that asks; the others wait for it."""
-    from tests.support.once import once
+    from firkin.pytest.once import once
 
     return lambda name, make: once(shared_dir / name, make)
 

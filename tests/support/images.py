@@ -27,10 +27,11 @@ from firkin.oci.digest import Digest
 from firkin.oci.image_config import ImageConfig, encode_config
 from firkin.oci.manifest import Index, Manifest, encode_index, encode_manifest
 from firkin.oci.platform import Platform
-from tests.support.registry import CACHE_DIR, Registry, digest_of
+from firkin.pytest.registry import Registry, digest_of
 
 Flavour = Literal["oci", "docker"]
 
+CACHE_DIR = Path(os.path.expanduser(f"~{os.environ.get('SUDO_USER', '')}")) / ".cache" / "firkin-tests"
 SUITE = "bookworm"
 _TRIMMED = [f"--dpkgopt=path-exclude=/usr/share/{place}/*" for place in ("doc", "man", "locale", "info")]
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

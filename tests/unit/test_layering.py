@@ -27,7 +27,7 @@ ROWS = (
     ("engine",),
     ("pool", "supervisor", "kube", "switch"),
     ("cli", "api", ""),  # "" is firkin/__init__
-    ("__main__", "testing"),
+    ("__main__", "testing", "pytest"),
 )
 ROW = {package: number for number, row in enumerate(ROWS, 1) for package in row}
 
