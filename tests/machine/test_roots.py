@@ -115,3 +115,16 @@ def test_a_block_device_is_a_root_that_is_read_or_written(firkin: Command, disk:
         assert digest(disk) == before
         firkin("run", "--rm", "--rootfs", f"{device}:rw", "sh", "-c", "echo there > /new", check=True)
     assert read(disk, "/new") == b"there\n"
+
+
+def test_a_staged_disk_of_an_image_is_a_root_that_outlives_the_image(firkin: Command, stocked: Home) -> None:
+    path = stocked.work_dir / "box.ext4"
+    said = firkin("image", "stage", "--disk", "64m", "busybox", "box.ext4", check=True).stdout
+    assert said.startswith(f"{path}: ")
+    assert "67.1MB" in said
+    assert f"there is a file {path}" in refused(firkin("image", "stage", "busybox", "box.ext4"))
+    firkin("image", "stage", "-q", "-f", "--disk", "64m", "busybox", "box.ext4", check=True)
+    assert read(path, "/bin/busybox")
+    ended = firkin("run", "--rm", "--rootfs", "box.ext4", "sh", "-c", "df / | tail -1", check=True)
+    assert ended.stdout.split()[0] == "/dev/vda"
+    assert "box" in firkin("image", "ls", check=True).stdout

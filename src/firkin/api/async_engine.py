@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firkin.api.async_pool import AsyncPool
     from firkin.api.pool_words import PoolWords
     from firkin.container.journal import Happening
+    from firkin.engine.staged_file import Staged
 
 
 class AsyncEngine:
@@ -186,6 +187,40 @@ class AsyncEngine:
         from firkin.engine.image_load import load
 
         return [each.image for each in await load(self._engine.settings, archive)]
+
+    async def stage_to(
+        self,
+        path: str | Path,
+        image: str,
+        *,
+        format: str = "raw",
+        disk: Size | None = None,
+        platform: str = "",
+        policy: PullPolicy = "missing",
+        replace: bool = False,
+    ) -> Staged:
+        """Write the disk of `image`, an ext4 file system of the size `disk`, to the file `path`, which
+        appears whole: how, how many bytes, how long.
+
+        `format` is "raw", or "qcow2" for an overlay over a hard link to the image's disk beside it. Raises
+        UsageError, NameInUse where there is a file already, unless `replace`, StorageFull, HostUnsupported,
+        and as pull(); then nothing of it is left.
+        """
+        from firkin.engine.staged_file import StageFormat
+        from firkin.engine.staging import stage_to
+        from firkin.engine.words import size_bytes
+
+        form: StageFormat = choice("format", format, StageFormat)
+        return await stage_to(
+            self._engine.settings,
+            path,
+            image,
+            form=form,
+            disk_bytes=size_bytes("disk", disk),
+            platform=platform,
+            policy=policy,
+            replace=replace,
+        )
 
     async def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""

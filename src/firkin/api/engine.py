@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from firkin.api.pool import Pool
     from firkin.api.pool_words import PoolWords
     from firkin.container.journal import Happening
+    from firkin.engine.staged_file import Staged
 
 
 class Engine:
@@ -164,6 +165,27 @@ class Engine:
     def load_images(self, archive: str | Path | BinaryIO) -> list[Image]:
         """The images in an archive of save_images(), docker save, podman save or skopeo."""
         return self._loop.call(self._engine.load_images(archive))
+
+    def stage_to(
+        self,
+        path: str | Path,
+        image: str,
+        *,
+        format: str = "raw",
+        disk: Size | None = None,
+        platform: str = "",
+        policy: PullPolicy = "missing",
+        replace: bool = False,
+    ) -> Staged:
+        """Write the disk of `image`, an ext4 file system of the size `disk`, to the file `path`, which
+        appears whole: how, how many bytes, how long.
+
+        `format` is "raw", or "qcow2" for an overlay over a hard link to the image's disk beside it.
+        """
+        staging = self._engine.stage_to(
+            path, image, format=format, disk=disk, platform=platform, policy=policy, replace=replace
+        )
+        return self._loop.call(staging)
 
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""

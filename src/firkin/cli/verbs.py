@@ -65,6 +65,7 @@ VERBS: dict[str, Verb] = {
     "load": Verb("load", IMAGES, "Take in the images of an archive, with their names."),
     "commit": Verb("commit", IMAGES, "Make an image of a container."),
     "import": Verb("import_image", IMAGES, "Make an image from an archive of a root file system."),
+    "image": Verb("image", IMAGES, "Write the disk of an image to a file, for others to boot or mount."),
     "warm": Verb("warm", HOST, "Make the template that containers' machines are forked from."),
     "kernel": Verb("kernel", HOST, "Show which kernel machines boot, or install one."),
     "prune": Verb("prune", HOST, "Remove ended containers and data that nothing uses."),
