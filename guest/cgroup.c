@@ -1,5 +1,6 @@
 #include "cgroup.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include "mounts.h"
 
 #define NAME_BYTES 16
+#define MOST_DEPTH 32
 
 static int root_fd = -1;
 static uint32_t made;
@@ -45,13 +47,35 @@ struct cgroup cgroup_make(void) {
     return cgroup;
 }
 
+static void close_directory(DIR **directory) {
+    if (*directory != NULL)
+        closedir(*directory);
+}
+
+/* What a container with the right to do so made inside its own. */
+static void remove_inside(int fd, int depth) {
+    int listed = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(close_directory) DIR *directory = listed < 0 ? NULL : fdopendir(listed);
+    for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;) {
+        if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        _cleanup_fd_ int below = openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below >= 0 && depth > 0)
+            remove_inside(below, depth - 1);
+        unlinkat(fd, entry->d_name, AT_REMOVEDIR);
+    }
+}
+
 void cgroup_remove(struct cgroup *cgroup) {
     char name[NAME_BYTES];
     if (cgroup->fd < 0)
         return;
-    close_fd(&cgroup->fd);
     name_of(cgroup, name);
-    if (unlinkat(root_fd, name, AT_REMOVEDIR) < 0)
+    bool gone = unlinkat(root_fd, name, AT_REMOVEDIR) == 0;
+    if (!gone)
+        remove_inside(cgroup->fd, MOST_DEPTH);
+    close_fd(&cgroup->fd);
+    if (!gone && unlinkat(root_fd, name, AT_REMOVEDIR) < 0)
         say("cannot remove cgroup %s: %s", name, strerror(errno));
 }
 
@@ -63,6 +87,43 @@ pid_t cgroup_fork(const struct cgroup *cgroup) {
     arguments.flags = CLONE_INTO_CGROUP;
     arguments.cgroup = (uint64_t)cgroup->fd;
     return (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
+}
+
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid) {
+    char path[48], name[NAME_BYTES];
+    _cleanup_free_ char *text = NULL;
+    snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+    if (cgroup->fd < 0 || read_text(AT_FDCWD, path, CGROUP_FILE_BYTES, &text) < 0)
+        return false;
+    /* A line for each hierarchy; a container may have mounted old ones. */
+    const char *line = strncmp(text, "0::/", 4) == 0 ? text : strstr(text, "\n0::/");
+    if (line == NULL)
+        return false;
+    line += *line == '\n' ? 5 : 4;
+    name_of(cgroup, name);
+    size_t length = strlen(name);
+    return strncmp(line, name, length) == 0 && strchr("/\n ", line[length]) != NULL;
+}
+
+uint64_t cgroup_value(const char *text, const char *key) {
+    size_t length = strlen(key);
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        if (strncmp(line, key, length) == 0 && line[length] == ' ')
+            return strtoull(line + length + 1, NULL, 10);
+        line = strchr(line, '\n');
+        line += line != NULL;
+    }
+    return 0;
+}
+
+bool cgroup_populated(const struct cgroup *cgroup) {
+    _cleanup_free_ char *text = NULL;
+    return cgroup->fd >= 0 && read_text(cgroup->fd, "cgroup.events", CGROUP_FILE_BYTES, &text) >= 0 &&
+           cgroup_value(text, "populated") != 0;
+}
+
+int cgroup_kill(const struct cgroup *cgroup) {
+    return cgroup->fd < 0 ? -ENOENT : write_text(cgroup->fd, "cgroup.kill", "1");
 }
 
 uint64_t cgroup_read(const struct cgroup *cgroup, const char *file, uint64_t none) {

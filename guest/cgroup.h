@@ -19,13 +19,25 @@ void cgroups_begin(void);
 /* A new one, empty; NO_CGROUP where there are none. */
 struct cgroup cgroup_make(void);
 
-/* Removes it, whose processes are gone. May be called twice. */
+/* Removes it, whose processes are gone, with those that the container made inside. May be called twice. */
 void cgroup_remove(struct cgroup *cgroup);
 
 /* Forks a child into it, where there is one. Returns as fork does. */
 pid_t cgroup_fork(const struct cgroup *cgroup);
 
+/* Whether process `pid`, as /proc here has it, is in it or in one that was made inside. */
+bool cgroup_has(const struct cgroup *cgroup, pid_t pid);
+
+/* Whether a process lives in it, or inside. */
+bool cgroup_populated(const struct cgroup *cgroup);
+
+/* Kills everything in it and inside, however fast that forks. Returns 0 or -errno, as where the kernel cannot. */
+int cgroup_kill(const struct cgroup *cgroup);
+
 #define CGROUP_FILE_BYTES 65536u
+
+/* The value behind `key` in a text of "key value" lines; 0 where it is not there. */
+uint64_t cgroup_value(const char *text, const char *key);
 
 /* The number in `file` of it; `none` where there is none, as in "max". */
 uint64_t cgroup_read(const struct cgroup *cgroup, const char *file, uint64_t none);

@@ -88,7 +88,8 @@ static bool is_mounted(const struct container *container) {
 
 /* What came through a socket of its file system is read to the end first, as the output of its processes is. */
 static bool is_over(const struct container *container) {
-    return container->ended && !connections_hold(container);
+    return container->ended && !connections_hold(container) &&
+           (container->members == 0 || !cgroup_populated(&container->cgroup));
 }
 
 bool containers_ended(void) {
@@ -100,8 +101,10 @@ bool containers_ended(void) {
 
 void containers_unmount(bool all) {
     for (size_t i = 0; i < MAX_CONTAINERS; i++)
-        if (is_mounted(&containers[i]) && (all || is_over(&containers[i])))
+        if (is_mounted(&containers[i]) && (all || is_over(&containers[i]))) {
+            procs_reap(); /* how they ended, its cgroup tells */
             let_go(&containers[i]);
+        }
 }
 
 void container_reaped(pid_t pid) {
@@ -112,7 +115,7 @@ void container_reaped(pid_t pid) {
             continue;
         container->ended = true;
         if (container->members != 0)
-            members_signal(container->members, SIGKILL);
+            members_signal(container, SIGKILL);
         freeze_end(container);
         listeners_end_of(container);
         procs_end_trees(container->id);
@@ -148,8 +151,9 @@ static int end(struct container *container) {
     if (!container->ended && container->pidfd >= 0)
         pidfd_send_signal(container->pidfd, SIGKILL, NULL, 0);
     for (;;) {
+        bool empty = !cgroup_populated(&container->cgroup);
         procs_reap();
-        if (container->ended && !procs_end_trees(container->id))
+        if (container->ended && !procs_end_trees(container->id) && empty)
             break;
         if (now_ms() > deadline)
             return fail(EBUSY, "remove", "%s", container->id);

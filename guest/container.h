@@ -21,7 +21,7 @@ struct container {
     bool disk;    /* its root is a file system of its own */
     bool frozen;  /* see freeze.h */
     struct cgroup cgroup;
-    uint64_t members; /* see members.h; 0: its pid namespace is its own */
+    uint64_t members; /* its mount namespace, see members.h; 0: its pid namespace is its own */
 };
 
 op_function op_container;

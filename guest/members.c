@@ -14,12 +14,16 @@ uint64_t members_of(pid_t pid) {
     return stat(path, &status) < 0 ? 0 : status.st_ino;
 }
 
-static bool signal_each(uint64_t members, int number) {
+bool members_have(const struct container *container, pid_t pid) {
+    return container->cgroup.fd >= 0 ? cgroup_has(&container->cgroup, pid) : members_of(pid) == container->members;
+}
+
+static bool signal_each(const struct container *container, int number) {
     DIR *proc = opendir("/proc");
     bool any = false;
     for (struct dirent *entry; proc != NULL && (entry = readdir(proc)) != NULL;) {
         pid_t pid = (pid_t)strtoul(entry->d_name, NULL, 10);
-        if (pid > 1 && members_of(pid) == members)
+        if (pid > 1 && members_have(container, pid))
             any |= kill(pid, number) == 0;
     }
     if (proc != NULL)
@@ -27,8 +31,10 @@ static bool signal_each(uint64_t members, int number) {
     return any;
 }
 
-void members_signal(uint64_t members, int number) {
+void members_signal(const struct container *container, int number) {
+    if (number == SIGKILL && cgroup_kill(&container->cgroup) == 0)
+        return;
     for (int i = 0; i < MOST_LOOKS; i++)
-        if (!signal_each(members, number) || number != SIGKILL)
+        if (!signal_each(container, number) || number != SIGKILL)
             return;
 }

@@ -5,7 +5,7 @@
 
 #define VMSTAT_BYTES 16384u
 
-uint64_t oom_kills(void) {
+static uint64_t of_machine(void) {
     static char text[VMSTAT_BYTES];
     static int fd = -1; /* kept open: each spawn reads it */
     if (fd < 0)
@@ -16,4 +16,11 @@ uint64_t oom_kills(void) {
     text[length] = '\0';
     const char *line = strstr(text, "\noom_kill ");
     return line == NULL ? 0 : strtoull(line + strlen("\noom_kill "), NULL, 10);
+}
+
+uint64_t oom_kills(const struct cgroup *cgroup) {
+    _cleanup_free_ char *events = NULL;
+    if (cgroup == NULL || cgroup->fd < 0 || read_text(cgroup->fd, "memory.events", CGROUP_FILE_BYTES, &events) < 0)
+        return of_machine();
+    return cgroup_value(events, "oom_kill");
 }

@@ -31,7 +31,11 @@ static struct proc *find_or_fail(const char *step, uint32_t id) {
     return proc;
 }
 
-struct proc *proc_reserve(uint32_t id) {
+static uint64_t kills_of(const struct container *container) {
+    return oom_kills(container == NULL ? NULL : &container->cgroup);
+}
+
+struct proc *proc_reserve(uint32_t id, const struct container *container) {
     struct proc *free_slot = NULL;
     if (find(id) != NULL) {
         fail(EEXIST, "spawn", "proc %u", id);
@@ -46,7 +50,7 @@ struct proc *proc_reserve(uint32_t id) {
         fail(ENOSPC, "spawn", "more than %u processes", MAX_PROCS);
         return NULL;
     }
-    *free_slot = (struct proc){.id = id, .oom_kills = oom_kills()};
+    *free_slot = (struct proc){.id = id, .oom_kills = kills_of(container)};
     return free_slot;
 }
 
@@ -96,7 +100,11 @@ static void send_exit(const struct proc *proc) {
 static bool ended_for_memory(const struct proc *proc) {
     bool failed = WIFEXITED(proc->status) ? WEXITSTATUS(proc->status) != 0
                                           : WTERMSIG(proc->status) == SIGKILL && !proc->killed;
-    return failed && oom_kills() > proc->oom_kills;
+    bool inside = !proc->tree && proc->container[0] != '\0';
+    const struct container *container = inside ? container_find(proc->container) : NULL;
+    if (inside && (container == NULL || container->kept[ROOT_FD] < 0))
+        return false; /* it is gone, with what was counted */
+    return failed && kills_of(container) > proc->oom_kills;
 }
 
 static void note_exit(struct proc *proc, int status) {
@@ -192,7 +200,7 @@ static const struct field signal_fields[] = {
 /* kill(-1) inside the pid namespace reaches all of it at once, however fast it forks, except its PID 1. */
 static int signal_container(struct container *container, int number) {
     if (container->members != 0) {
-        members_signal(container->members, number);
+        members_signal(container, number);
         return 0;
     }
     pid_t pid = container_fork(container, false);

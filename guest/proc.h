@@ -17,9 +17,10 @@ struct proc {
     bool out_of_memory; /* it ended for want of memory: see oom.h */
 };
 
-/* A free record for the host's number `id`, or NULL with the failure recorded (EEXIST, ENOSPC). It is used from
- * the moment on that the caller sets `used`. */
-struct proc *proc_reserve(uint32_t id);
+/* A free record for the host's number `id`, of a process of `container` (NULL: of none, or one of ours that works on
+ * its files), or NULL with the failure recorded (EEXIST, ENOSPC). It is used from the moment on that the caller sets
+ * `used`. */
+struct proc *proc_reserve(uint32_t id, const struct container *container);
 
 /* The container `from` is called `to` from now on. */
 void procs_follow(const char *from, const char *to);

@@ -139,15 +139,16 @@ static bool put_process(struct mpw *w, unsigned long pid) {
     return true;
 }
 
-/* `members`: of a container that shares its pid namespace, else 0. */
-static void put_processes(struct mpw *w, uint64_t members) {
+/* Of a container that shares its pid namespace, only its own. */
+static void put_processes(struct mpw *w, const struct container *container) {
+    bool shared = container != NULL && container->members != 0;
     DIR *proc = opendir("/proc");
     size_t opened = mpw_open_array(w);
     uint32_t count = 0;
     struct dirent *entry;
     while (proc != NULL && count < MOST_ROWS && (entry = readdir(proc)) != NULL) {
         unsigned long pid = strtoul(entry->d_name, NULL, 10);
-        if (pid == 0 || pid == (unsigned long)getpid() || (members != 0 && members_of((pid_t)pid) != members))
+        if (pid == 0 || pid == (unsigned long)getpid() || (shared && !members_have(container, (pid_t)pid)))
             continue;
         if (put_process(w, pid))
             count++;
@@ -166,7 +167,7 @@ static _Noreturn void list_processes(const struct container *container, int out_
     struct mpw w = {.bytes = malloc(ROWS_BYTES), .room = ROWS_BYTES};
     if (w.bytes == NULL || (container != NULL && mount_own_proc() < 0))
         _exit(1);
-    put_processes(&w, container == NULL ? 0 : container->members);
+    put_processes(&w, container);
     for (size_t at = 0; !w.overflow && at < w.length;) {
         ssize_t written = write(out_fd, w.bytes + at, w.length - at);
         if (written < 0)

@@ -256,7 +256,7 @@ int op_spawn(struct span request, struct mpw *ok) {
     if (error < 0)
         return error;
     network_open_to_others();
-    struct proc *proc = proc_reserve(spawn.proc);
+    struct proc *proc = proc_reserve(spawn.proc, container_find(spawn.container));
     if (proc == NULL)
         return -failure_last()->error;
     error = serve(request, &spawn, &pipes, proc);

@@ -20,18 +20,6 @@ static void put(struct mpw *w, const char *key, uint64_t value) {
         mpw_unsigned(w, value);
 }
 
-/* The value behind `key` in a file of "key value" lines; 0 where it is not there. */
-static uint64_t value_of(const char *text, const char *key) {
-    size_t length = strlen(key);
-    for (const char *line = text; line != NULL && *line != '\0';) {
-        if (strncmp(line, key, length) == 0 && line[length] == ' ')
-            return strtoull(line + length + 1, NULL, 10);
-        line = strchr(line, '\n');
-        line += line != NULL;
-    }
-    return 0;
-}
-
 /* A file of the cgroup that the caller frees, or of nothing where its controller is missing. */
 static char *file_of(const struct cgroup *cgroup, const char *name) {
     char *text = NULL;
@@ -42,12 +30,12 @@ static void put_cpu(struct mpw *w, const struct cgroup *cgroup) {
     _cleanup_free_ char *text = file_of(cgroup, "cpu.stat");
     mpw_string(w, "cpu");
     mpw_map(w, 7);
-    put(w, "usage_us", value_of(text, "usage_usec"));
-    put(w, "user_us", value_of(text, "user_usec"));
-    put(w, "system_us", value_of(text, "system_usec"));
-    put(w, "periods", value_of(text, "nr_periods"));
-    put(w, "throttled_periods", value_of(text, "nr_throttled"));
-    put(w, "throttled_us", value_of(text, "throttled_usec"));
+    put(w, "usage_us", cgroup_value(text, "usage_usec"));
+    put(w, "user_us", cgroup_value(text, "user_usec"));
+    put(w, "system_us", cgroup_value(text, "system_usec"));
+    put(w, "periods", cgroup_value(text, "nr_periods"));
+    put(w, "throttled_periods", cgroup_value(text, "nr_throttled"));
+    put(w, "throttled_us", cgroup_value(text, "throttled_usec"));
     put(w, "online", (uint64_t)get_nprocs());
 }
 
@@ -61,11 +49,11 @@ static void put_memory(struct mpw *w, const struct cgroup *cgroup) {
     put(w, "current_bytes", cgroup_read(cgroup, "memory.current", 0));
     put(w, "peak_bytes", cgroup_read(cgroup, "memory.peak", ABSENT));
     put(w, "limit_bytes", cgroup_read(cgroup, "memory.max", ABSENT));
-    put(w, "anon_bytes", value_of(text, "anon"));
-    put(w, "file_bytes", value_of(text, "file"));
-    put(w, "inactive_file_bytes", value_of(text, "inactive_file"));
-    put(w, "kernel_bytes", value_of(text, "kernel"));
-    put(w, "oom_kills", value_of(events, "oom_kill"));
+    put(w, "anon_bytes", cgroup_value(text, "anon"));
+    put(w, "file_bytes", cgroup_value(text, "file"));
+    put(w, "inactive_file_bytes", cgroup_value(text, "inactive_file"));
+    put(w, "kernel_bytes", cgroup_value(text, "kernel"));
+    put(w, "oom_kills", cgroup_value(events, "oom_kill"));
     put(w, "machine_bytes", (uint64_t)machine.totalram * machine.mem_unit);
 }
 

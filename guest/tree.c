@@ -291,7 +291,7 @@ static int serve(tree_work *work, const struct tree_request *wanted, bool input)
     int error = check_streams(wanted, work != work_stat);
     if (error < 0)
         return error;
-    struct proc *proc = proc_reserve(wanted->proc);
+    struct proc *proc = proc_reserve(wanted->proc, NULL);
     return proc == NULL ? -failure_last()->error : start(work, wanted, input, proc);
 }
 

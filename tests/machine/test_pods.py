@@ -123,6 +123,16 @@ def test_processes_are_shared_when_that_is_asked_for(busybox: Command, home: Hom
     assert sh(busybox, "two", "ls /proc/1/root/pod 2>&1 || :").strip().endswith("Permission denied")
     assert "1001" not in busybox("top", "two", check=True).stdout
 
+    # What a member may make of namespaces hides none of its processes.
+    hides = "unshare -m sleep 1003 & exec sleep 1004"
+    busybox("run", "-d", "--pod", "together", "--name", "hider", "--privileged", "busybox", "sh", "-c", hides,
+            check=True)  # fmt: skip
+    seen = "until cat /proc/[0-9]*/cmdline 2>/dev/null | grep -q 1003; do sleep 0.1; done"
+    sh(busybox, "one", seen)
+    assert "sleep 1003" in busybox("top", "hider", check=True).stdout
+    busybox("stop", "hider", check=True)
+    assert "1003" not in sh(busybox, "one", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+
     # Who owns it dies while it stands still: the next one has it as it was.
     busybox("pod", "pause", "together", check=True)
     assert inspected(busybox, "together")["State"] == "Paused"
@@ -139,6 +149,17 @@ def test_processes_are_shared_when_that_is_asked_for(busybox: Command, home: Hom
     busybox("pod", "restart", "together", check=True)
     assert sh(busybox, "one", "echo on") == "on\n"
     busybox("pod", "rm", "-f", "together", check=True)
+
+
+def test_a_members_want_of_memory_is_its_own(busybox: Command) -> None:
+    busybox("pod", "create", "short", check=True)
+    busybox("run", "-d", "--pod", "short", "--name", "other", *WAITS, check=True)
+    hog = ("busybox", "tail", "/dev/zero")
+    assert busybox("run", "--pod", "short", "--name", "hog", "-m", "24m", *hog).status == 137
+    busybox("stop", "other", check=True)
+    told = busybox("inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "hog", "other", check=True)
+    assert told.stdout.lower().splitlines() == ["true 137", "false 7"]
+    busybox("pod", "rm", "-f", "short", check=True)
 
 
 def test_layers_are_in_a_pod_what_they_are_on_a_disk(firkin: Command, images: Images) -> None:
