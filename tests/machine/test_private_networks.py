@@ -106,9 +106,13 @@ def test_machines_reach_each_other_by_name_whoever_dies_and_nobody_is_another(
     assert {each["Name"] for each in shown["Containers"].values()} == {"one", "two"}
 
     firkin("restart", "-t", "0", "one", check=True)  # keeps its addresses
+    firkin("create", "--name", "late", "busybox", "ping", "-c", "1", "-W", "60", "one", check=True)
+    firkin("network", "connect", "--ip", "10.90.0.9", "blue", "late", check=True)
+    assert "1 packets received" in firkin("start", "--attach", "late", check=True).stdout
+    firkin("network", "disconnect", "blue", "late", check=True)
     assert "received" in _inside(firkin, "two", "perl -e 'alarm 60' & getent hosts one && echo received")
     assert _card(firkin, "one") == cards["one"]
-    firkin("rm", "-f", "one", "two", check=True)
+    firkin("rm", "-f", "one", "two", "late", check=True)
     firkin("network", "rm", "blue", check=True)
 
 

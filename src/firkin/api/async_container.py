@@ -219,6 +219,27 @@ class AsyncContainer(AsyncFiles):
         """
         await self._container.update(update_options(words))
 
+    async def connect(
+        self, network: str, *, ip: str = "", ip6: str = "", aliases: Iterable[str] = (), mac_address: str = ""
+    ) -> None:
+        """Let it be on one more network, which it has from its next start on. What is not said is chosen.
+
+        Raises WrongState where it runs or is on it already, UsageError, NetworkNotFound, AddressInUse.
+        """
+        from firkin.engine.card_words import card as card_of
+        from firkin.engine.joining import Join
+
+        card = card_of(network, ip=ip, ip6=ip6, aliases=aliases, mac_address=mac_address)
+        await self._container.rewire(Join(card=card))
+
+    async def disconnect(self, network: str, *, force: bool = False) -> None:
+        """Let it leave a network. Raises WrongState where it runs, UsageError where it publishes ports by it,
+        NotFound where it is not on it and `force` is not given.
+        """
+        from firkin.engine.joining import Leave
+
+        await self._container.rewire(Leave(network=network, force=force))
+
     async def pause(self) -> None:
         """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile.
 

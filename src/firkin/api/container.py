@@ -175,6 +175,18 @@ class Container(Files):
         """Change what it may use: `cpus`, `memory`, `pids_limit`; and `restart`, its restart policy."""
         self._loop.call(self._container.update(**words))
 
+    def connect(
+        self, network: str, *, ip: str = "", ip6: str = "", aliases: Iterable[str] = (), mac_address: str = ""
+    ) -> None:
+        """Let it be on one more network, which it has from its next start on. What is not said is chosen."""
+        self._loop.call(
+            self._container.connect(network, ip=ip, ip6=ip6, aliases=aliases, mac_address=mac_address)
+        )
+
+    def disconnect(self, network: str, *, force: bool = False) -> None:
+        """Let it leave a network."""
+        self._loop.call(self._container.disconnect(network, force=force))
+
     def pause(self) -> None:
         """Let it stand still until unpause(), as if no time passed, whoever dies meanwhile."""
         self._loop.call(self._container.pause())

@@ -1,4 +1,4 @@
-"""`firkin events`: what happens to containers, images and volumes, as it happens."""
+"""`firkin events`: what happens to containers, images, volumes and networks, as it happens."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     "filters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Only these: type=, event=, container=, image=, volume=, label=.",
+    help="Only these: type=, event=, container=, image=, volume=, network=, label=.",
 )
 @format_option("a line of text")
 def command(since: str, until: str, filters: tuple[str, ...], form: str) -> None:
-    """Show what happens to containers, images and volumes.
+    """Show what happens to containers, images, volumes and networks.
 
     Whichever process does it. What happened before now is kept too, as far as about a megabyte goes.
     """

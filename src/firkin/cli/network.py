@@ -8,6 +8,8 @@ from firkin.cli.subcommands import Subcommands
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("network_create", "Make a private network."),
+    "connect": ("network_connect", "Let a container be on one more network."),
+    "disconnect": ("network_disconnect", "Let a container leave a network."),
     "ls": ("network_ls", "List private networks."),
     "inspect": ("network_inspect", "Show everything known about private networks."),
     "rm": ("network_rm", "Remove private networks."),

@@ -51,7 +51,7 @@ VERBS: dict[str, Verb] = {
     "port": Verb("port", LOOK, "Show where the ports of a container are reached."),
     "stats": Verb("stats", LOOK, "Show what running containers use."),
     "healthcheck": Verb("healthcheck", LOOK, "Find out whether containers are healthy."),
-    "events": Verb("events", LOOK, "Show what happens to containers, images and volumes."),
+    "events": Verb("events", LOOK, "Show what happens to containers, images, volumes and networks."),
     "diff": Verb("diff", LOOK, "Show what a container changed in the files of its image."),
     "export": Verb("export", LOOK, "Write the files of a container as a tar archive."),
     "inspect": Verb("inspect", LOOK, "Show everything known about containers or images."),

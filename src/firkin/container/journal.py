@@ -1,4 +1,4 @@
-"""The journal: what happened to this user's containers, images and volumes, whoever did it; Docker's words.
+"""The journal: what happened to this user's containers, images, volumes and networks, in Docker's words.
 
     data/events/log       a line of JSON for each happening, the last ones
     data/events/log.1     those before, at least as many bytes; what is older is gone
@@ -34,7 +34,7 @@ _LOOK_EVERY_S = 1.0
 
 
 class Happening(msgspec.Struct, frozen=True, kw_only=True):
-    """`action` was done to the container, image or volume `id`, at `time_ns` of CLOCK_REALTIME."""
+    """`action` was done to the container, image, volume or network `id`, at `time_ns` of CLOCK_REALTIME."""
 
     type: str
     action: str
@@ -64,6 +64,17 @@ def note_end(paths: Paths, spec: ContainerSpec, status: ExitStatus) -> None:
 def note_volume(paths: Paths, action: str, name: str, driver: str) -> None:
     """Write down what happened to a volume."""
     note(paths, "volume", action, name, {"driver": driver})
+
+
+def note_network(paths: Paths, action: str, id: str, name: str, container_id: str = "") -> None:
+    """Write down what happened to a network, or to a container on it."""
+    note(
+        paths,
+        "network",
+        action,
+        id,
+        {"name": name, "type": "switch"} | ({"container": container_id} if container_id else {}),
+    )
 
 
 def note(paths: Paths, kind: str, action: str, id: str, attributes: dict[str, str]) -> None:

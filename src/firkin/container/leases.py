@@ -1,7 +1,7 @@
-"""Leases: which addresses a new container has on its private networks.
+"""Leases: which addresses a container has on its private networks.
 
 The rule: a lease is what stands in the container's spec. It is chosen among those of all other containers
-while the table of networks is held, which is let go when the container is on record.
+while the table of networks is held, which is let go when that spec is on record.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from contextlib import contextmanager
 import msgspec
 
 from firkin.container.private_network import PrivateNetwork, find, table, users
-from firkin.errors import AddressInUse, UsageError
+from firkin.errors import AddressInUse, UsageError, WrongState
 from firkin.network import mac
 from firkin.network.spec import USER, Interface, NetworkSpec
 from firkin.paths import Paths
 
 MOST_CARDS = 8
 """Of one machine: it has places for 24 devices in all, 17 of them for disks."""
+_MACS = 16
+"""Of one container (network.mac)."""
 
 
 @contextmanager
@@ -34,20 +36,50 @@ def leased(paths: Paths, network: NetworkSpec, container_id: str) -> Iterator[Ne
         yield network
         return
     with table(paths):
-        cards = _with_way_out(
-            network.interfaces,
-            {each.network: find(paths, each.network) for each in network.interfaces if each.network != USER},
+        yield _leased(paths, network, container_id)
+
+
+@contextmanager
+def joined(paths: Paths, network: NetworkSpec, card: Interface, container_id: str) -> Iterator[NetworkSpec]:
+    """`network` of that container, which has its leases, with `card` behind its others, as leased() has it.
+
+    Raises as leased(), and WrongState where it is on that network or has as many cards as there can be.
+    """
+    if any(each.network == card.network for each in network.interfaces):
+        raise WrongState(
+            f"the container is on network {card.network!r} already",
+            hint=f"to change what it is there: firkin network disconnect {card.network} first",
         )
-        found = {card.network: find(paths, card.network) for card in cards if card.network != USER}
-        listed = users(paths)
-        settled = []
-        for index, card in enumerate(cards):
-            if card.network == USER:
-                settled.append(card)
-                continue
+    with table(paths):
+        changed = msgspec.structs.replace(network, interfaces=(*network.interfaces, card))
+        changed = _leased(paths, changed, container_id)
+        if len(changed.interfaces) > MOST_CARDS:
+            raise WrongState(
+                f"the container has {MOST_CARDS} cards with that of its way outside, and no machine has more",
+                hint="disconnect it from another network first",
+            )
+        yield changed
+
+
+def _leased(paths: Paths, network: NetworkSpec, container_id: str) -> NetworkSpec:
+    """`network`, whose cards have what they lack. The caller holds the table."""
+    found = {each.network: find(paths, each.network) for each in network.private}
+    cards = _with_way_out(network.interfaces, found)
+    listed = users(paths)
+    settled: list[Interface] = []
+    for index, card in enumerate(cards):
+        if card.network != USER and not card.id:
             others = [other for spec, other in listed.get(card.network, ()) if spec.id != container_id]
-            settled.append(_lease(found[card.network], card, others, mac.of_container(container_id, index)))
-        yield msgspec.structs.replace(network, interfaces=tuple(settled))
+            own_mac = _own_mac(container_id, index, {each.mac for each in cards})
+            card = _lease(found[card.network], card, others, own_mac)
+        settled.append(card)
+    return msgspec.structs.replace(network, interfaces=tuple(settled))
+
+
+def _own_mac(container_id: str, index: int, taken: set[str]) -> str:
+    """That of card `index`, or of the next one where an earlier card that stayed has it."""
+    macs = (mac.of_container(container_id, (index + more) % _MACS) for more in range(_MACS))
+    return next(each for each in macs if each not in taken)
 
 
 def _with_way_out(cards: tuple[Interface, ...], networks: dict[str, PrivateNetwork]) -> tuple[Interface, ...]:

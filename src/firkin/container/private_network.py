@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
+from firkin.container.journal import note_network
 from firkin.container.record import records
 from firkin.container.spec import ContainerSpec
 from firkin.decoder import json_decoder
@@ -122,6 +123,7 @@ def make(paths: Paths, network: PrivateNetwork) -> PrivateNetwork:
     for name in known:
         _check_apart(network, find(paths, name))
     replace_file(path, msgspec.json.encode(network))
+    note_network(paths, "create", network.id, network.name)
     return network
 
 
@@ -142,13 +144,15 @@ def remove(paths: Paths, name: str, *, force: bool = False) -> None:
     Raises NetworkNotFound, Corrupt, InUse, which names the containers that list it.
     """
     with table(paths):
+        gone = None
         if not force or not paths.network_path(check_name(name)).exists():
-            find(paths, name)
+            gone = find(paths, name)
         if listed := users(paths).get(name):
             names = ", ".join(sorted(spec.name for spec, _ in listed))
             raise InUse(f"network {name!r} is used by {names}", hint="remove them first: firkin rm")
         with disk_errors(paths.network_path(name)):
             paths.network_path(name).unlink()
+    note_network(paths, "destroy", name if gone is None else gone.id, name)
 
 
 def users(paths: Paths) -> dict[str, list[tuple[ContainerSpec, Interface]]]:

@@ -1,7 +1,7 @@
 """What is on disk for one container, and who may change it.
 
     containers/<id>/
-      spec.json      ContainerSpec, immutable but for its name (rename) and limits (update)
+      spec.json      ContainerSpec, immutable but for its name (rename), limits (update), networks (connect)
       state.json     Created, then Running, again at each start; Suspended in between
       exit.json      Exited, written once a start, after the last byte of output is in the log
       log            what the main process wrote (container.log)
@@ -231,6 +231,12 @@ class Record(msgspec.Struct, frozen=True):
         )
         replace_file(self.dir / "spec.json", _encode(changed))
         note_container(self.paths, "update", changed)
+
+    def connect(self, spec: ContainerSpec) -> None:
+        """Let its networks be those of `spec`. The owner's. Raises StorageFull."""
+        replace_file(
+            self.dir / "spec.json", _encode(msgspec.structs.replace(self.spec(), network=spec.network))
+        )
 
     def begin_again(self, ended: Exited) -> None:
         """Record that a container that ended so is being started again. The owner's.

@@ -47,6 +47,18 @@ def cards(
     return _with_words(tuple(found), ip, ip6, aliases), asked
 
 
+def card(name: str, *, ip: str, ip6: str, aliases: Iterable[str], mac_address: str) -> Interface:
+    """The card that a container is to have on network `name`. Raises UsageError."""
+    mac = _mac("mac_address", mac_address) if mac_address else ""
+    names = tuple(aliases)
+    if name != USER:
+        card = Interface(network=check_name(name), mac=mac)
+        return _with_words((card,), ip, ip6, names)[0]
+    if word := "ip" if ip else "ip6" if ip6 else "alias" if names else "":
+        raise UsageError(f"{word}: it is said of private networks, not of {USER}", hint="leave it out")
+    return Interface(mac=mac)
+
+
 def _check_once(found: list[Interface]) -> None:
     names = [card.network for card in found]
     for name in names:

@@ -23,6 +23,7 @@ from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
+    from firkin.engine.joining import Change
     from firkin.engine.update_words import UpdateOptions
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
@@ -77,6 +78,11 @@ class Container(Protocol):
         """Change what it may use: in its machine at once where it runs, else at its next start; and its
         restart policy. Raises UsageError where its machine cannot give that, AgentError where it uses more
         memory now; then nothing is changed.
+        """
+
+    async def rewire(self, change: Change) -> None:
+        """Let it come to a network, or leave one; see engine.joining. Raises WrongState where its machine
+        cannot, UsageError, NotFound, NetworkNotFound, AddressInUse; then nothing is changed.
         """
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:

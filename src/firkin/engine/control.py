@@ -157,6 +157,8 @@ class _Session:
                 await container.rename(op.name)
             case ops.Update():
                 await container.update(op.options)
+            case ops.Rewire():
+                await container.rewire(op.change)
             case ops.Kill():
                 await container.kill(op.signal)
             case ops.Pause():

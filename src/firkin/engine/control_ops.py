@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from firkin import decoder
+from firkin.engine.joining import Join, Leave
 from firkin.engine.options import ExecOptions
 from firkin.engine.update_words import UpdateOptions
 from firkin.errors import ProtocolError
@@ -121,6 +122,12 @@ class Update(_Op, frozen=True, kw_only=True):
     options: UpdateOptions
 
 
+class Rewire(_Op, frozen=True, kw_only=True):
+    """Change which networks the container is on."""
+
+    change: Join | Leave
+
+
 class Kill(_Op, frozen=True, kw_only=True):
     """Send a signal to the main process."""
 
@@ -195,6 +202,7 @@ Op = (
     | Stop
     | Rename
     | Update
+    | Rewire
     | Kill
     | Pause
     | Unpause

@@ -12,7 +12,7 @@ from firkin.container.journal import Happening
 from firkin.errors import HostUnsupported, UsageError
 from firkin.paths import Paths
 
-KEYS = ("type", "event", "container", "image", "volume", "label")
+KEYS = ("type", "event", "container", "image", "volume", "network", "label")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -51,6 +51,8 @@ def _fits(happening: Happening, key: str, value: str) -> bool:
         return is_one and (of.get("name") == value or happening.id.startswith(value))
     if key == "volume":
         return happening.type == "volume" and happening.id == value
+    if key == "network":
+        return happening.type == "network" and (of.get("name") == value or happening.id.startswith(value))
     if key == "image":
         return value in (of.get("image"), *((happening.id, of.get("name")) * (happening.type == "image")))
     name, equals, wanted = value.partition("=")

@@ -34,6 +34,7 @@ from firkin.settings import Settings
 if TYPE_CHECKING:
     from firkin.engine.checkups import Checkups
     from firkin.engine.connection import Connection, Listener
+    from firkin.engine.joining import Change
     from firkin.engine.restore import Origin
     from firkin.engine.saving import Source
     from firkin.engine.spawned import SpawnedProcess
@@ -230,6 +231,15 @@ class OwnedContainer:
             return await update(self._keeper, asked)
         with self._keeper.record.own():
             self._keeper.update(updated(self.spec, self.state, asked))
+
+    async def rewire(self, change: Change) -> None:
+        """Let it come to a network, or leave one; see Container.rewire()."""
+        from firkin.engine import joining
+
+        if not self._keeper.over:
+            return joining.check(self.spec, self.state)
+        with self._keeper.record.own():
+            self._keeper.spec = joining.put_on_record(self._keeper.record, self.spec, self.state, change)
 
     async def stop(self, timeout_s: float | None = None, *, again: bool = False) -> None:
         """Its stop signal; after `timeout_s` (None: the container's own) SIGKILL; gone when this returns."""

@@ -33,6 +33,7 @@ from firkin.wire.usage import Usage
 
 if TYPE_CHECKING:
     from firkin.engine.connection import Connection, Listener
+    from firkin.engine.joining import Change
     from firkin.engine.update_words import UpdateOptions
     from firkin.snapshot.record import Snapshot
     from firkin.wire.sockets import Place
@@ -134,6 +135,17 @@ class RemoteContainer:
         if not await self._told(ops.Update(options=asked)):
             with self._record.own():
                 self._record.update(updated(self._record.spec(), self.state, asked))
+        self.spec = self._record.spec()
+
+    async def rewire(self, change: Change) -> None:
+        """Let it come to a network, or leave one; see Container.rewire()."""
+        from firkin.engine.joining import put_on_record
+
+        if isinstance(self.state, Running):
+            await self._request(ops.Rewire(change=change))
+        else:
+            with self._record.own():
+                put_on_record(self._record, self._record.spec(), self.state, change)
         self.spec = self._record.spec()
 
     async def kill(self, signal: int) -> None:
