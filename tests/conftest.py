@@ -49,6 +49,8 @@ hypothesis.settings.load_profile("any-host")
 _TOOLS_DIR = Path(__file__).parents[1] / ".cache/tools/usr/bin"
 """What ./dev unpacked and did not install."""
 
+_UNSYNCED_DIR = Path(__file__).parent / "support" / "unsynced"
+
 # --- the session ------------------------------------------------------------------------------------------
 
 
@@ -59,6 +61,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ[SESSION_VARIABLE] = str(session_of(config).dir)  # all that runs from now on is the session's
     os.environ["PATH"] += f":{_TOOLS_DIR}"
+    os.environ["PYTHONPATH"] = ":".join(filter(None, (str(_UNSYNCED_DIR), os.environ.get("PYTHONPATH"))))
+    import tests.support.unsynced.sitecustomize  # noqa: F401 - for this process too
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
