@@ -8,6 +8,7 @@
     registry      a real registry on loopback, one for the session
     images        real images, cached for the next session
     wheel         the wheel of this checkout
+    installed     the programs of an environment that holds it, which everybody may run
     unprivileged  a user without rights who has firkin installed
 
 Quick tests come first, then those that boot machines, then the slow ones.
@@ -178,8 +179,15 @@ def wheel(once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unprivileged(wheel: Path, shared_dir: Path) -> Iterator[User]:
+def installed(wheel: Path, once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
+    from tests.support.wheel import install
+
+    return once("installed", lambda directory: install(wheel, directory)) / "bin"
+
+
+@pytest.fixture(scope="session")
+def unprivileged(installed: Path) -> Iterator[User]:
     from tests.support.user import unprivileged_user
 
-    with unprivileged_user(wheel, shared_dir) as user:
+    with unprivileged_user(installed) as user:
         yield user

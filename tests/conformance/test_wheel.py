@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.support.home import Home
-from tests.support.wheel import install
 
 AGENT = "firkin/machine/data/agent"
 
@@ -32,11 +30,10 @@ def test_the_agent_in_a_wheel_needs_no_library(wheel: Path, home: Home) -> None:
 
 
 @pytest.mark.slow
-def test_firkin_works_from_a_wheel_where_there_is_no_compiler(wheel: Path, home: Home) -> None:
-    binaries = install(wheel, home.root / "venv", sys.executable)
-    environ = home.environ() | {"PATH": str(binaries)}
+def test_firkin_works_from_a_wheel_where_there_is_no_compiler(installed: Path, home: Home) -> None:
+    environ = home.environ() | {"PATH": str(installed)}
     ended = subprocess.run(
-        [binaries / "firkin", "version"],
+        [installed / "firkin", "version"],
         env=environ,
         cwd=home.work_dir,
         capture_output=True,

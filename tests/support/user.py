@@ -6,16 +6,14 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import leaks
-from tests.support.command import FIRKIN, Command
+from tests.support.command import Command
 from tests.support.home import Home, fresh_home
-from tests.support.wheel import install
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +41,13 @@ class User:
 
 
 @contextmanager
-def unprivileged_user(wheel: Path, shared_dir: Path) -> Iterator[User]:
-    """A new user with subordinate ids, gone again at the end; without root, the one who runs the tests."""
+def unprivileged_user(binaries: Path) -> Iterator[User]:
+    """A new user with subordinate ids who finds firkin in `binaries`, gone again at the end; without root,
+    the one who runs the tests.
+    """
     if os.geteuid() != 0:
         with fresh_home() as home:
-            yield User(os.getuid(), os.getgid(), home, Path(FIRKIN[0]).parent)
+            yield User(os.getuid(), os.getgid(), home, binaries)
             leaks.dismiss_supervisor(str(home.root))
         return
     name = f"fk{os.getpid()}"
@@ -56,7 +56,6 @@ def unprivileged_user(wheel: Path, shared_dir: Path) -> Iterator[User]:
         entry = pwd.getpwnam(name)
         with fresh_home((entry.pw_uid, entry.pw_gid)) as home:
             _root("usermod", "--home", str(home.root / "home"), name)
-            binaries = install(wheel, shared_dir / name, _python_for_all(entry.pw_uid))
             yield User(entry.pw_uid, entry.pw_gid, home, binaries)
             leaks.dismiss_supervisor(str(home.root))
             leaks.end_leftovers(str(home.root))
@@ -66,16 +65,3 @@ def unprivileged_user(wheel: Path, shared_dir: Path) -> Iterator[User]:
 
 def _root(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
-
-
-def _python_for_all(uid: int) -> str:
-    """An interpreter that user `uid` can run and make environments with; ours may be out of sight."""
-    for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
-        probe = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
-        try:
-            ended = subprocess.run([python, "-c", probe], user=uid, capture_output=True, cwd="/")
-        except OSError:
-            continue
-        if ended.returncode == 0:
-            return python
-    raise AssertionError("no Python that every user can run: apt install python3-venv")

@@ -1,4 +1,4 @@
-"""Build the wheel of this checkout, as a release would, and install it where others can read it."""
+"""Build the wheel of this checkout, as a release would, and install it where everybody can run it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
+_NOBODY = 65534
 
 
 def build_wheel(directory: Path) -> None:
@@ -15,12 +16,25 @@ def build_wheel(directory: Path) -> None:
     _pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", str(directory), str(CHECKOUT))
 
 
-def install(wheel: Path, environment_dir: Path, python: str) -> Path:
-    """A new virtual environment with the wheel and its dependencies in it; returns its `bin`."""
-    subprocess.run([python, "-m", "venv", str(environment_dir)], check=True, capture_output=True)
-    binaries = environment_dir / "bin"
-    _pip(str(binaries / "python"), "install", str(wheel))
-    return binaries
+def install(wheel: Path, environment_dir: Path) -> None:
+    """A new virtual environment with the wheel and its dependencies in it."""
+    command = [_python_for_all(), "-m", "venv", str(environment_dir)]
+    subprocess.run(command, check=True, capture_output=True)
+    _pip(str(environment_dir / "bin" / "python"), "install", str(wheel))
+
+
+def _python_for_all() -> str:
+    """An interpreter that every user can run and make environments with; root's own may be out of sight."""
+    nobody = _NOBODY if os.geteuid() == 0 else None
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
+        probe = "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"
+        try:
+            ended = subprocess.run([python, "-c", probe], user=nobody, capture_output=True, cwd="/")
+        except OSError:
+            continue
+        if ended.returncode == 0:
+            return python
+    raise AssertionError("no Python that every user can run: apt install python3-venv")
 
 
 def _pip(python: str, *args: str) -> None:
