@@ -83,12 +83,21 @@ static void close_pipes(struct pipes *pipes) {
     }
 }
 
+/* Both outputs are one pipe, so that what is written comes in the order of writing. */
+static bool is_merged(const struct spawn *spawn) {
+    return spawn->error != 0 && spawn->error == spawn->output;
+}
+
 static int open_pipes(const struct spawn *spawn, struct pipes *pipes) {
     const uint32_t streams[3] = {spawn->input, spawn->output, spawn->error};
     for (int i = 0; i < 3; i++) {
         int ends[2];
         if (streams[i] == 0 || spawn->has_terminal)
             continue;
+        if (i == 2 && is_merged(spawn)) {
+            pipes->theirs[2] = fcntl(pipes->theirs[1], F_DUPFD_CLOEXEC, 3);
+            return pipes->theirs[2] < 0 ? fail(errno, "pipe", "stream %u", streams[i]) : 0;
+        }
         if (pipe2(ends, O_CLOEXEC) < 0)
             return fail(errno, "pipe", "stream %u", streams[i]);
         pipes->ours[i] = i == 0 ? ends[1] : ends[0];
@@ -102,7 +111,7 @@ static int open_pipes(const struct spawn *spawn, struct pipes *pipes) {
 static int check_streams(const struct spawn *spawn) {
     const uint32_t streams[3] = {spawn->input, spawn->output, spawn->error};
     for (int i = 0; i < 3; i++) {
-        bool twice = (i > 0 && streams[i] == streams[0]) || (i > 1 && streams[i] == streams[1]);
+        bool twice = i > 0 && streams[i] == streams[0]; /* the outputs may be one: is_merged() */
         if (streams[i] != 0 && (twice || stream_find(streams[i]) != NULL))
             return fail(EEXIST, "spawn", "stream %u", streams[i]);
     }
@@ -194,7 +203,7 @@ static int open_streams(const struct spawn *spawn, struct pipes *pipes, int term
             return fail(errno, "terminal", "%s", spawn->args.items[0]);
     }
     for (int i = 0; i < 3; i++) {
-        if (ids[i] == 0)
+        if (ids[i] == 0 || (i == 2 && is_merged(spawn)))
             continue;
         int fd = steal_fd(&pipes->ours[i]);
         enum stream_kind kind = spawn->has_terminal ? STREAM_TERMINAL : STREAM_PIPE;
@@ -219,7 +228,7 @@ static void keep_record(struct proc *proc, const struct spawn *spawn, pid_t pid)
     proc->pid = pid;
     proc->input = spawn->input;
     proc->output = spawn->output;
-    proc->error = spawn->error;
+    proc->error = is_merged(spawn) ? 0 : spawn->error;
     proc->terminal = spawn->has_terminal;
     proc->used = true;
 }

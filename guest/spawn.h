@@ -18,7 +18,7 @@ struct spawn {
     struct strings args, env;
     char *cwd, *user;
     struct strings groups;
-    uint32_t input, output, error; /* stream ids; 0: /dev/null */
+    uint32_t input, output, error; /* stream ids; 0: /dev/null. The outputs may have the same one */
     struct span terminal_value, caps_value, filter_value, rlimits, scheduler;
     bool has_terminal;
     struct window terminal;

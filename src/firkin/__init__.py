@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from firkin.api.pool import Pool
     from firkin.api.process import Process
     from firkin.api.sockets import Connection, Listener
+    from firkin.engine.stdio_words import DEVNULL, PIPE, STDOUT
     from firkin.errors import (
         AddressInUse,
         AgentError,
@@ -84,6 +85,9 @@ if TYPE_CHECKING:
     from firkin.version import __version__
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "AddressInUse",
     "AgentError",
     "AsyncConnection",
@@ -157,6 +161,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DEVNULL": "engine.stdio_words",
+    "PIPE": "engine.stdio_words",
+    "STDOUT": "engine.stdio_words",
     "AsyncConnection": "api.async_sockets",
     "AsyncContainer": "api.async_container",
     "AsyncListener": "api.async_sockets",

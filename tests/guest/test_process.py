@@ -17,6 +17,21 @@ def test_both_streams_arrive_apart_and_end(host):
     assert host.run(1, "sh", "-c", "echo out; echo err >&2; exit 3") == (3, b"out\n", b"err\n")
 
 
+def test_outputs_of_one_stream_are_one_pipe_in_the_order_of_writing(host):
+    loop = "for i in 1 2 3; do echo o$i; echo e$i >&2; done"
+    script = f"readlink /proc/self/fd/1 >&2; readlink /proc/self/fd/2; {loop}"
+    host.spawn(1, "sh", "-c", script, stdout=11, stderr=11)
+    first, second, *rest = host.read_to_end(11).split()
+    assert (first, host.wait(1)) == (second, 0)
+    assert rest == [b"o1", b"e1", b"o2", b"e2", b"o3", b"e3"]
+    host.hello, host._synced = {}, False
+    host.sync()
+    (record,) = host.hello["procs"]
+    assert (record["stdout"], record["stderr"]) == (11, 0)
+    host.ask("forget", proc=1)
+    assert host.run(2, "true")[0] == 0
+
+
 def test_a_stream_that_nobody_asked_for_is_dev_null(host):
     host.spawn(1, "sh", "-c", "readlink /proc/self/fd/0; echo lost >&2", stdout=11)
     assert host.read_to_end(11) == b"/dev/null\n"
@@ -163,7 +178,12 @@ def test_output_may_outlive_the_process_that_was_asked_for(host):
 
 def test_a_number_in_use_is_refused_until_it_is_forgotten(host):
     host.spawn(1, "sleep", "1000", stdout=11)
-    for proc, streams in ((1, {}), (2, {"stdout": 11}), (2, {"stdout": 12, "stderr": 12})):
+    for proc, streams in (
+        (1, {}),
+        (2, {"stdout": 11}),
+        (2, {"stdin": 12, "stdout": 12}),
+        (2, {"stderr": 11}),
+    ):
         with pytest.raises(Refused) as refused:
             host.spawn(proc, "true", **streams)
         assert refused.value.errno == errno.EEXIST

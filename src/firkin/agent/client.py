@@ -157,23 +157,32 @@ class AgentClient:
             self.channel.connection.let_go()
 
     def register(
-        self, spawn: Spawn, *, stdin: bool = False, stdout: bool = True, stderr: bool = True
+        self,
+        spawn: Spawn,
+        *,
+        stdin: bool = False,
+        stdout: bool = True,
+        stderr: bool = True,
+        merged: bool = False,
     ) -> RemoteProcess:
         """Give `spawn` its proc and stream ids. The result's `op` is what to send, alone or in a batch.
 
-        What is not connected is /dev/null; with a terminal there is no separate stderr.
+        What is not connected is /dev/null. With a terminal, or `merged`, there is no separate stderr: all
+        that is written comes by stdout, in the order of writing.
         """
         self._last_proc += 1
         if spawn.terminal is not None:  # it has both directions, whether or not somebody types
-            stdin, stderr = True, False
-        ids = [self.channel.new_stream() if wanted else 0 for wanted in (stdin, stdout, stderr)]
-        op = msgspec.structs.replace(spawn, proc=self._last_proc, stdin=ids[0], stdout=ids[1], stderr=ids[2])
+            stdin, stderr, merged = True, False, False
+        apart = stderr and not merged
+        ids = [self.channel.new_stream() if wanted else 0 for wanted in (stdin, stdout, apart)]
+        error = ids[1] if merged else ids[2]
+        op = msgspec.structs.replace(spawn, proc=self._last_proc, stdin=ids[0], stdout=ids[1], stderr=error)
         process = RemoteProcess(
             self,
             op.proc,
             stdin=self.channel.sender(op.stdin) if op.stdin else None,
             stdout=self.channel.receiver(op.stdout),
-            stderr=self.channel.receiver(op.stderr),
+            stderr=self.channel.receiver(ids[2]),
             op=op,
             container=op.container,
         )

@@ -20,6 +20,7 @@ from firkin.api.async_sockets import DIAL_TIMEOUT_S, AsyncConnection, AsyncListe
 from firkin.api.heir_words import HeirWords, wishes
 from firkin.api.outcome import finished
 from firkin.api.starting import Starting
+from firkin.api.tied_files import TiedFiles
 from firkin.container.health import Probe
 from firkin.container.log import LogRecord
 from firkin.engine.container import Container as EngineContainer
@@ -32,6 +33,7 @@ from firkin.engine.words import ProcessWords, Size, choice, exec_options
 from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
+from firkin.process.relay import Relays
 from firkin.process.spec import ExitStatus
 from firkin.snapshot.record import Snapshot as Kept
 from firkin.wire.sockets import Place
@@ -44,10 +46,13 @@ if TYPE_CHECKING:
 class AsyncContainer(AsyncFiles):
     """A container. Leaving its `async with` block ends it where it still runs, and removes it."""
 
-    def __init__(self, container: EngineContainer, engine: Engine, *, why_cold: str = "") -> None:
+    def __init__(
+        self, container: EngineContainer, engine: Engine, *, why_cold: str = "", relays: Relays | None = None
+    ) -> None:
         self._container = container
         self._engine = engine
         self._why_cold = why_cold
+        self._relays = relays
 
     @property
     def why_cold(self) -> str:
@@ -88,14 +93,17 @@ class AsyncContainer(AsyncFiles):
     def exec(self, command: Iterable[str], **words: Unpack[ProcessWords]) -> Starting[AsyncProcess]:
         """Start one more process in it: `await` it, enter it, or take its `.output()`.
 
-        Environment, user and directory are the first process's where `words` say nothing. Raises
+        Environment, user and directory are the first process's where `words` say nothing. `stdin`, `stdout`
+        and `stderr` mean what they do to subprocess.Popen, and may be the path of a file, too. Raises
         CommandNotFound, CommandNotExecutable, UsageError, WrongState where the container has ended.
         """
+        tied = TiedFiles.taken_from(words)
         options = exec_options(command, **words)
 
         async def start() -> AsyncProcess:
-            process = await self._container.exec(options)
-            return AsyncProcess(process, f"{options.command[0]!r} in container {self.name!r}")
+            what = f"{options.command[0]!r} in container {self.name!r}"
+            async with tied.relays(self._engine, options, what) as (given, relays):
+                return AsyncProcess(await self._container.exec(given), what, relays)
 
         return Starting(start)
 
@@ -180,9 +188,12 @@ class AsyncContainer(AsyncFiles):
         truncate: bool = False,
     ) -> Output[Any]:
         """AsyncProcess.output() of its first process, from the start, once the machine is gone too."""
-        process = await self.attach(stdin=input is not None)
-        said = await process.output(input, timeout=timeout, limit=limit, truncate=truncate)
+        process = await self._container.attach(stdin=input is not None, replay=True)
+        rest = process if self._relays is None else self._relays.without(process)
+        first = AsyncProcess(rest, f"container {self.name!r}")
+        said = await first.output(input, timeout=timeout, limit=limit, truncate=truncate)
         await self._container.wait()
+        await self._settled()
         return finished(said, f"container {self.name!r}", check=check, text=text)
 
     async def wait(self, timeout: float | None = None, *, condition: str = "not-running") -> ExitStatus:
@@ -193,7 +204,10 @@ class AsyncContainer(AsyncFiles):
         """
         awaited = choice("condition", condition, Condition)
         async with within(timeout, f"wait for container {self.name!r}"):
-            return await self._engine.wait(self._container, awaited)
+            status = await self._engine.wait(self._container, awaited)
+            if awaited not in ("healthy", "unhealthy"):
+                await self._settled()
+        return status
 
     async def start(self) -> None:
         """Start it where it was only created, or again where it has ended, on the disk that it left; the
@@ -304,6 +318,7 @@ class AsyncContainer(AsyncFiles):
     async def stop(self, timeout: float | None = None) -> None:
         """End it: its stop signal, after `timeout` seconds (else its own) KILL. Gone when this returns."""
         await self._container.stop(timeout)
+        await self._settled()
 
     async def remove(self, *, force: bool = False) -> None:
         """Remove it with all that it wrote; with `force` end it first.
@@ -354,6 +369,14 @@ class AsyncContainer(AsyncFiles):
     ) -> None:
         with suppress(ContainerNotFound):  # it may have removed itself
             await asyncio.shield(self._container.remove(force=True))
+
+        if self._relays is not None:
+            await self._relays.end()
+
+    async def _settled(self) -> None:
+        """Once it has ended: wait until what it wrote is in the files that its streams were tied to."""
+        if self._relays is not None:
+            await self._relays.settled()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.id[:12]}>"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from firkin.api.async_container import AsyncContainer, AsyncSnapshot
 from firkin.api.starting import Starting
+from firkin.api.tied_files import TiedFiles
 from firkin.engine.engine import Engine as InnerEngine
 from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
@@ -56,17 +57,24 @@ class AsyncEngine:
 
         Missing images are pulled. It ends with this engine and is removed once it ended, unless `words` say
         auto_remove=False. With `detach` the supervisor has it: it lives until somebody stops it, and stays
-        until somebody removes it. Raises UsageError before anything is made, and what pulling, building the
-        disk and booting raise; nothing is left of it then.
+        until somebody removes it. `stdin`, `stdout` and `stderr` mean what they do to subprocess.Popen, and
+        may be the path of a file, too. Raises UsageError before anything is made, and what pulling, building
+        the disk and booting raise; nothing is left of it then.
         """
         detach |= bool(words.get("pod"))  # it is the pod's
         words.setdefault("auto_remove", not detach)
+        tied = TiedFiles({}) if detach else TiedFiles.taken_from(words)
         options = run_options(image, command, **words)
+        engine = self._engine
 
         async def start() -> AsyncContainer:
-            engine = self._engine
-            started = await (engine.run_detached(options) if detach else engine.run(options))
-            return AsyncContainer(started, engine)
+            if detach:
+                return AsyncContainer(await engine.run_detached(options), engine)
+            async with tied.relays(engine, options, f"the command of image {image}") as (given, relays):
+                started = await engine.run(given)
+                if relays is not None:
+                    relays.begin(await started.attach(stdin=relays.has_input, replay=True))
+                return AsyncContainer(started, engine, relays=relays)
 
         return Starting(start)
 

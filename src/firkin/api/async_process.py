@@ -16,23 +16,26 @@ from firkin.engine.words import Size
 from firkin.errors import FirkinError, UsageError
 from firkin.process.output import Output, output
 from firkin.process.protocol import Process as EngineProcess
+from firkin.process.relay import Relays
 from firkin.process.spec import ExitStatus
 
 
 class AsyncProcess:
     """A started process. Leaving its `async with` block kills it where it still runs.
 
-    `stdin` is None unless the process was started with stdin=True. With a terminal everything comes through
-    `stdout`.
+    `stdin` is None unless the process was started with stdin=PIPE, or True. With a terminal, or
+    stderr=STDOUT, everything comes through `stdout`. An output that is no pipe has ended.
     """
 
-    def __init__(self, process: EngineProcess, what: str) -> None:
-        self._process = process
+    def __init__(self, process: EngineProcess, what: str, relays: Relays | None = None) -> None:
+        self._process = process if relays is None else relays.begin(process)
+        self._relays = relays
         self._what = what
         self._status: ExitStatus | None = None
+        process = self._process
         self.stdin = None if process.stdin is None else AsyncWriter(process.stdin)
-        self.stdout = AsyncReader(process.stdout)
-        self.stderr = AsyncReader(process.stderr)
+        self.stdout = AsyncReader(process.stdout, f"standard output of {what}")
+        self.stderr = AsyncReader(process.stderr, f"standard error of {what}")
 
     @property
     def pid(self) -> int:
@@ -40,12 +43,15 @@ class AsyncProcess:
         return self._process.pid
 
     async def wait(self, timeout: float | None = None) -> ExitStatus:
-        """How it ended, once it did; its streams may still hold output.
+        """How it ended, once it did; pipes may still hold output, in files is all that it wrote.
 
-        Raises Timeout after `timeout` seconds (the process goes on), MachineDied.
+        Raises Timeout after `timeout` seconds (the process goes on), MachineDied, ProcessError where a file
+        could not be written.
         """
         async with within(timeout, f"wait for {self._what}"):
             self._status = await self._process.wait()
+            if self._relays is not None:
+                await self._relays.settled()
         return self._status
 
     async def kill(self, signal: str | int = "KILL") -> None:
@@ -113,12 +119,14 @@ class AsyncProcess:
         all but CommandFailed the process was killed.
         """
         if input is not None and self.stdin is None:
-            raise UsageError(f"{self._what} has no standard input", hint="start it with stdin=True")
+            raise UsageError(f"{self._what} has no standard input for this", hint="start it with stdin=PIPE")
         limit_bytes = output_limit(limit)
         data = input.encode() if isinstance(input, str) else input or b""
         try:
             async with within(timeout, self._what):
                 said = await output(self._process, data, limit_bytes=limit_bytes, truncate=truncate)
+                if self._relays is not None:
+                    await self._relays.settled()
         except BaseException:
             await asyncio.shield(self._end())
             raise
@@ -141,3 +149,5 @@ class AsyncProcess:
                 self._status = await self._process.wait()
         self._process.stdout.close()
         self._process.stderr.close()
+        if self._relays is not None:
+            await self._relays.end()

@@ -25,7 +25,7 @@ class AsyncConnection:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.reader = AsyncReader(connection.reader)
+        self.reader = AsyncReader(connection.reader, "what comes from a socket")
         self.writer = AsyncWriter(connection.writer)
 
     async def close(self) -> None:

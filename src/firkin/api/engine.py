@@ -14,9 +14,11 @@ from firkin.engine.image_push import Pushed
 from firkin.engine.images import ImageSummary
 from firkin.engine.options import PullPolicy
 from firkin.engine.pod_words import PodWords
+from firkin.engine.stdio_words import is_pipe
 from firkin.engine.summaries import ContainerSummary
 from firkin.engine.templates import TemplateSummary
 from firkin.engine.words import RunWords, Size
+from firkin.errors import UsageError
 from firkin.oci.image import Image
 from firkin.process.output import Output
 from firkin.settings import Settings
@@ -337,6 +339,10 @@ def run(
     when it did not exit with 0, CommandNotFound, and whatever else kept it from running: all FirkinErrors.
     """
     words.setdefault("stdin", input is not None)
+    if is_pipe(words["stdin"]):
+        input = input or b""  # nobody else can write there
+    elif input is not None:
+        raise UsageError("stdin: it cannot be both that and input", hint="leave one of them out")
     with Engine(settings) as engine:
         container = engine.run(image, command, **words)
         return container.output(

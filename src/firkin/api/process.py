@@ -21,13 +21,13 @@ class Reader:
         self._reader = reader
         self._loop = loop
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, *, timeout: float | None = None) -> bytes:
         """What is there next, at most `size` bytes; b"" at the end. Without `size`, all up to the end."""
-        return self._loop.call(self._reader.read(size))
+        return self._loop.call(self._reader.read(size, timeout=timeout))
 
-    def readline(self) -> bytes:
+    def readline(self, *, timeout: float | None = None) -> bytes:
         """The next line with its newline; b"" at the end."""
-        return self._loop.call(self._reader.readline())
+        return self._loop.call(self._reader.readline(timeout=timeout))
 
     def __iter__(self) -> Iterator[bytes]:
         while line := self.readline():

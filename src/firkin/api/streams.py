@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from firkin.engine.deadline import within
 from firkin.errors import ProcessError
 from firkin.process.output import LIMIT_BYTES
 from firkin.process.protocol import ByteReceiver, ByteSender
@@ -16,28 +17,32 @@ class AsyncReader:
     What is not read stays with the process, which waits once about 256 KiB are on their way.
     """
 
-    def __init__(self, source: ByteReceiver) -> None:
+    def __init__(self, source: ByteReceiver, called: str) -> None:
         self._source = source
+        self._called = called
         self._buffer = bytearray()
 
-    async def read(self, size: int = -1) -> bytes:
+    async def read(self, size: int = -1, *, timeout: float | None = None) -> bytes:
         """What is there next, at most `size` bytes; b"" at the end. Without `size`, everything up to the end.
 
-        Raises MachineDied where the machine ended under the process, ProcessError past 64 MiB in one call.
+        Raises Timeout after `timeout` seconds (what came meanwhile is for the next call), MachineDied where
+        the machine ended under the process, ProcessError past 64 MiB in one call.
         """
-        if size < 0:
-            return await self._read_all()
-        if not self._buffer:
-            self._buffer += await self._source.read()
+        async with within(timeout, f"reading {self._called}"):
+            if size < 0:
+                return await self._read_all()
+            if not self._buffer:
+                self._buffer += await self._source.read()
         return self._take(size)
 
-    async def readline(self) -> bytes:
+    async def readline(self, *, timeout: float | None = None) -> bytes:
         """The next line with its newline; the last one may have none; b"" at the end. Raises as read()."""
         searched = 0
-        while (newline := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if not await self._fill():
-                return self._take(searched)
+        async with within(timeout, f"reading a line of {self._called}"):
+            while (newline := self._buffer.find(b"\n", searched)) < 0:
+                searched = len(self._buffer)
+                if not await self._fill():
+                    return self._take(searched)
         return self._take(newline + 1)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

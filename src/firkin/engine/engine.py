@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from firkin.engine.pods import Pods
     from firkin.engine.summaries import ContainerSummary
     from firkin.engine.waiting import Condition
+    from firkin.process.relay import Relays
     from firkin.process.spec import ExitStatus
     from firkin.snapshot.record import Snapshot
     from firkin.store.store import Store
@@ -64,6 +65,7 @@ class Engine(Heirs):
         self._owned: dict[str, OwnedContainer] = {}
         self._tidying: set[asyncio.Task[None]] = set()
         self._entered = False
+        self._relays: set[Relays] = set()
 
     async def __aenter__(self) -> Engine:
         self._entered = True
@@ -77,6 +79,11 @@ class Engine(Heirs):
         await asyncio.gather(*(container.close() for container in owned))
         await asyncio.gather(*(container.finished() for container in owned))
         await asyncio.gather(*self._tidying, return_exceptions=True)
+        await asyncio.gather(*(relays.end() for relays in self._relays))
+
+    def keep(self, relays: Relays) -> None:
+        """See to it that nothing is copied any more when this engine is left."""
+        self._relays = {each for each in self._relays if not each.over} | {relays}
 
     # Images
 

@@ -93,6 +93,7 @@ def _config(spec: ContainerSpec) -> dict[str, Any]:
         "AttachStdin": process.stdin and not spec.detached,
         "AttachStdout": not spec.detached,
         "AttachStderr": not spec.detached,
+        "Outputs": {"Stdout": process.outputs.stdout, "Stderr": process.outputs.stderr},
         "OpenStdin": process.stdin,
         "StdinOnce": process.stdin and not spec.detached,
         "Tty": process.terminal is not None,

@@ -291,7 +291,7 @@ async def _started(
 
     guest = guest_network(spec.network, spec.ports)
     op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, spec.knobs.chosen(settings)))
-    process = client.register(op, stdin=spec.process.stdin)
+    process = client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
     ops = (

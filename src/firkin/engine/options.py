@@ -24,7 +24,7 @@ from firkin.engine.policy_options import PolicyOptions
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
-from firkin.process.spec import TerminalSize
+from firkin.process.spec import Outputs, TerminalSize
 
 PullPolicy = Literal["always", "missing", "never"]
 
@@ -47,6 +47,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     hides_system_paths: bool = True
     hostname: str = ""
     stdin: bool = False
+    outputs: Outputs = Outputs()
     terminal: TerminalSize | None = None
     auto_remove: bool = False
     cpus: int | None = None
@@ -90,6 +91,7 @@ class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     policy: PolicyOptions = PolicyOptions()
     stdin: bool = False
+    outputs: Outputs = Outputs()
     terminal: TerminalSize | None = None
     detach: bool = False
     """Nobody will read its output: it goes to /dev/null."""

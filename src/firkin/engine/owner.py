@@ -28,7 +28,7 @@ from firkin.errors import FirkinError, MachineDied, WrongState
 from firkin.machine.start import Lifetime
 from firkin.machine.started import Started
 from firkin.process.protocol import Process
-from firkin.process.spec import ExitStatus
+from firkin.process.spec import ExitStatus, Outputs
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
@@ -192,10 +192,10 @@ class OwnedContainer:
 
         process = exec_process(options, self.spec.process)
         client = self._keeper.running().client
-        read = not options.detach
+        read = (Outputs(stdout="null", stderr="null") if options.detach else process.outputs).connected()
         filter = filter_of(process.policy, self.spec.knobs.chosen(self._settings))
         op = spawn_op(self.id, process, filter)
-        spawned = await client.spawn(op, stdin=process.stdin, stdout=read, stderr=read)
+        spawned = await client.spawn(op, stdin=process.stdin, **read)
         return SpawnedProcess(spawned, self._keeper.chores)
 
     async def work(self, task: Task) -> Process:

@@ -155,7 +155,7 @@ async def join(
     record.paths.container_run_dir(record.id).mkdir(mode=0o700, parents=True, exist_ok=True)
     names = await layers.ready(image)
     op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, settings))
-    process = pod.client.register(op, stdin=spec.process.stdin)
+    process = pod.client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
     assert process.op is not None
     async with AsyncExitStack() as stack:
         stack.push_async_callback(_leave, pod, process, spec.id)

@@ -89,8 +89,9 @@ class RemoteContainer:
 
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises as agent's spawn() does, and WrongState."""
-        stderr = options.terminal is None and not options.detach
-        streams = {"stdin": options.stdin, "stdout": not options.detach, "stderr": stderr}
+        outputs, read = options.outputs, not options.detach
+        stderr = read and options.terminal is None and outputs.stderr == "pipe"
+        streams = {"stdin": options.stdin, "stdout": read and outputs.stdout == "pipe", "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
 
     async def work(self, task: Task) -> Process:

@@ -110,6 +110,7 @@ def exec_process(options: ExecOptions, first: ProcessSpec) -> ProcessSpec:
         groups=options.groups or first.groups,
         policy=options.policy.applied(first.policy),
         stdin=options.stdin,
+        outputs=options.outputs,
         terminal=options.terminal,
     )
 
@@ -132,6 +133,7 @@ def _process(options: RunOptions, config: ImageConfig, hostname: str) -> Process
         policy=options.policy.applied(ProcessPolicy()),
         init=options.init,
         stdin=options.stdin,
+        outputs=options.outputs,
         terminal=options.terminal,
     )
 

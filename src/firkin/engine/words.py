@@ -25,6 +25,7 @@ from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_sy
 from firkin.engine.root_words import RootWords, root_of
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
+from firkin.engine.stdio_words import StdioWords, stdio
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
 from firkin.process.raw import is_word, kept
@@ -41,7 +42,11 @@ Environment = Mapping[str, str | bytes] | Iterable[str | bytes]
 T = TypeVar("T")
 
 
-class ProcessWords(PolicyWords, total=False):
+class MoreOfAProcess(PolicyWords, StdioWords, total=False):
+    """Words of any process that have modules of their own."""
+
+
+class ProcessWords(MoreOfAProcess, total=False):
     """What may be said of any process: the keywords of exec_options()."""
 
     env: Environment
@@ -50,7 +55,6 @@ class ProcessWords(PolicyWords, total=False):
     workdir: str
     user: str | int
     groups: Iterable[str | int]
-    stdin: bool
     terminal: bool | TerminalSize | None
 
 
@@ -64,6 +68,7 @@ class GroupWords(
     HealthWords,
     PodPlace,
     RootWords,
+    StdioWords,
     total=False,
 ):
     """Words of a container that have modules of their own."""
@@ -114,7 +119,6 @@ def run_options(
     user: str | int = "",
     groups: Iterable[str | int] = (),
     hostname: str = "",
-    stdin: bool = False,
     terminal: bool | TerminalSize | None = None,
     auto_remove: bool = False,
     cpus: int | float | str | None = None,
@@ -138,6 +142,7 @@ def run_options(
     Raises UsageError, which names the option and the rule.
     """
     member, volumes = member_of(more.get("pod", ""), listed("volumes", volumes))
+    streams = stdio(more, terminal=bool(terminal))
     wanted_cpus = None if cpus is None else parse_cpus(cpus)
     memory_bytes = size_bytes("memory", memory)
     mounted = all_mounts(volumes, listed("tmpfs", tmpfs), listed("mounts", mounts))
@@ -154,7 +159,8 @@ def run_options(
         init=more.get("init", False),
         hides_system_paths=hides_system_paths(more),
         hostname=hostname,
-        stdin=stdin,
+        stdin=streams.stdin,
+        outputs=streams.outputs,
         terminal=_terminal(terminal),
         auto_remove=auto_remove,
         cpus=None if wanted_cpus is None else machine_cpus(wanted_cpus),
@@ -202,14 +208,14 @@ def exec_options(
     workdir: str = "",
     user: str | int = "",
     groups: Iterable[str | int] = (),
-    stdin: bool = False,
     terminal: bool | TerminalSize | None = None,
     detach: bool = False,
-    **policy: Unpack[PolicyWords],
+    **more: Unpack[MoreOfAProcess],
 ) -> ExecOptions:
     """ExecOptions from words. Raises UsageError, which names the option and the rule."""
     args = words("command", command)
-    check_of_a_process(policy)
+    check_of_a_process(more)
+    streams = stdio(more, terminal=bool(terminal))
     if not args:
         raise UsageError("no command to execute", hint="write it after the container's name")
     return ExecOptions(
@@ -218,8 +224,9 @@ def exec_options(
         workdir=workdir,
         user=str(user),
         groups=tuple(map(str, listed("groups", groups))),
-        policy=policy_options(policy),
-        stdin=stdin,
+        policy=policy_options(more),
+        stdin=streams.stdin,
+        outputs=streams.outputs,
         terminal=_terminal(terminal),
         detach=detach,
     )

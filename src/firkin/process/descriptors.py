@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import select
 import threading
 
 _CHUNK_BYTES = 1 << 16
@@ -44,11 +45,14 @@ class Source:
 class Sink:
     """Writes `fd` from a thread, since a terminal that was stopped (^S) or a full pipe may block for ever.
 
-    The thread starts with the first write. It is a daemon: a caller that gives up is not held by it.
+    The thread starts with the first write. It is a daemon: a caller that gives up is not held by it. An
+    `owned` descriptor is closed by close(), once the thread is done with it: no earlier, since its number may
+    be somebody else's then.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, owned: bool = False) -> None:
         self._fd = fd
+        self._owned = owned
         self._jobs: queue.SimpleQueue[tuple[bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -63,16 +67,35 @@ class Sink:
         await done
 
     def close(self) -> None:
-        """Let the thread end once it has written everything. The descriptor stays open."""
+        """Let the thread end once it has written everything. The descriptor stays open, unless owned."""
         self._jobs.put(None)
+        if self._thread is None:
+            self._end()
+
+    def _end(self) -> None:
+        if self._owned:
+            os.close(self._fd)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            self._write_all(loop)
+        finally:
+            self._end()
+
+    def _write_some(self, view: memoryview) -> int:
+        try:
+            return os.write(self._fd, view)
+        except BlockingIOError:  # whoever else has it open had set O_NONBLOCK
+            select.select((), (self._fd,), ())
+            return 0
+
+    def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
         while job := self._jobs.get():
             data, done = job
             try:
                 view = memoryview(data)
                 while view:
-                    view = view[os.write(self._fd, view) :]
+                    view = view[self._write_some(view) :]
                 outcome: OSError | None = None
             except OSError as error:
                 outcome = error

@@ -15,6 +15,22 @@ class TerminalSize(msgspec.Struct, frozen=True):
     cols: int = 80
 
 
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a process's outputs go: to whoever reads them, or to /dev/null. A terminal has one, no choice."""
+
+    stdout: Literal["pipe", "null"] = "pipe"
+    stderr: Literal["pipe", "null", "stdout"] = "pipe"
+    """ "stdout": both are one, whose bytes come in the order of writing."""
+
+    def connected(self) -> dict[str, bool]:
+        """As an agent's client is asked for them."""
+        return {
+            "stdout": self.stdout == "pipe",
+            "stderr": self.stderr == "pipe",
+            "merged": self.stderr == "stdout",
+        }
+
+
 class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One process in a container. Defaults of an image have already been applied."""
 
@@ -28,6 +44,7 @@ class ProcessSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Further groups, by name or number."""
     stdin: bool = False
     """Whether standard input is connected; else it is /dev/null."""
+    outputs: Outputs = Outputs()
     policy: ProcessPolicy = ProcessPolicy()
     init: bool = False
     """Whether an init of ours is the container's PID 1, and this its child. For a first process alone."""

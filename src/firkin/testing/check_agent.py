@@ -68,6 +68,13 @@ async def check_streams_stay_apart(client: AgentClient) -> None:
     assert (done.stdout, done.stderr, done.status) == (b"out\n", b"err\n", ExitStatus(code=3))
 
 
+async def check_merged_streams_keep_the_order_of_writing(client: AgentClient) -> None:
+    spawn = shell("for i in 1 2 3; do echo out $i; echo err $i >&2; done")
+    done = await output(await client.spawn(spawn, merged=True))
+    assert done.stdout == b"".join(b"out %d\nerr %d\n" % (i, i) for i in (1, 2, 3))
+    assert (done.stderr, done.ok) == (b"", True)
+
+
 async def check_input_reaches_the_process_and_ends(client: AgentClient) -> None:
     data = bytes(range(256)) * 8192
     done = await output(await client.spawn(command("cat"), stdin=True), data)
@@ -237,6 +244,7 @@ async def check_what_is_not_there_is_neither_frozen_nor_thawed(client: AgentClie
 
 CHECKS: tuple[Callable[[AgentClient], Awaitable[None]], ...] = (
     check_streams_stay_apart,
+    check_merged_streams_keep_the_order_of_writing,
     check_input_reaches_the_process_and_ends,
     check_environment_and_directory_are_as_asked,
     check_arguments_may_be_any_bytes,

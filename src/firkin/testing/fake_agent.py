@@ -139,7 +139,7 @@ class FakeAgent:
             "stdin": op.stdin,
             "stdin_offset": feed.expected if feed else 0,
             "stdout": op.stdout,
-            "stderr": op.stderr,
+            "stderr": 0 if op.stderr == op.stdout else op.stderr,
             "exit": process.exit,
         }
 
@@ -224,7 +224,7 @@ class FakeAgent:
         if op.stdin:
             self._inputs[op.stdin] = Input(op.stdin, process.stdin_fd, self._send)
         for stream, fd in ((op.stdout, process.stdout_fd), (op.stderr, process.stderr_fd)):
-            if stream:
+            if stream and fd >= 0:
                 self._outputs[stream] = Output(stream, fd, self._send)
         return {"pid": process.pid}
 

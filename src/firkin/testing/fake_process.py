@@ -102,11 +102,12 @@ def _check_user(user: str) -> None:
 
 def _on_pipes(op: wire.Spawn, on_exit: Callable[[FakeProcess], None]) -> FakeProcess:
     pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    merged = op.stderr and op.stderr == op.stdout
     child = _popen(
         op,
         stdin=pipe if op.stdin else null,
         stdout=pipe if op.stdout else null,
-        stderr=pipe if op.stderr else null,
+        stderr=subprocess.STDOUT if merged else pipe if op.stderr else null,
     )
     process = FakeProcess(op, child, on_exit)
     for name in ("stdin", "stdout", "stderr"):
