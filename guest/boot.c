@@ -11,6 +11,7 @@
 #include "module.h"
 #include "network.h"
 #include "power.h"
+#include "translator.h"
 
 #define PORT_MS 10000
 #define PORT_POLL_NS 300000
@@ -121,6 +122,7 @@ int boot_machine(const char *port_name) {
     fill_standard_fds();
     say_to_kernel_log();
     modules_load_listed();
+    translators_register();
     apply_settings();
     network_bring_up("lo");
     /* What brings a card up is done once in a template, and not again in each of its forks. */

@@ -29,6 +29,10 @@ void modules_open(void) {
     initramfs_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+int modules_fd(void) {
+    return initramfs_fd;
+}
+
 void modules_load_listed(void) {
     _cleanup_free_ char *list = NULL;
     if (read_text(initramfs_fd, "modules.list", LIST_BYTES, &list) < 0)

@@ -6,6 +6,9 @@
 /* Keeps the initramfs' root open, since the agent leaves it. */
 void modules_open(void);
 
+/* The descriptor of that root. */
+int modules_fd(void);
+
 /* Loads what /modules.list names, saying on the console which one failed. */
 void modules_load_listed(void);
 

@@ -12,6 +12,7 @@ from firkin.errors import FirkinError, ImageNotFound, PlatformNotFound, Referenc
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
+from firkin.oci.manifest import Index
 from firkin.oci.platform import Platform
 from firkin.oci.reference import Reference
 from firkin.store.store import Store
@@ -41,6 +42,25 @@ def here(store: Store, name: str, platform: Platform) -> Image | None:
     except (ImageNotFound, PlatformNotFound):
         return None
     return image if store.is_complete(image) else None
+
+
+def foreign_here(store: Store, name: str) -> Image | None:
+    """The image, if all of it is here, and it is for one other platform than this host's alone.
+
+    Raises as `lookup`.
+    """
+    try:
+        descriptor = lookup(store, name)
+        document = store.document(descriptor)
+        if isinstance(document, Index):
+            document.select(Platform.host(), name)
+            return None
+    except ImageNotFound:
+        return None
+    except PlatformNotFound:
+        pass
+    local = store.local_images(descriptor)
+    return local[0] if len(local) == 1 and store.is_complete(local[0]) else None
 
 
 def is_pinned(name: str) -> bool:

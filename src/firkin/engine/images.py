@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from firkin.aio.thread import in_thread
 from firkin.container.journal import note
-from firkin.engine.image_names import here, images_of, is_pinned, lookup, names_to_remove, readable
+from firkin.engine.image_names import (
+    foreign_here,
+    here,
+    images_of,
+    is_pinned,
+    lookup,
+    names_to_remove,
+    readable,
+)
 from firkin.engine.image_summary import ImageSummary, summaries
 from firkin.engine.image_use import ImageUse, image_uses
 from firkin.engine.options import PullPolicy
@@ -60,12 +68,15 @@ class Images:
         """The image `name` for `platform` (the setting's, else this host's), fetched as `policy` says.
 
         "missing" fetches what is not here, "always" asks the registry first, "never" stays at home. What is
-        named by its digest is never fetched twice. What is fetched has to meet the policy (policy.json); what
+        named by its digest is never fetched twice. Where no platform is named, one that is here for another
+        alone is taken, unless "always" is said. What is fetched has to meet the policy (policy.json); what
         is here has met it. Raises ReferenceSyntaxError, ImageNotFound, PlatformNotFound, Untrusted,
         RegistryError, IntegrityError, StorageFull.
         """
         wanted = self._platform(platform)
         found = here(self.store, name, wanted)
+        if found is None and not (platform or self._settings.platform or policy == "always"):
+            found = foreign_here(self.store, name)
         if found is not None and (policy != "always" or is_pinned(name)):
             return found
         if policy == "never":

@@ -19,4 +19,5 @@ def machine_config(spec: ContainerSpec) -> dict[str, Any]:
         "HugePages": knobs.hugepages,
         "Entropy": knobs.entropy,
         "Balloon": knobs.balloon,
+        "Translated": knobs.translated,
     }

@@ -10,6 +10,7 @@ import posixpath
 import msgspec
 
 from firkin.container.health import HealthCheck
+from firkin.container.pod import Member
 from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.spec import ContainerSpec, Protected
 from firkin.container.storage import Storage
@@ -19,7 +20,7 @@ from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.published import exposed_ports, published_ports
 from firkin.engine.rules import check_user, check_words, check_workdir
 from firkin.engine.signals import parse_signal
-from firkin.errors import HostUnsupported, UsageError
+from firkin.errors import FirkinError, HostUnsupported, UsageError
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
 from firkin.oci.platform import Platform
@@ -46,7 +47,7 @@ def container_spec(
     Raises UsageError or HostUnsupported.
     """
     config = ImageConfig(platform=Platform.host(), diff_ids=()) if image is None else image.config
-    _check_platform(options.image, config.platform)
+    translated = _translated(options, config.platform)
     hostname = options.hostname or container_id[:12]
     return ContainerSpec(
         id=container_id,
@@ -62,7 +63,7 @@ def container_spec(
         disk_bytes=disk_bytes(options, settings, root),
         shm_bytes=64 << 20 if options.shm_bytes is None else options.shm_bytes,
         limits=options.limits,
-        knobs=options.knobs,
+        knobs=msgspec.structs.replace(options.knobs, translated=translated),
         read_only=options.read_only,
         protected=_protected(options),
         network=msgspec.structs.replace(options.network, exposed=exposed_ports(options, config)),
@@ -168,10 +169,24 @@ def _stop_signal(options: RunOptions, config: ImageConfig) -> int:
     return parse_signal(config.stop_signal) if config.stop_signal else 15
 
 
-def _check_platform(image: str, platform: Platform) -> None:
+def _translated(options: RunOptions, platform: Platform) -> str:
+    """The architecture whose programs are to be translated; "" where the machine runs them by itself.
+
+    Raises HostUnsupported where there is nothing that translates them.
+    """
     host = Platform.host()
-    if not host.runs(platform):
-        raise HostUnsupported(
-            f"image {image} is for {platform}, and this host runs {host}",
-            hint=f"choose a tag that has {host}, or leave out --platform",
-        )
+    if host.runs(platform):
+        return ""
+    what = f"image {options.image} is for {platform}, and this host runs {host}"
+    choose = f"choose a tag that has {host}, or leave out --platform"
+    if isinstance(options.pod, Member):
+        raise HostUnsupported(f"{what}: the machine of a pod translates nothing", hint=choose)
+    if (platform.os, platform.architecture) == (host.os, host.architecture):
+        raise HostUnsupported(what, hint=choose)
+    from firkin.machine.translator import find
+
+    try:
+        find(platform.architecture)
+    except FirkinError as error:
+        raise HostUnsupported(f"{what}: {error}", hint=error.hint or choose) from error
+    return platform.architecture

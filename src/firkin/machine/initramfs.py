@@ -3,6 +3,7 @@
     /init           the agent
     /modules/*.ko   plain, unsigned
     /modules.list   the names of those that the agent loads at once, one a line, in that order
+    /translators    where the image is for another architecture: see machine.translator
 
 The rule: only what is needed before the first byte; each further module costs every boot.
 """
@@ -38,7 +39,9 @@ _DEVICES = {"entropy": "virtio_rng", "balloon": "virtio_balloon"}
 _ON_DEMAND = ("overlay",)
 """What the agent loads when a pod asks for it."""
 
-EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL, *_ON_DEMAND)
+_TRANSLATION = ("binfmt_misc",)
+
+EVERY = (*_BASE, *_NETWORK, *_SHARES, *_OPTIONAL, *_ON_DEMAND, *_TRANSLATION)
 """All that any machine may ask of a kernel."""
 
 
@@ -58,8 +61,18 @@ class Contents(msgspec.Struct, frozen=True):
             *(_NETWORK if self.network else ()),
             *(_SHARES if self.shares else ()),
             *(_DEVICES[device] for device in self.knobs.devices),
+            *(_TRANSLATION if self.knobs.translated else ()),
             *_nested(self.knobs),
         )
+
+    @property
+    def translator(self) -> Path | None:
+        """The emulator for programs of another architecture. Raises HostUnsupported, UsageError."""
+        if not self.knobs.translated:
+            return None
+        from firkin.machine.translator import find
+
+        return find(self.knobs.translated)
 
     @property
     def further(self) -> Path | None:
@@ -95,6 +108,8 @@ def initramfs_path(contents: Contents, cache_dir: Path) -> Path:
     """
     dep_path = contents.kernel.modules_dir / "modules.dep"
     inputs = (_FORMAT, stamp(contents.agent), stamp(dep_path), *contents.wanted)
+    if (emulator := contents.translator) is not None:
+        inputs = (*inputs, contents.knobs.translated, stamp(emulator))
     if contents.further is not None:
         inputs = (*inputs, stamp(contents.further))
     return artifact(cache_dir, "initramfs", inputs, lambda: build(contents))
@@ -120,3 +135,10 @@ def _entries(contents: Contents) -> Iterator[Entry]:
     yield cpio.file("modules.list", "".join(f"{module.name}\n" for module in order).encode())
     for module in dict.fromkeys((*order, *later)):
         yield cpio.file(f"modules/{module.name}.ko", modules.read_module(module))
+    if (emulator := contents.translator) is not None:
+        from firkin.machine.translator import listed
+
+        architecture = contents.knobs.translated
+        yield cpio.directory("translators")
+        yield cpio.file(f"translators/{architecture}", emulator.read_bytes(), 0o755)
+        yield cpio.file("translators.list", listed((architecture,)))

@@ -56,6 +56,10 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     """A random number generator as a device, fed by this host."""
     balloon: bool = False
     """A memory balloon; and pages that the guest has freed go back to the host by themselves."""
+    translated: str = ""
+    """The architecture, other than the machine's, whose programs run by machine.translator: not asked for,
+    but that of the image.
+    """
 
     @property
     def devices(self) -> tuple[str, ...]:

@@ -212,14 +212,17 @@ async def test_an_image_is_found_by_name_id_digest_and_by_how_they_begin(images:
         images.find("No/Such Name")
 
 
-async def test_an_image_for_another_platform_is_found_but_not_taken_for_ours(images: Images) -> None:
+async def test_an_image_for_another_platform_alone_is_taken_unless_ours_is_asked_for(images: Images) -> None:
     image = await imported(images, "foreign", platform="linux/s390x")
     assert images.find("foreign") == image
     with pytest.raises(PlatformNotFound):
         images.find("foreign", platform="linux/amd64")
     with pytest.raises(ImageNotFound, match="is not here, and must not be pulled"):
-        await images.pull("foreign", policy="never")
+        await images.pull("foreign", policy="never", platform="linux/amd64")
     assert await images.pull("foreign", policy="never", platform="linux/s390x") == image
+    assert await images.pull("foreign", policy="never") == image
+    native = await imported(images, "native")
+    assert await images.pull("native", policy="never") == native
 
 
 async def test_the_listing_has_a_line_for_each_name(images: Images) -> None:
