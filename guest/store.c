@@ -188,16 +188,18 @@ static bool is_kept(const struct strings *keep, const char *name) {
            strcmp(name, "lost+found") == 0;
 }
 
-/* Moves each out of sight; its name there is its number, so that a later one of the same name has room. */
+/* Moves each out of sight; its name there is its number, so that a later one of the same name has room. What an
+ * earlier machine left there is to go, too. */
 static int put_away(DIR *directory, const struct strings *keep, bool *any) {
     int fd = dirfd(directory);
-    if (mkdirat(fd, GONE, 0700) < 0 && errno != EEXIST)
-        return -errno;
+    *any = faccessat(fd, GONE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
     for (struct dirent *entry; (errno = 0, entry = readdir(directory)) != NULL;) {
         static uint64_t number;
         char name[48];
         if (is_kept(keep, entry->d_name))
             continue;
+        if (mkdirat(fd, GONE, 0700) < 0 && errno != EEXIST)
+            return -errno;
         *any = true;
         struct timespec now;
         clock_gettime(CLOCK_REALTIME, &now);

@@ -3,26 +3,22 @@
     containers/<pod>/store.ext4      sparse, written by the pod's machine alone
     containers/<pod>/layers.json     the layers that are known to be on that disk, whatever happens next
 
-A layer that was unpacked is in use at once, and on record when the machine has written it to the disk. So a
-machine that is killed costs the layers that were not: they are unpacked again.
+The disk has a journal, so whatever ends a machine, the next one finds its file system consistent. A layer
+that was unpacked is in use at once, and on record when the machine has written it to the disk. So a machine
+that is killed costs the layers that were not: they are unpacked again.
 """
 
 from __future__ import annotations
 
-import os
-import stat
-import uuid
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from firkin.container.record import Record
 from firkin.errors import Corrupt
-from firkin.ext4 import Directory, Identity, Layout, Space, write_metadata
 from firkin.machine.spec import Disk
-from firkin.rootfs.disk import DiskWriter
 from firkin.store.files import disk_errors, replace_file, sync_dir
+from firkin.volume.disk import write_disk
 
 _STORE, _NEW, _LAYERS = "store.ext4", "store.new", "layers.json"
 
@@ -34,7 +30,7 @@ def ready(record: Record) -> Disk:
         new = record.dir / _NEW
         with disk_errors(path):
             new.unlink(missing_ok=True)
-            _write(new, record.spec().disk_bytes)
+            write_disk(new, record.spec().disk_bytes, None, "")
             new.rename(path)
             sync_dir(record.dir)
     return Disk(path=path, format="raw")
@@ -56,18 +52,3 @@ def kept_layers(record: Record) -> list[str]:
 def keep_layers(record: Record, layers: Iterable[str]) -> None:
     """Put on record that `layers` are on the disk for sure. The owner's. Raises StorageFull."""
     replace_file(record.dir / _LAYERS, msgspec.json.encode(sorted(layers)))
-
-
-def _write(path: Path, size_bytes: int) -> None:
-    """An empty file system."""
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        os.ftruncate(fd, size_bytes)
-        space = Space(Layout.for_size(size_bytes))
-        root = Directory(stat.S_IFDIR | 0o755, 0, 0, 0, 0, 0, None, {})
-        with DiskWriter(fd) as disk:
-            write_metadata(root, space, Identity(uuid.uuid4().bytes, os.urandom(16)), disk.put, ())
-            disk.finish()
-        os.fsync(fd)
-    finally:
-        os.close(fd)
