@@ -6,7 +6,7 @@ data/                                    the truth; survives a reboot
   blobs/sha256/<hex>                     immutable, 0444
   ingest/<hex or uuid>                   partial blobs, flocked by their writer
   refs/<registry>/<repository>/          _tags/<tag>, _digests/<hex>
-  rootfs/<key>/                          image.ext4, rootfs.json
+  rootfs/<key>/                          image.ext4, rootfs.json; of namespace containers root/, tree.json
   kernels/<version>/                     vmlinuz, modules/ : installed by `firkin kernel install`
   templates/<key>/                       memory and state of machines that booted, see machine.template
   cache/                                 made from other files, safe to delete: initramfs, vmlinux, verdicts

@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from pathlib import Path
 
 from firkin.container.locks import is_held
+from firkin.linux.removal import remove_tree
 
 
 def sweep(directory: Path) -> int:
@@ -24,7 +24,7 @@ def sweep(directory: Path) -> int:
     for name in leftovers:
         path = directory / name
         if name.endswith(".gone") or _is_abandoned(path):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(path)
             swept += 1
     return swept
 

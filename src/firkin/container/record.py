@@ -40,10 +40,11 @@ from firkin.container.restart import Tries
 from firkin.container.spec import ContainerSpec
 from firkin.decoder import json_decoder
 from firkin.errors import ContainerNotFound, Corrupt, HostUnsupported, UsageError
+from firkin.linux.removal import remove_tree
 from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus
-from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
+from firkin.store.files import disk_errors, replace_file, sync_dir
 
 _MAX_FILE_BYTES = 4 << 20
 

@@ -29,6 +29,7 @@ from firkin.engine.resolve import container_spec, disk_bytes
 from firkin.engine.shape import machine_spec
 from firkin.errors import NameInUse
 from firkin.events import span
+from firkin.linux.removal import remove_tree
 from firkin.machine import begin as machines
 from firkin.machine.started import Started
 from firkin.oci.image import Image
@@ -36,7 +37,7 @@ from firkin.oci.platform import Platform
 from firkin.paths import Paths
 from firkin.rootfs.record import Rootfs, find, key_of
 from firkin.settings import Settings
-from firkin.store.files import disk_errors, remove_tree
+from firkin.store.files import disk_errors
 from firkin.store.store import Store
 
 

@@ -11,14 +11,14 @@ IMAGE_NEEDS_IDS = Fault(
     subject=_LOG,
     severity="error",
     title="the image has files of ids that the user namespace lacks",
-    why="a rootless podman without subordinate ids has one id only, and cannot unpack files of others",
+    why="without subordinate ids a user has one id only, and cannot unpack files of others",
     fix=(
         "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
         "podman system migrate",
         "firkin run IMAGE  # a machine has all ids, whatever the host gives",
     ),
     proof="podman unshare cat /proc/self/uid_map",
-    concerns=("podman",),
+    concerns=("namespaces", "podman"),
 )
 UNTRUSTED_AUTHORITY = Fault(
     id="untrusted-authority",

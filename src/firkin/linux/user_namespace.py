@@ -14,7 +14,6 @@ import errno
 import os
 import signal
 import struct
-import subprocess
 from collections.abc import Callable
 
 from firkin.errors import HostUnsupported
@@ -142,6 +141,8 @@ def _write(pid: int, name: str, text: str) -> None:
 
 def _ask(name: str, pid: int, ranges: IdRanges) -> None:
     """Have the program write the map. Raises HostUnsupported."""
+    import subprocess  # 10 ms, on the way of a start
+
     path = found(name)
     if not path:
         raise HostUnsupported(

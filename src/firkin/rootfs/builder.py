@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from firkin.archive import TarReader
-from firkin.errors import IntegrityError
-from firkin.events import event, stage
+from firkin.events import stage
 from firkin.ext4 import Identity, Layout, Space, write_metadata
+from firkin.linux.removal import remove_tree
 from firkin.oci.image import Layer
+from firkin.rootfs.apply import apply
 from firkin.rootfs.content import ContentWriter
 from firkin.rootfs.disk import DiskWriter, clear
 from firkin.rootfs.lock import locked, locked_if_free
 from firkin.rootfs.record import WRITER_VERSION, OpenBlob, Record, Rootfs, find
-from firkin.rootfs.stream import Budget, LayerStream
 from firkin.rootfs.tree import Tree
 
-_PREFIX = ".build-"
+PREFIX = ".build-"
 _NAMES_PER_INODE = 2
-_BUDGET_SPARE_BYTES = 256 << 20
 
 
 def build_missing(
@@ -38,29 +34,29 @@ def build_missing(
     with locked(rootfs_dir, key):
         if (found := find(rootfs_dir, key)) is not None:
             return found
-        building = rootfs_dir / (_PREFIX + key)
-        _remove(building)
-        _remove(rootfs_dir / key)  # there, but not whole: find() would have returned it
+        building = rootfs_dir / (PREFIX + key)
+        remove_tree(building)
+        remove_tree(rootfs_dir / key)  # there, but not whole: find() would have returned it
         building.mkdir()
         try:
             with stage("rootfs", key=key):
                 names = _build_image(building / "image.ext4", key, layers, open_blob, layout, size_bytes)
                 record = _record(key, layers, size_bytes, names)
-                _write_synced(building / "rootfs.json", msgspec.json.format(msgspec.json.encode(record)))
-                _sync_directory(building)
+                write_synced(building / "rootfs.json", msgspec.json.format(msgspec.json.encode(record)))
+                sync_directory(building)
                 building.rename(rootfs_dir / key)
-                _sync_directory(rootfs_dir)
+                sync_directory(rootfs_dir)
         finally:
-            _remove(building)
+            remove_tree(building)
     return Rootfs(key, rootfs_dir / key / "image.ext4", size_bytes)
 
 
 def tidy(rootfs_dir: Path) -> None:
     """Remove what dead builders left. Raises OSError."""
-    for leftover in rootfs_dir.glob(_PREFIX + "*"):
-        with locked_if_free(rootfs_dir, leftover.name.removeprefix(_PREFIX)) as free:
+    for leftover in rootfs_dir.glob(PREFIX + "*"):
+        with locked_if_free(rootfs_dir, leftover.name.removeprefix(PREFIX)) as free:
             if free:
-                _remove(leftover)
+                remove_tree(leftover)
 
 
 def _record(key: str, layers: Sequence[Layer], size_bytes: int, names: int) -> Record:
@@ -85,9 +81,7 @@ def _build_image(
         space = Space(layout)
         with DiskWriter(fd) as disk:
             content = ContentWriter(space, disk)
-            with closing(_streams(layers, open_blob, size_bytes)) as streams:
-                for layer, pieces in streams:
-                    _apply(layer, pieces, tree, content)
+            apply(layers, open_blob, tree, content, size_bytes)
             freed = write_metadata(tree.root, space, _identity(key), disk.put, content.files)
             disk.finish()
         clear(fd, freed)
@@ -98,47 +92,6 @@ def _build_image(
     return tree.names
 
 
-def _apply(layer: Layer, pieces: Iterator[bytes], tree: Tree, content: ContentWriter) -> None:
-    """Apply one layer to the tree and the disk. Raises what is wrong with it, with its name in front."""
-    try:
-        reader = TarReader(pieces)
-        for entry in reader:
-            file = tree.add(entry)
-            if file is not None and file.size:
-                content.place(file, entry, reader)
-    except IntegrityError as error:
-        raise type(error)(f"layer {layer.digest}: {error}", hint=error.hint) from error
-    tree.next_layer()
-
-
-def _streams(
-    layers: Sequence[Layer], open_blob: OpenBlob, size_bytes: int
-) -> Generator[tuple[Layer, Iterator[bytes]], None, None]:
-    """Each layer with its tar bytes, verified behind the last one; the next is inflated ahead meanwhile."""
-    budget = Budget(2 * size_bytes + _BUDGET_SPARE_BYTES)
-    total = sum(layer.size_bytes for layer in layers)
-    done = 0
-    with ExitStack() as stack:
-
-        def start(layer: Layer) -> LayerStream:
-            return stack.enter_context(LayerStream(stack.enter_context(open_blob(layer.digest))))
-
-        streams = [start(layers[0])]
-        for index, layer in enumerate(layers):
-            if index + 1 < len(layers):
-                streams.append(start(layers[index + 1]))
-            stream = streams.pop(0)
-            yield layer, _watched(budget.metered(iter(stream)), stream, done, total)
-            stream.verify(layer.diff_id)
-            done += layer.size_bytes
-
-
-def _watched(pieces: Iterator[bytes], stream: LayerStream, done: int, total: int) -> Iterator[bytes]:
-    for piece in pieces:
-        event("rootfs.progress", done=done + stream.read_bytes, total=total)
-        yield piece
-
-
 def _identity(key: str) -> Identity:
     """Unlike for unlike disks, and always the same for the same one. The UUID is of version 8, "custom"."""
     digest = bytearray(hashlib.sha256(key.encode()).digest())
@@ -147,21 +100,16 @@ def _identity(key: str) -> Identity:
     return Identity(bytes(digest[:16]), bytes(digest[16:]))
 
 
-def _write_synced(path: Path, content: bytes) -> None:
+def write_synced(path: Path, content: bytes) -> None:
     with open(path, "xb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _remove(directory: Path) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)

@@ -28,10 +28,10 @@ def build(layers: Sequence[Layer], *, open_blob: OpenBlob, rootfs_dir: Path, siz
     try:
         return build_missing(key, layers, open_blob, rootfs_dir, size_bytes)
     except OSError as error:
-        raise _explained(error, rootfs_dir) from error
+        raise explained(error, rootfs_dir) from error
 
 
-def _explained(error: OSError, rootfs_dir: Path) -> HostUnsupported:
+def explained(error: OSError, rootfs_dir: Path) -> HostUnsupported:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageFull(
             f"no space left for a root file system in {rootfs_dir}", hint="free some space there"

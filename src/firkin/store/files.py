@@ -74,13 +74,6 @@ def replace_file(path: Path, content: bytes) -> None:
         sync_dir(path.parent)
 
 
-def remove_tree(path: Path) -> None:
-    """Delete the directory `path` and all in it; what cannot be deleted stays, for whoever tidies next."""
-    from shutil import rmtree  # costs every start two modules of compression
-
-    rmtree(path, ignore_errors=True)
-
-
 def sync_file(path: Path) -> None:
     """Make what was written to the file `path`, by whomever, survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import uuid
 from collections.abc import Set
 from pathlib import Path
 
 import msgspec
 
+from firkin.linux.removal import remove_tree
 from firkin.oci.digest import Digest
 from firkin.paths import Paths
-from firkin.store.files import remove_tree
 from firkin.store.ingest import lock_partial
 
 _ANY = re.compile(r".+")
@@ -63,12 +64,16 @@ def delete_stale(paths: Paths) -> None:
 
 def disk_bytes(path: Path) -> int:
     """What `path`, a file or a directory with what is in it, takes on the disk."""
-    total = 0
-    for entry in (path, *path.rglob("*")):
+    total, waiting = 0, [os.fspath(path)]
+    while waiting:
+        each = waiting.pop()
         try:
-            total += entry.lstat().st_blocks * 512
-        except FileNotFoundError:
-            continue
+            found = os.lstat(each)
+            total += found.st_blocks * 512
+            if stat.S_ISDIR(found.st_mode):
+                waiting += [os.path.join(each, name) for name in os.listdir(each)]
+        except OSError:
+            continue  # gone, of a subordinate id, or deeper than a path is long
     return total
 
 

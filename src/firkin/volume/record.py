@@ -27,8 +27,9 @@ import msgspec
 
 from firkin.decoder import convert, json_decoder
 from firkin.errors import Corrupt, NameInUse, UsageError, VolumeNotFound
+from firkin.linux.removal import remove_tree
 from firkin.paths import Paths
-from firkin.store.files import disk_errors, remove_tree, replace_file, sync_dir
+from firkin.store.files import disk_errors, replace_file, sync_dir
 from firkin.store.lock import locked
 from firkin.volume.mount import Driver
 

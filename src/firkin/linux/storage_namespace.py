@@ -1,0 +1,74 @@
+"""The storage namespace: a user's own, in which are all ids that he may map.
+
+The rule: trees of subordinate ids are made, changed and removed in it, since only its root may. Root of the
+host needs none: every id is his already.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from firkin.linux import fork, user_namespace
+from firkin.linux.id_map import IdMap
+from firkin.linux.id_modes import whole
+from firkin.linux.subordinate_ids import Holder
+
+ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+def storage_map() -> IdMap:
+    """Which ids of the host stand behind those in it."""
+    return whole(Holder.here())
+
+
+@contextmanager
+def started(
+    argv: Sequence[str],
+    *,
+    stdin_fd: int,
+    stdout_fd: int,
+    stderr_fd: int = 2,
+    fds: Sequence[int] = (),
+    env: Mapping[str, str] = ENVIRONMENT,
+) -> Iterator[int]:
+    """`argv` as the namespace's root: its pid, to be waited for; killed where the block fails before.
+
+    Raises HostUnsupported, OSError.
+    """
+    namespace_fd = None if os.geteuid() == 0 else user_namespace.create(storage_map())
+    try:
+        pid, pidfd = fork.start(
+            fork.Launch(
+                list(argv),
+                env,
+                stdin_fd,
+                stdout_fd,
+                stderr_fd,
+                fds=fds,
+                prepare=None if namespace_fd is None else lambda: user_namespace.enter(namespace_fd),
+            )
+        )
+    finally:
+        if namespace_fd is not None:
+            os.close(namespace_fd)
+    try:
+        yield pid
+    except BaseException:
+        fork.end(pid, pidfd)
+        raise
+    os.close(pidfd)
+
+
+def run(argv: Sequence[str]) -> int:
+    """`argv` as the namespace's root, to its end, without input and unheard: its exit status, -N by signal N.
+
+    Raises HostUnsupported, OSError.
+    """
+    null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with started(argv, stdin_fd=null_fd, stdout_fd=null_fd, stderr_fd=null_fd) as pid:
+            return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        os.close(null_fd)
