@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import socket
 import sys
 import time
@@ -13,6 +15,7 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.home import Home
+from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 from tests.support.outside import GREETING, NAME, WEB, WEB6
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
@@ -153,11 +156,19 @@ def test_a_container_with_ipv6_reaches_the_outside_and_not_the_hosts_loopback(
 
 
 def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Command, stocked: Home) -> None:
-    publish = ("-p", "127.0.0.1::80", "-p", "127.0.0.1::9000/udp")
-    firkin("run", "-d", "--name", "held", *publish, "debian", "perl", "-e", _BOTH, check=True)
+    publish = ("-p", "127.0.0.1::80", "-p", "127.0.0.1::9000/udp", "-p", "[::1]::79-80")
+    firkin("network", "create", "blue", check=True)
+    on_blue = ("run", "-d", "--name", "held", "--network", "blue")
+    firkin(*on_blue, *publish, "debian", "perl", "-e", _BOTH, check=True)
     at = [line.rpartition(":")[2] for line in firkin("port", "held", check=True).stdout.splitlines()]
-    web, datagrams = (int(number) for number in at)
+    web, datagrams, closed6, web6 = (int(number) for number in at)
     assert _greeting(web) == b"answer"
+    assert _greeting(web6, "::1") == b"answer"
+    _kill_supervisor(stocked)
+    firkin("exec", "held", "true", check=True)  # which another one serves now
+    assert _greeting(web6, "::1") == b"answer"
+    with socket.create_connection(("::1", closed6), timeout=60) as nobody:
+        assert nobody.recv(16) == b""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.2)
         client.connect(("127.0.0.1", datagrams))
@@ -174,11 +185,17 @@ def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Com
     firkin("rm", "-f", "held", check=True)
 
 
-def _greeting(port: int) -> bytes:
+def _kill_supervisor(home: Home) -> None:
+    (pid,) = [found.pid for found in processes_of(str(home.root)) if SUPERVISOR in found.command]
+    os.kill(pid, signal.SIGKILL)
+    wait_until_gone([pid], 60)
+
+
+def _greeting(port: int, host: str = "127.0.0.1") -> bytes:
     """What the container says there. Until it listens, whoever connects is hung up on."""
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        with suppress(OSError), socket.create_connection((host, port), timeout=5) as client:
             if said := client.recv(16):
                 return said
     raise AssertionError("no greeting in 60 s")

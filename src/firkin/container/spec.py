@@ -108,6 +108,16 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it begins anew on that snapshot's disk, though there is memory."""
 
     @property
+    def forwarded_ports(self) -> tuple[PublishedPort, ...]:
+        """Those of its ports that the network of its VMM publishes."""
+        return tuple(port for port in self.ports if not port.ipv6)
+
+    @property
+    def relayed_ports(self) -> tuple[PublishedPort, ...]:
+        """Those that its owner publishes (engine.shared_sockets)."""
+        return tuple(port for port in self.ports if port.ipv6)
+
+    @property
     def outlived(self) -> bool:
         """Whether what it writes to is still there when it is removed."""
         return self.root.in_place is not None or any(not each.anonymous for each in self.storage.disks)

@@ -35,10 +35,12 @@ async def to_container(
     dial: Callable[[], Awaitable[Connection]],
     refused: Refused,
     relays: Relays | None = None,
+    *,
+    most: int = MAX_RELAYS,
 ) -> None:
     """Relay whoever connects to `listening`, a socket of the host, to what `dial` gives; for ever.
 
-    `relays` holds those that run.
+    `relays` holds those that run, at most `most` of this socket.
     """
     loop = asyncio.get_running_loop()
 
@@ -49,7 +51,7 @@ async def to_container(
         with client:
             await relay(await dial(), client)
 
-    await _each(accept, one, refused, relays)
+    await _each(accept, one, refused, relays, most)
 
 
 async def to_host(listener: Listener, host: Place, refused: Refused, relays: Relays | None = None) -> None:
@@ -75,8 +77,9 @@ async def _each(
     one: Callable[[T], Awaitable[None]],
     refused: Refused,
     every: Relays | None,
+    most: int = MAX_RELAYS,
 ) -> None:
-    room = asyncio.Semaphore(MAX_RELAYS)
+    room = asyncio.Semaphore(most)
 
     async def attend(accepted: T) -> None:
         try:

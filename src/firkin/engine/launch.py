@@ -68,7 +68,8 @@ class Launched(msgspec.Struct, frozen=True):
     @property
     def ports(self) -> tuple[PublishedPort, ...]:
         """What of it is published, with the host ports that were chosen."""
-        return self.machine.ports
+        relayed = () if self.sockets is None else self.sockets.ports
+        return (*self.machine.ports, *relayed)
 
     def discard(self) -> None:
         """Nobody will read what the container wrote."""
@@ -105,7 +106,7 @@ async def launch(
     """
 
     async def attempt(stack: AsyncExitStack, number: int) -> Launched:
-        sockets = shared_sockets(stack, spec)
+        sockets = shared_sockets(stack, spec, spec.relayed_ports)
         begun = started if number == 1 else None
         machine = await booted(stack, record, spec, settings, lifetime, started=begun)
         from firkin.agent.client import AgentClient  # imported while the guest boots
@@ -141,7 +142,8 @@ async def resume(
     answer.
     """
     async with AsyncExitStack() as stack:
-        sockets = shared_sockets(stack, spec, running=True)
+        relayed = tuple(port for port in state.ports if port.ipv6)
+        sockets = shared_sockets(stack, spec, relayed, running=True)
         machine, client = await greeted(stack, record, spec, state, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
@@ -167,7 +169,7 @@ async def greeted(
         spec.name,
         pid=state.pid,
         accelerator="kvm" if state.accelerator == "kvm" else "tcg",
-        ports=state.ports,
+        ports=tuple(port for port in state.ports if not port.ipv6),
         dir=record.dir,
         run_dir=record.paths.container_run_dir(record.id),
         boot_log=spec.knobs.boot_log,
@@ -215,17 +217,22 @@ def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: S
 
 
 def shared_sockets(
-    stack: AsyncExitStack, spec: ContainerSpec, *, running: bool = False
+    stack: AsyncExitStack,
+    spec: ContainerSpec,
+    ports: tuple[PublishedPort, ...] = (),
+    *,
+    running: bool = False,
 ) -> SharedSockets | None:
-    """The sockets that `spec` shares with the host, open until `stack` ends; None where there are none.
+    """The sockets that `spec` shares with the host, and `ports`, open until `stack` ends; None where there
+    are none.
 
     Raises PortInUse, HostUnsupported, unless it is `running` already.
     """
-    if not spec.sockets:
+    if not (spec.sockets or ports):
         return None
     from firkin.engine.shared_sockets import SharedSockets
 
-    return stack.enter_context(SharedSockets.opened(spec, running=running))
+    return stack.enter_context(SharedSockets.opened(spec, ports, running=running))
 
 
 async def booted(
@@ -289,7 +296,7 @@ async def _started(
     from firkin.engine.spawn_op import spawn_op
     from firkin.network.guest import guest_network
 
-    guest = guest_network(spec.network, spec.ports)
+    guest = guest_network(spec.network, spec.forwarded_ports)
     op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, spec.knobs.chosen(settings)))
     process = client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
     assert process.op is not None

@@ -66,7 +66,7 @@ _NOWHERE = {
 def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
     if card.network != USER:
         return _private(spec, index, card)
-    published = bool(spec.ports) or spec.network.host_loopback
+    published = bool(spec.forwarded_ports) or spec.network.host_loopback
     six = {"GlobalIPv6Address": ADDRESS6, "GlobalIPv6PrefixLen": 128, "IPv6Gateway": NAMESERVER6}
     return (_NOWHERE | six if spec.network.ipv6 else _NOWHERE) | {
         "Interface": f"eth{index}",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from firkin.engine.options import RunOptions
 from firkin.errors import UsageError
 from firkin.machine.spec import PublishedPort
@@ -12,6 +10,9 @@ from firkin.network.spec import HOST_GATEWAY
 
 MOST_PORTS = 1000
 """QEMU is told of them in one word of its command line, which execve(2) bounds."""
+
+MOST_RELAYED = 128
+"""On IPv6 addresses: each is a descriptor of the container's owner."""
 
 
 def check_network(options: RunOptions) -> None:
@@ -29,6 +30,22 @@ def check_network(options: RunOptions) -> None:
             "publish: a container without network has no ports", hint="leave out --network none or -p"
         )
     check_ports(options.ports)
+    _check_relayed(options)
+
+
+def _check_relayed(options: RunOptions) -> None:
+    """Refuse IPv6 where nobody would relay it. Raises UsageError."""
+    relayed = [port for port in options.ports if port.ipv6]
+    if options.pod is not None and relayed:
+        raise UsageError(
+            f"publish: cannot publish on {relayed[0].host_ip}: a pod publishes on IPv4 addresses",
+            hint="use 0.0.0.0 or 127.0.0.1",
+        )
+    if len(relayed) > MOST_RELAYED:
+        raise UsageError(
+            f"publish: {len(relayed)} ports on IPv6 addresses are more than {MOST_RELAYED}",
+            hint="publish fewer",
+        )
 
 
 def check_way_in(options: RunOptions) -> None:
@@ -47,9 +64,9 @@ def check_ports(ports: tuple[PublishedPort, ...]) -> None:
         raise UsageError(f"publish: {len(ports)} ports are more than {MOST_PORTS}", hint="publish fewer")
     taken: set[tuple[str, int, str]] = set()
     for port in ports:
-        if ipaddress.ip_address(port.host_ip).version != 4:
+        if port.ipv6 and port.protocol != "tcp":
             raise UsageError(
-                f"publish: cannot publish on {port.host_ip}: only IPv4 addresses",
+                f"publish: cannot publish {port.guest_port}/udp on {port.host_ip}: over IPv6 only TCP is",
                 hint="use 0.0.0.0 or 127.0.0.1",
             )
         known = (port.host_ip, port.host_port, port.protocol)

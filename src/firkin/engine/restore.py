@@ -89,7 +89,7 @@ async def restore(
     from firkin.agent.client import AgentClient
 
     async with AsyncExitStack() as stack:
-        sockets = shared_sockets(stack, spec)
+        sockets = shared_sockets(stack, spec, spec.relayed_ports)
         machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
         await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
@@ -113,5 +113,5 @@ def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
     prologue = (*batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)), Release())
     if spec.id == origin.container:
         return prologue
-    guest = guest_network(spec.network, spec.ports)
+    guest = guest_network(spec.network, spec.forwarded_ports)
     return (*prologue, *batch.identity_ops(spec, guest, origin.container))

@@ -22,7 +22,7 @@ def machine_spec(spec: ContainerSpec, disk: Disk, settings: Settings) -> Machine
         host_loopback=spec.network.host_loopback,
         cards=len(spec.network.private),
         ipv6=spec.network.ipv6,
-        ports=spec.ports,
+        ports=spec.forwarded_ports,
         knobs=spec.knobs,
         boot_timeout_s=settings.boot_timeout_s,
     )

@@ -1,4 +1,5 @@
-"""SharedSockets: what --socket and --publish-socket ask for, served by whoever owns the container.
+"""SharedSockets: what --socket, --publish-socket and, on IPv6 addresses, --publish ask for, served by whoever
+owns the container.
 
     open       the host's side of what is published, before there is a machine
     register   the guest's side of what is shared, in the batch that starts the container, before its process
@@ -13,18 +14,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
-from firkin.engine.forward import Relays, to_container, to_host
+from firkin.engine.forward import MAX_RELAYS, Relays, to_container, to_host
 from firkin.engine.host_socket import listening
 from firkin.errors import FirkinError
 from firkin.events import event
+from firkin.machine.spec import PublishedPort
+from firkin.network import publish
+from firkin.network.user import ADDRESS
 from firkin.wire.messages import Op
 from firkin.wire.sockets import Place
 
@@ -33,6 +39,8 @@ if TYPE_CHECKING:
     from firkin.agent.connection import Connection, Listener
 
 DIAL_TIMEOUT_S = 10.0
+MOST_CALLERS = 128
+"""Of one published port, at a time."""
 
 
 class SharedSockets:
@@ -41,6 +49,7 @@ class SharedSockets:
     def __init__(self, spec: ContainerSpec) -> None:
         self._spec = spec
         self._published: list[tuple[SharedSocket, socket.socket]] = []
+        self._ports: list[tuple[PublishedPort, socket.socket]] = []
         self._shared: list[tuple[SharedSocket, Listener]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._client: AgentClient | None = None
@@ -48,23 +57,38 @@ class SharedSockets:
 
     @classmethod
     @contextmanager
-    def opened(cls, spec: ContainerSpec, *, running: bool = False) -> Iterator[SharedSockets]:
-        """With the published ones listening on the host. Raises PortInUse, HostUnsupported.
+    def opened(
+        cls, spec: ContainerSpec, ports: Sequence[PublishedPort], *, running: bool = False
+    ) -> Iterator[SharedSockets]:
+        """With the published ones, and `ports`, listening on the host. Raises PortInUse, HostUnsupported.
 
         A container that is `running` already goes on without those that cannot be.
         """
         sockets = cls(spec)
         with ExitStack() as stack:
-            for each in spec.sockets:
-                if each.published:
-                    try:
-                        made = listening(Place(path=each.host), mode=each.mode, uid=each.uid, gid=each.gid)
-                        sockets._published.append((each, stack.enter_context(made)))
-                    except FirkinError as error:
-                        if not running:
-                            raise
-                        sockets._refused(each, error)
+            published: list[SharedSocket | PublishedPort] = [each for each in spec.sockets if each.published]
+            for each in (*published, *ports):
+                try:
+                    sockets._open(each, stack)
+                except FirkinError as error:
+                    if not running:
+                        raise
+                    sockets._refused(each, error)
             yield sockets
+
+    def _open(self, each: SharedSocket | PublishedPort, stack: ExitStack) -> None:
+        if isinstance(each, SharedSocket):
+            made = listening(Place(path=each.host), mode=each.mode, uid=each.uid, gid=each.gid)
+            self._published.append((each, stack.enter_context(made)))
+        else:
+            sock = stack.enter_context(publish.listening(each))
+            chosen = msgspec.structs.replace(each, host_port=sock.getsockname()[1])
+            self._ports.append((chosen, sock))
+
+    @property
+    def ports(self) -> tuple[PublishedPort, ...]:
+        """Those that listen, with the host ports that were chosen."""
+        return tuple(port for port, _ in self._ports)
 
     def register(self, client: AgentClient) -> tuple[Op, ...]:
         """The requests that let the shared ones listen in the guest."""
@@ -86,7 +110,12 @@ class SharedSockets:
     async def serving(self, client: AgentClient) -> AsyncIterator[None]:
         """Relay while the block runs: the published ones, and the shared ones that are registered."""
         self._client = client
-        self._tasks = [asyncio.create_task(self._publish(client, *each)) for each in self._published]
+        relays = [self._relayed(client, each, Place(path=each.guest), sock) for each, sock in self._published]
+        relays += [
+            self._relayed(client, port, Place(address=ADDRESS, port=port.guest_port), sock)
+            for port, sock in self._ports
+        ]
+        self._tasks = [asyncio.create_task(each) for each in relays]
         self._relay_shared()
         try:
             yield
@@ -119,16 +148,20 @@ class SharedSockets:
     def _relay_shared(self) -> None:
         self._tasks += [asyncio.create_task(self._share(*each)) for each in self._shared]
 
-    async def _publish(self, client: AgentClient, shared: SharedSocket, sock: socket.socket) -> None:
+    async def _relayed(
+        self, client: AgentClient, each: SharedSocket | PublishedPort, guest: Place, sock: socket.socket
+    ) -> None:
         async def dial() -> Connection:
-            async with within(DIAL_TIMEOUT_S, f"dialling {shared.guest} of container {self._spec.name!r}"):
-                return await client.sockets.connect(self._spec.id, Place(path=shared.guest))
+            async with within(DIAL_TIMEOUT_S, f"dialling {guest.called} of container {self._spec.name!r}"):
+                return await client.sockets.connect(self._spec.id, guest)
 
-        await to_container(sock, dial, partial(self._refused, shared), self._relays)
+        most = MAX_RELAYS if isinstance(each, SharedSocket) else MOST_CALLERS
+        await to_container(sock, dial, partial(self._refused, each), self._relays, most=most)
 
     async def _share(self, shared: SharedSocket, listener: Listener) -> None:
         with suppress(FirkinError):  # the machine has ended
             await to_host(listener, Place(path=shared.host), partial(self._refused, shared), self._relays)
 
-    def _refused(self, shared: SharedSocket, error: FirkinError) -> None:
-        event("socket.refused", container=self._spec.id, socket=shared.called, error=error)
+    def _refused(self, each: SharedSocket | PublishedPort, error: FirkinError) -> None:
+        called = each.called if isinstance(each, SharedSocket) else str(each)
+        event("socket.refused", container=self._spec.id, socket=called, error=error)

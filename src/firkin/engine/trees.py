@@ -169,7 +169,7 @@ async def _awake(record: Record, settings: Settings) -> AsyncIterator[_Awake]:
     spec = record.spec()
     refuse(spec, OWN_DISK)
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
-    guest = guest_network(spec.network, spec.ports)
+    guest = guest_network(spec.network, spec.forwarded_ports)
     ops = (
         *batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)),
         batch.container_op(spec, guest, single_files),

@@ -71,6 +71,11 @@ class PublishedPort(msgspec.Struct, frozen=True, kw_only=True):
             for inside, outside in zip(guests, hosts, strict=True)
         )
 
+    @property
+    def ipv6(self) -> bool:
+        """Whether it is published on an address of IPv6, which a VMM's network cannot do."""
+        return ":" in self.host_ip
+
     def __str__(self) -> str:
         """As `-p` takes it: `parse(str(port)) == (port,)`."""
         ip = f"[{self.host_ip}]" if ":" in self.host_ip else self.host_ip

@@ -15,6 +15,8 @@ import msgspec
 from firkin.errors import FirkinError, HostUnsupported, PortInUse, UsageError
 from firkin.machine.spec import PublishedPort
 
+_BACKLOG = 128
+
 
 def claim_ports(ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
     """`ports` with every host_port known: 0 becomes a free one.
@@ -35,6 +37,14 @@ def claim_ports(ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
     )
 
 
+def listening(port: PublishedPort) -> socket.socket:
+    """A socket that listens where `port` is published. Raises as claim_ports()."""
+    sock = _bind(port)
+    sock.listen(_BACKLOG)
+    sock.setblocking(False)
+    return sock
+
+
 def _bind(port: PublishedPort) -> socket.socket:
     family = socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET
     kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
@@ -42,6 +52,8 @@ def _bind(port: PublishedPort) -> socket.socket:
     try:
         if port.protocol == "tcp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:  # what IPv4 publishes there is another's
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind((port.host_ip, port.host_port))
         if port.protocol == "tcp":
             sock.listen(1)  # with SO_REUSEADDR only this tells that nobody else listens
