@@ -11,16 +11,30 @@ from collections.abc import Callable
 from firkin.network.frames import ARP, Lease, arp, asked_for, datagram, echo_reply, reset, why_not
 from firkin.network.name_answers import PORT
 
+HEAD_BYTES = 2048
+"""How much of a frame is looked at. What says in more of it whose it is cannot be looked through."""
 FLOODED_PER_S = 1000.0
 """Frames to everybody that one machine may send, and as many at once."""
 
 
-class Port:
-    """One machine's card: `send` brings it a frame, or drops it where it does not take them."""
+Forward = Callable[[bytes | memoryview], None]
 
-    def __init__(self, lease: Lease, send: Callable[[bytes], None], names: tuple[str, ...] = ()) -> None:
+
+class Port:
+    """One machine's card: `send` brings it a frame, `forward` frames as they are on a wire. Either drops what
+    it does not take.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        send: Callable[[bytes], None],
+        forward: Forward,
+        names: tuple[str, ...] = (),
+    ) -> None:
         self.lease = lease
         self.send = send
+        self.forward = forward
         self.names = names
         self.servers: tuple[str, ...] = ()
         """Name servers of its own choice."""
@@ -53,14 +67,18 @@ class Forwarding:
         self._ask = ask
         self._now_s = now_s
 
+    def target(self, port: Port, head: bytes) -> Port | None:
+        """The one to which a frame of `port` goes that begins with `head`; None where it goes to nobody, to
+        everybody, or to the switch itself: then receive() has it.
+        """
+        target = self.ports.get(head[:6])
+        return None if target is None or why_not(head, port.lease) else target
+
     def receive(self, port: Port, frame: bytes) -> None:
-        """`port` has sent `frame`."""
-        if why_not(frame, port.lease):
-            port.refused += 1
-            return
+        """`port` has sent `frame`, which goes to no other port alone."""
         to = frame[:6]
-        if (target := self.ports.get(to)) is not None:
-            target.send(frame)
+        if to in self.ports or why_not(frame[:HEAD_BYTES], port.lease):
+            port.refused += 1
         elif to == self._own.mac:
             self._heard(port, frame)
         elif to[0] & 1 and port.may_flood(self._now_s()):

@@ -148,9 +148,11 @@ class Server:
                 hint="its machine is gone",
             ) from error
         wire = Wire(
-            lambda frame: self._forwarding.receive(port, frame), lambda: self._unplug(lease.mac, wire)
+            lambda head: self._forwarding.target(port, head),
+            lambda frame: self._forwarding.receive(port, frame),
+            lambda: self._unplug(lease.mac, wire),
         )
-        port = Port(lease, wire.send)
+        port = Port(lease, wire.send, wire.forward)
         _describe(port, plug)
         self._plugged[lease.mac] = Plugged(plug, port, wire)
         self._forwarding.ports[lease.mac] = port

@@ -171,7 +171,7 @@ def test_frames_to_everybody_are_bounded() -> None:
     got: list[bytes] = []
     now_s = [100.0]
     forwarding = Forwarding(OWN, lambda _port, _frame: None, lambda: now_s[0])
-    sender, receiver = Port(ONE, got.append), Port(TWO, got.append)
+    sender, receiver = (Port(each, got.append, lambda _: None) for each in (ONE, TWO))
     forwarding.ports.update({ONE.mac: sender, TWO.mac: receiver})
     for _ in range(int(2 * FLOODED_PER_S)):
         forwarding.receive(sender, arp(1, ONE, BROADCAST, TWO.address))
