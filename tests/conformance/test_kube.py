@@ -51,6 +51,7 @@ spec:
     - {containerPort: 80, hostPort: 8099, hostIP: 127.0.0.1}
     - {containerPort: 53, hostPort: 8053, protocol: UDP}
     resources: {limits: {cpu: 250m, memory: 64Mi}}
+    livenessProbe: {httpGet: {port: 80, path: /ready}, periodSeconds: 7, failureThreshold: 4}
     securityContext:
       runAsUser: 7
       runAsGroup: 8
@@ -134,6 +135,12 @@ def test_podman_makes_of_a_written_manifest_what_is_on_record(podman: Podman, se
     assert "no-new-privileges" in " ".join(host["SecurityOpt"])
     assert (host["CapAdd"], host["CapDrop"]) == (["CAP_NET_ADMIN"], ["CAP_CHOWN"])
     assert host["RestartPolicy"]["Name"] == "on-failure"
+    check = config["Healthcheck"]
+    assert member.health is not None
+    assert "http://localhost:80/ready" in " ".join(check["Test"]).lower()
+    assert (check["Interval"], check["Retries"]) == (member.health.interval_s * 10**9, 4)
+    assert "HealthcheckOnFailureAction" in config  # whose value only later ones take from a livenessProbe
+    assert member.health.on_failure == "restart"
     assert isinstance(member.pod, Member)
     mounted = {(each["Destination"], not each["RW"]) for each in made["Mounts"]}
     assert ("/host", True) in mounted

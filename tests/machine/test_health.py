@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 import pytest
 
@@ -120,6 +121,28 @@ async def test_a_check_is_a_process_like_the_first_bounded_in_time_and_output(
             assert box.health == ""
             with pytest.raises(api.WrongState, match="has no health check"):
                 await box.check_health()
+
+
+def test_a_port_is_asked_without_a_network_and_who_fails_is_started_again(
+    stocked: Home, firkin: Command
+) -> None:
+    serves = "mkdir -p /www; touch /www/ready; exec httpd -f -p 8080 -h /www"
+    firkin(
+        "run", "-d", "--name", "web", "--network", "none", "--restart", "always",
+        "--health-interval", "200ms", "--health-retries", "1", "--health-http", "http://localhost:8080/ready",
+        "--health-on-failure=restart", "--stop-timeout", "1", "busybox", "sh", "-c", serves, check=True,
+    )  # fmt: skip
+    firkin("wait", "--condition", "healthy", "web", check=True)
+    assert firkin("inspect", "-f", "{{.RestartCount}}", "web", check=True).stdout == "0\n"
+    firkin("exec", "web", "rm", "/www/ready", check=True)
+    deadline = time.monotonic() + 120
+    while firkin("inspect", "-f", "{{.RestartCount}}", "web", check=True).stdout == "0\n":
+        assert time.monotonic() < deadline
+    firkin("wait", "--condition", "healthy", "web", check=True)
+    told = firkin("events", "--since", "1h", "--until", "0s", "--filter", "event=health_status", "--format",
+                  "{{.Action}}", check=True).stdout.splitlines()  # fmt: skip
+    assert told[:3] == [f"health_status: {word}" for word in ("healthy", "unhealthy", "healthy")]
+    firkin("rm", "-f", "web", check=True)
 
 
 def test_a_member_of_a_pod_is_checked_and_limited_as_others_are(stocked: Home, firkin: Command) -> None:

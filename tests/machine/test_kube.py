@@ -159,7 +159,7 @@ def test_a_pod_is_what_its_manifest_says(
     assert generated.stderr == ""
     assert (
         firkin(
-            "kube", "play", "--replace", "--no-start", "-q", "-", input=generated.stdout, check=True
+            "kube", "play", "--replace", "--start=false", "-q", "-", input=generated.stdout, check=True
         ).stderr
         == ""
     )
@@ -172,7 +172,11 @@ def test_a_pod_is_what_its_manifest_says(
     assert pod not in again.stdout
     assert sh(firkin, "web-back", "cat /kept/file") == "stays\n"
     assert firkin("volume", "rm", "kept").status == 125
-    down = firkin("kube", "play", "--down", "-", input=manifest.read_bytes(), check=True)
+    down = firkin("kube", "down", "-", input=manifest.read_bytes(), check=True)
     assert len(down.stdout.split()) == 3
     assert firkin("ps", "-aq", check=True).stdout == firkin("pod", "ps", "-q", check=True).stdout == ""
-    firkin("volume", "rm", "kept", check=True)
+    assert firkin("volume", "ls", "-q", check=True).stdout == "kept\n"
+    again = firkin("kube", "play", "--down", "-", input=manifest.read_bytes(), check=True)
+    assert again.stdout.split() == ["Pods", "removed:"], "none of them is there any more"
+    firkin("kube", "down", "--force", "-", input=manifest.read_bytes(), check=True)
+    assert firkin("volume", "ls", "-q", check=True).stdout == ""

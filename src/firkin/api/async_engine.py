@@ -289,6 +289,15 @@ class AsyncEngine:
 
         return await played(self._engine, manifest, start=start, replace=replace)
 
+    async def down_kube(self, manifest: str | Path | bytes) -> list[str]:
+        """Stop and remove the pods of a Kubernetes manifest, not its volumes; the names of those there were.
+
+        Raises UsageError for what is wrong in it.
+        """
+        from firkin.api.async_pod import taken_down
+
+        return await taken_down(self._engine, manifest)
+
     def pool(
         self,
         source: str | AsyncSnapshot,

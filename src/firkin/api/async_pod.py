@@ -169,6 +169,16 @@ async def played(
     return [AsyncPod(engine, kept=each.pod) for each in found]
 
 
+async def taken_down(engine: Engine, manifest: str | Path | bytes) -> list[str]:
+    """The names of the pods of a Kubernetes manifest that were there."""
+    from firkin.kube import manifest as manifests
+    from firkin.kube import play
+    from firkin.kube.source import text_of
+
+    text, name = (manifest, "the manifest") if isinstance(manifest, bytes) else text_of(manifest)
+    return [pod.name for pod in await play.down(engine, manifests.names(text, name))]
+
+
 def everyone(engine: Engine) -> list[AsyncPod]:
     """All pods, those made last in front."""
     return [AsyncPod(engine, kept=each) for each in reversed(pods(engine.paths))]

@@ -240,6 +240,13 @@ class Engine:
         playing = self._engine.play_kube(manifest, start=start, replace=replace)
         return [Pod(each, self._loop) for each in self._loop.call(playing)]
 
+    def down_kube(self, manifest: str | Path | bytes) -> list[str]:
+        """Stop and remove the pods of a Kubernetes manifest, not its volumes; the names of those there were.
+
+        Raises UsageError for what is wrong in it.
+        """
+        return self._loop.call(self._engine.down_kube(manifest))
+
     def pool(
         self,
         source: str | Snapshot,

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firkin.cli.booleans import Booleans
 from firkin.cli.options import detach_keys_option
 
 if TYPE_CHECKING:
     from firkin.cli.session import Session
 
 
-@click.command()
+@click.command(cls=Booleans)
 @click.option("--no-stdin", is_flag=True, help="Do not connect standard input.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, show_default=True, help="Pass signals on to it.")
 @detach_keys_option

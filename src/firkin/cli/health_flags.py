@@ -23,5 +23,10 @@ HEALTH_FLAGS = (
             help="For so long after a start failures do not count; else 0s."),
     _health("--health-start-interval", default=None, metavar="TIME",
             help="How often meanwhile, until it is healthy; else 5s."),
+    _health("--health-http", default=None, metavar="URL",
+            help="Healthy is what answers http://localhost:PORT/PATH with 200 to 399; asked from inside."),
+    _health("--health-tcp", default=None, metavar="PORT", help="Healthy is what lets connect to this port."),
+    _health("--health-on-failure", default=None, metavar="ACTION",
+            help="What becomes of it once it is unhealthy: none, kill, stop or restart; else none."),
     _health("--no-healthcheck", is_flag=True, help="Let it have no check, whatever the image says."),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from firkin.cli.subcommands import Subcommands
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "play": ("kube_play", "Make and start the pods of a manifest."),
+    "down": ("kube_down", "Stop and remove the pods of a manifest."),
     "generate": ("kube_generate", "Print the manifest of pods, or of a pod with containers."),
 }
 

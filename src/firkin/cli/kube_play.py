@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firkin.cli.booleans import Booleans
+
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
     from firkin.events import Event
 
 
-@click.command("play")
+@click.command("play", cls=Booleans)
 @click.option("--start/--no-start", default=True, show_default=True, help="Start them, too.")
 @click.option("--replace", is_flag=True, help="Remove pods of the same names first.")
 @click.option("--down", is_flag=True, help="Stop and remove the manifest's pods instead; volumes stay.")
@@ -35,7 +37,7 @@ def command(
 
     \b
     firkin kube play web.yaml
-    firkin kube play --down web.yaml
+    firkin kube down web.yaml
     """
     from firkin.cli.notices import notices
     from firkin.cli.progress import progress
@@ -52,20 +54,21 @@ def command(
 
         if down:
             gone = await playing.down(engine, manifest.names(text, name))
-            _show("Pods removed:", [each.record.id for each in gone])
+            show("Pods removed:", [each.record.id for each in gone])
             return 0
         with subscribed(_unused), progress(quiet=quiet), notices(quiet=quiet):
             wanted = playing.read(engine, text, name, more)
             made = await playing.play(engine, wanted, start=start, replace=replace)
         for each in made:
-            _show("Pod:", [each.pod.record.id])
-            _show("Containers:", each.containers)
+            show("Pod:", [each.pod.record.id])
+            show("Containers:", each.containers)
         return 0
 
     return with_engine(play)
 
 
-def _show(heading: str, ids: Iterable[str]) -> None:
+def show(heading: str, ids: Iterable[str]) -> None:
+    """Print ids below `heading`, as podman does."""
     click.echo("\n".join((heading, *ids)))
 
 

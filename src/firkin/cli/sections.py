@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from firkin.cli.booleans import Booleans
+
 
 class Headed(click.Option):
     """An option that stands under `heading` in the help of a Sectioned command."""
@@ -15,7 +17,7 @@ class Headed(click.Option):
         self.heading = heading
 
 
-class Sectioned(click.Command):
+class Sectioned(Booleans):
     """A command whose help has a section for each heading; what has none stands last."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

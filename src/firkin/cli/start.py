@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firkin.cli.booleans import Booleans
 from firkin.cli.options import detach_keys_option
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _LAST_WORDS_S = 5.0
 """How long the machine of an ended container may take to be gone, before we are."""
 
 
-@click.command()
+@click.command(cls=Booleans)
 @click.option("-a", "--attach", is_flag=True, help="Show what it prints, and end with its exit status.")
 @click.option("-i", "--interactive", is_flag=True, help="Connect standard input, where it was run with -i.")
 @click.option("--sig-proxy/--no-sig-proxy", default=True, show_default=True, help="Pass signals on to it.")

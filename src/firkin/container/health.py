@@ -1,4 +1,6 @@
-"""Health: whether what a container does still works, told by a command in it. Docker's words and meanings.
+"""Health: whether what a container does still works, told by a command in it, or by who answers at a port.
+
+Docker's words and meanings.
 
 A probe that fails while the container is starting up, in its start period, does not count. One that succeeds
 makes it healthy at any time; `retries` failures in a row make it unhealthy.
@@ -6,10 +8,15 @@ makes it healthy at any time; `retries` failures in a row make it unhealthy.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import msgspec
 
+if TYPE_CHECKING:
+    from firkin.container.port_test import PortTest
+
+OnFailure = Literal["none", "kill", "stop", "restart"]
+ON_FAILURE: tuple[OnFailure, ...] = get_args(OnFailure)
 HealthWord = Literal["starting", "healthy", "unhealthy"]
 HEALTH_WORDS: tuple[HealthWord, ...] = get_args(HealthWord)
 
@@ -27,13 +34,26 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     """How it is found out whether a container is healthy."""
 
     test: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
-    """As images have it: `CMD` and words, or `CMD-SHELL` and a line for a shell."""
+    """As images have it: `CMD` and words, or `CMD-SHELL` and a line for a shell; or one of port_test."""
     shell: tuple[str, ...] = ("/bin/sh", "-c")
     interval_s: _Seconds = 30.0
     timeout_s: _Seconds = 30.0
     retries: Annotated[int, msgspec.Meta(ge=1, le=MOST_RETRIES)] = 3
     start_period_s: Annotated[float, msgspec.Meta(ge=0, le=MOST_S)] = 0.0
     start_interval_s: _Seconds = 5.0
+    on_failure: OnFailure = "none"
+    """What becomes of one that is unhealthy: restart ends it as stop does, and its restart policy starts it
+    again.
+    """
+
+    @property
+    def port(self) -> PortTest | None:
+        """What it asks a port, where it does not run a command. Raises UsageError."""
+        if self.test[0] not in ("TCP", "HTTP"):
+            return None
+        from firkin.container.port_test import PortTest
+
+        return PortTest.parse(self.test)
 
     @property
     def args(self) -> tuple[str, ...]:

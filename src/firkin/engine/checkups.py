@@ -1,6 +1,7 @@
 """Checkups: the health checks of one running container, made by whoever owns it.
 
-    a gap ──► probe: one more process in the container ──► Health, on record ──► an event where it changed
+    a gap ──► probe: one more process in the container, or a connection to it ──► Health, on record ──► an
+    event where it changed, and what is to be done then
 
 The rule: one probe at a time, each with its deadline, and none while the container stands still; what was
 being found out when it was paused says nothing.
@@ -12,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from firkin.container.health import FAILED_TO_RUN, OUTPUT_BYTES, HealthCheck, Probe
 from firkin.container.health_record import health_of, put_health
@@ -24,23 +26,33 @@ from firkin.errors import FirkinError, MachineDied, OutcomeUnknown, WrongState
 from firkin.events import event
 from firkin.process.protocol import ByteReceiver
 
+if TYPE_CHECKING:
+    from firkin.container.port_test import PortTest
+    from firkin.engine.port_probe import Dial
+
 _LAST_BYTES_S = 1.0
 """How long output is waited for once the command has ended: what it left behind may hold it open."""
 
 
 class Checkups:
-    """Those of the container of `keeper`, which runs. `spawn` starts a process in it."""
+    """Those of the container of `keeper`, which runs. `spawn` starts a process in it, `dial` connects to a
+    port of it; `fallen_ill` is called once it is found to be unhealthy.
+    """
 
     def __init__(
         self,
         keeper: Keeper,
         check: HealthCheck,
         spawn: Callable[[ExecOptions], Awaitable[SpawnedProcess]],
+        dial: Dial,
+        fallen_ill: Callable[[], Awaitable[None]],
     ) -> None:
         assert isinstance(keeper.state, Running)
         self._keeper = keeper
         self._check = check
         self._spawn = spawn
+        self._dial = dial
+        self._fallen_ill = fallen_ill
         self._started_ns = keeper.state.started_ns
         self._health = health_of(keeper.record, keeper.state)
         log = self._health.log
@@ -90,7 +102,9 @@ class Checkups:
         start_ns = time.time_ns()
         said = bytearray()
         try:
-            exit_code, trouble = await self._run(said), ""
+            port = self._check.port
+            exit_code = await (self._run(said) if port is None else self._asked(port, said))
+            trouble = ""
         except TimeoutError:
             exit_code = FAILED_TO_RUN
             trouble = f"Health check exceeded timeout ({self._check.timeout_s:g}s)"
@@ -114,6 +128,13 @@ class Checkups:
             self._keeper.chores.start(_end(starting))
             raise
 
+    async def _asked(self, port: PortTest, said: bytearray) -> int:
+        """0 where the port answers as it should. Raises TimeoutError."""
+        from firkin.engine.port_probe import look
+
+        async with asyncio.timeout(self._check.timeout_s):
+            return await look(port, self._dial, said)
+
     def _note(self, probe: Probe) -> None:
         record, was = self._keeper.record, self._health.status
         self._health = self._health.after(probe, self._check)
@@ -123,6 +144,13 @@ class Checkups:
             event("health.unrecorded", container=record.id, error=error)
         if self._health.status != was:
             note_container(record.paths, f"health_status: {self._health.status}", self._keeper.spec)
+            if self._health.status == "unhealthy" and self._check.on_failure != "none":
+                self._keeper.chores.start(self._act())
+
+    async def _act(self) -> None:
+        event("health.acted", container=self._keeper.record.id, action=self._check.on_failure)
+        with suppress(FirkinError):  # it ends already
+            await self._fallen_ill()
 
 
 async def _ended(process: SpawnedProcess, said: bytearray) -> int:

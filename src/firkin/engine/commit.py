@@ -34,6 +34,7 @@ from firkin.machine.qcow2_disk import Disk
 from firkin.oci import media_types as types
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
+from firkin.oci.healthcheck import ImageHealthCheck
 from firkin.oci.image import Image
 from firkin.oci.image_config import History, ImageConfig, encode_config
 from firkin.oci.manifest import Manifest, decode, encode_manifest
@@ -125,9 +126,14 @@ def _told(config: ImageConfig, spec: ContainerSpec) -> ImageConfig:
         user=process.user,
         labels=spec.labels,
         shell=() if spec.health is None else spec.health.shell,
-        healthcheck=None if spec.health is None else image_check(spec.health),
+        healthcheck=_check(spec),
         stop_signal=config.stop_signal if spec.stop_signal == signal.SIGTERM else str(spec.stop_signal),
     )
+
+
+def _check(spec: ContainerSpec) -> ImageHealthCheck | None:
+    """Its health check, unless that asks a port, which no image can say."""
+    return None if spec.health is None or spec.health.port is not None else image_check(spec.health)
 
 
 def _history(config: ImageConfig) -> tuple[History, ...]:

@@ -31,7 +31,12 @@ def health_state(spec: ContainerSpec, state: State, record: Record) -> dict[str,
 
 def health_config(spec: ContainerSpec) -> dict[str, Any]:
     """What of it stands in `Config`: nothing where there is no check."""
-    return {} if spec.health is None else {"Healthcheck": image_check_facts(image_check(spec.health))}
+    if spec.health is None:
+        return {}
+    return {
+        "Healthcheck": image_check_facts(image_check(spec.health)),
+        "HealthcheckOnFailureAction": spec.health.on_failure,
+    }
 
 
 def image_check(check: HealthCheck) -> ImageHealthCheck:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from firkin.container.health import OnFailure
+
 
 class HealthOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for. None leaves it to the image, or to the default."""
@@ -15,6 +17,7 @@ class HealthOptions(msgspec.Struct, frozen=True, kw_only=True):
     retries: int | None = None
     start_period_s: float | None = None
     start_interval_s: float | None = None
+    on_failure: OnFailure = "none"
 
 
 AS_THE_IMAGE = HealthOptions()

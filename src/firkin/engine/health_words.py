@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypedDict
 
-from firkin.container.health import LEAST_S, MOST_RETRIES, MOST_S, HealthCheck
+from firkin.container.health import LEAST_S, MOST_RETRIES, MOST_S, ON_FAILURE, HealthCheck, OnFailure
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.lists import listed
 from firkin.errors import UsageError
@@ -23,18 +23,22 @@ class HealthWords(TypedDict, total=False):
     health_retries: int | str | None
     health_start_period: float | str | None
     health_start_interval: float | str | None
+    health_http: str | Iterable[str] | None
+    health_tcp: int | str | None
+    health_on_failure: str | None
     no_healthcheck: bool
 
 
 def health_options(words: HealthWords) -> HealthOptions:
     """What `words` ask for. Raises UsageError."""
     said = HealthOptions(
-        test=_test(words.get("health_cmd")),
+        test=_only_one(words),
         interval_s=_seconds("health_interval", words.get("health_interval")),
         timeout_s=_seconds("health_timeout", words.get("health_timeout")),
         retries=_retries(words.get("health_retries")),
         start_period_s=_seconds("health_start_period", words.get("health_start_period")),
         start_interval_s=_seconds("health_start_interval", words.get("health_start_interval")),
+        on_failure=_on_failure(words.get("health_on_failure") or "none"),
     )
     if not words.get("no_healthcheck", False):
         return said
@@ -75,7 +79,51 @@ def health_check(
         retries=asked.retries or image.retries or default.retries,
         start_period_s=asked.start_period_s or image.start_period_s or default.start_period_s,
         start_interval_s=asked.start_interval_s or image.start_interval_s or default.start_interval_s,
+        on_failure=asked.on_failure,
     )
+
+
+def _only_one(words: HealthWords) -> tuple[str, ...] | None:
+    """The test that one of three words asks for."""
+    found = {
+        "health_cmd": _test(words.get("health_cmd")),
+        "health_http": _http(words.get("health_http")),
+        "health_tcp": _tcp(words.get("health_tcp")),
+    }
+    said = {name: test for name, test in found.items() if test is not None}
+    if len(said) > 1:
+        raise UsageError(f"{' and '.join(said)}: a container has one health check", hint="choose one")
+    return next(iter(said.values()), None)
+
+
+def _http(said: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if said is None or said == "":
+        return None
+    from firkin.container.port_test import PortTest
+
+    url, *headers = [said] if isinstance(said, str) else listed("health_http", said)
+    try:
+        return PortTest.of_url(url, headers).test
+    except UsageError as error:
+        raise UsageError(f"health_http: {error}", hint=error.hint) from error
+
+
+def _tcp(said: int | str | None) -> tuple[str, ...] | None:
+    if said is None or said == "":
+        return None
+    from firkin.container.port_test import PortTest
+
+    try:
+        return PortTest.parse(("TCP", str(said))).test
+    except UsageError as error:
+        raise UsageError(f"health_tcp: {error}", hint=error.hint) from error
+
+
+def _on_failure(said: str) -> OnFailure:
+    for word in ON_FAILURE:
+        if word == said:
+            return word
+    raise UsageError(f"health_on_failure: {said!r} is not known", hint=f"choose of {', '.join(ON_FAILURE)}")
 
 
 def _test(said: str | Iterable[str] | None) -> tuple[str, ...] | None:

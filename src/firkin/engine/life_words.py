@@ -28,6 +28,11 @@ def check_life(options: RunOptions) -> None:
             f"restart: {options.restart} starts a container again that --rm removes",
             hint="leave one of them out",
         )
+    if options.health.on_failure == "restart" and not options.restart.wanted:
+        raise UsageError(
+            "health_on_failure: restart needs a restart policy, which starts the container again",
+            hint="give --restart on-failure or always, too",
+        )
 
 
 def check_mortal(options: RunOptions) -> None:

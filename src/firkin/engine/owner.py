@@ -144,7 +144,9 @@ class OwnedContainer:
         from firkin.engine.checkups import Checkups
 
         if isinstance(self.state, Running):  # else it has ended already
-            self._checkups = Checkups(self._keeper, check, self._exec)
+            self._checkups = Checkups(
+                self._keeper, check, self._exec, self._dial, partial(self._fell_ill, check)
+            )
             self._checkups.begin()
 
     async def booting(self) -> None:
@@ -212,6 +214,18 @@ class OwnedContainer:
         async with within(timeout_s, f"dialling {place.called} of container {self.name!r}"):
             return await sockets.connect(self.id, place)
 
+    async def _dial(self, place: Place) -> Connection:
+        return await self._keeper.running().client.sockets.connect(self.id, place)
+
+    async def _fell_ill(self, check: HealthCheck) -> None:
+        """Do what its health check says of one that is unhealthy."""
+        if check.on_failure == "stop":
+            await self.stop()
+        elif check.on_failure == "kill":
+            await self._send(signal.SIGKILL)
+        else:
+            await self._descend(self.spec.stop_timeout_s)
+
     async def listen(self, place: Place, *, mode: int = 0o600, uid: int = 0, gid: int = 0) -> Listener:
         """Listen in it for this host. Raises PortInUse, AgentError, WrongState."""
         return await self._keeper.running().client.sockets.listen(self.id, place, mode=mode, uid=uid, gid=gid)
@@ -252,7 +266,9 @@ class OwnedContainer:
         self._keeper.expect_end()
         if again:
             self._keeper.expect_another_start()
-        patience_s = self.spec.stop_timeout_s if timeout_s is None else timeout_s
+        await self._descend(self.spec.stop_timeout_s if timeout_s is None else timeout_s)
+
+    async def _descend(self, patience_s: float) -> None:
         if patience_s > 0:
             await self._send(self.spec.stop_signal)
             if await self._ends_within(patience_s):

@@ -52,6 +52,7 @@ def container(said: Fields, around: Around, *, initial: bool) -> Container:
         command = [expand(each, known) for each in said.texts("command")]
         args = [expand(each, known) for each in said.texts("args")]
         limits = resources(said.map("resources"))
+        published, names = _ports(said, initial=initial)
         words: dict[str, Any] = {
             "name": f"{around.pod}-{name}",
             "pod": around.pod,
@@ -59,7 +60,7 @@ def container(said: Fields, around: Around, *, initial: bool) -> Container:
             "entrypoint": command or None,
             "workdir": _workdir(said),
             "volumes": [mount(each, around.volumes) for each in said.maps("volumeMounts")],
-            "publish": _ports(said, initial=initial),
+            "publish": published,
             "cpus": limits.cpus,
             "memory": limits.memory_bytes,
             "stdin": bool(said.flag("stdin")),
@@ -67,7 +68,7 @@ def container(said: Fields, around: Around, *, initial: bool) -> Container:
             "pull": _PULLS[said.choice("imagePullPolicy", tuple(_PULLS))],
             "restart": "no" if initial else around.restart,
             "stop_timeout": around.stop_timeout_s,
-            **health_words(said),
+            **health_words(said, names, "no" if initial else around.restart),
             **of_container(said.map("securityContext"), around.security, said.path),
         }
         image = said.needed("image")
@@ -97,17 +98,21 @@ def _refuse_sidecar(said: Fields, *, initial: bool) -> None:
         raise bad(said.at("restartPolicy"), f"{what} cannot be had", "make it one of spec.containers")
 
 
-def _ports(said: Fields, *, initial: bool) -> list[PublishedPort]:
+def _ports(said: Fields, *, initial: bool) -> tuple[list[PublishedPort], dict[str, int]]:
+    """What is published, and the ports that have names."""
     found: list[PublishedPort] = []
+    names: dict[str, int] = {}
     for each in said.maps("ports"):
         with each:
-            each.ignore("name")
+            name = each.text("name")
             inner = each.number("containerPort", 1, 65535)
             outer = each.number("hostPort", 1, 65535)
             protocol = each.choice("protocol", ("TCP", "UDP"), "TCP")
             address = each.text("hostIP") or "0.0.0.0"
             if inner is None:
                 raise bad(each.at("containerPort"), "it is missing", "the manifest must say it")
+            if name:
+                names[name] = inner
             if outer is None:
                 continue
             if initial:
@@ -115,4 +120,4 @@ def _ports(said: Fields, *, initial: bool) -> list[PublishedPort]:
             with inside(each.at("hostIP")):
                 shown = f"[{address}]" if ":" in address else address
                 found += PublishedPort.parse(f"{shown}:{outer}:{inner}/{protocol.lower()}")
-    return found
+    return found, names

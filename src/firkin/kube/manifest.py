@@ -75,6 +75,12 @@ def names(text: bytes, name: str) -> list[str]:
     return found
 
 
+def claims(text: bytes, name: str) -> list[str]:
+    """The names of the volumes that its claims ask for. Raises UsageError."""
+    found = _documents(text, name, [])
+    return [_claim(document).name for kind, document in found if kind == "PersistentVolumeClaim"]
+
+
 def _documents(text: bytes, name: str, unused: list[str]) -> list[tuple[str, Fields]]:
     values = yaml_text.documents(text, name)
     several = len(values) > 1

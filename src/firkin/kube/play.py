@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from firkin.aio.finish import finish
+from firkin.container.volume_use import remove as remove_volume
 from firkin.engine import volume_summary
 from firkin.engine.container import Container
 from firkin.engine.options import RunOptions
@@ -79,6 +80,16 @@ async def down(engine: RunsPods, names: Sequence[str]) -> list[Pod]:
             if pod.name == name:
                 await engine.pods.stop(name)
                 found.append(await engine.pods.remove(name, force=True))
+    return found
+
+
+def remove_volumes(engine: RunsPods, names: Sequence[str]) -> list[str]:
+    """Remove those of the volumes that are there, with what they hold. Raises InUse."""
+    found = []
+    for name in names:
+        with suppress(VolumeNotFound):
+            remove_volume(engine.settings.paths, name)
+            found.append(name)
     return found
 
 

@@ -37,7 +37,7 @@ def container(
     process, unsaid = spec.process, list(_unsaid(spec))
     env, binary = _env(spec, image_env)
     unsaid += binary
-    probe = {} if spec.health is None else written(spec.health, unsaid)
+    probes = {} if spec.health is None else written(spec.health, spec.restart.name, unsaid)
     said: dict[str, Any] = {
         "name": name,
         "image": spec.image,
@@ -47,7 +47,7 @@ def container(
         "ports": [port(each) for each in spec.ports],
         "resources": _resources(spec.limits),
         "securityContext": _security(spec, unsaid),
-        "livenessProbe": probe,
+        **probes,
         "stdin": process.stdin,
         "tty": process.terminal is not None,
         "volumeMounts": mounts,

@@ -17,12 +17,14 @@ from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine.checkups import Checkups
 from firkin.engine.chores import Chores
+from firkin.engine.connection import Connection
 from firkin.engine.keeper import Keeper
 from firkin.engine.options import ExecOptions
 from firkin.engine.spawned import SpawnedProcess
-from firkin.errors import CommandNotFound, WrongState
+from firkin.errors import CommandNotFound, NotListening, WrongState
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus, ProcessSpec
+from firkin.wire.sockets import Place
 
 SPEC = ContainerSpec(
     id="a" * 64, name="web", image="i", image_digest="sha256:" + "0" * 64, rootfs_key="k",
@@ -73,7 +75,7 @@ class FakeKeeper:
         self.record, self.spec = record, SPEC
         self.state = DUE
         self.chores = Chores()
-        self.asked = 0
+        self.asked = self.ill = 0
         self.over = False
 
     @property
@@ -104,7 +106,13 @@ def checkups(keeper: FakeKeeper, process: Any, check: HealthCheck = CHECK) -> Ch
             return cast(SpawnedProcess, await process)
         return cast(SpawnedProcess, process)
 
-    return Checkups(cast(Keeper, keeper), check, spawn)
+    async def dial(place: Place) -> Connection:
+        raise process
+
+    async def fallen_ill() -> None:
+        keeper.ill += 1
+
+    return Checkups(cast(Keeper, keeper), check, spawn, dial, fallen_ill)
 
 
 async def turns() -> None:
@@ -149,6 +157,28 @@ async def test_what_takes_too_long_is_killed_even_where_it_starts_later(keeper: 
 async def test_a_command_that_is_not_there_has_failed(keeper: FakeKeeper) -> None:
     probe = await checkups(keeper, CommandNotFound("command not found in container: 'look'")).probe()
     assert (probe.exit_code, probe.output) == (-1, "command not found in container: 'look'")
+
+
+async def test_a_port_that_nobody_listens_at_has_failed(keeper: FakeKeeper) -> None:
+    refused = NotListening("cannot connect to port 7 in container: Connection refused")
+    port = msgspec.structs.replace(CHECK, test=("TCP", "7"))
+    probe = await checkups(keeper, refused, port).probe()
+    assert (probe.exit_code, probe.output) == (1, str(refused))
+    broken = msgspec.structs.replace(CHECK, test=("HTTP", "gopher://x"))
+    assert (await checkups(keeper, refused, broken).probe()).exit_code == -1
+
+
+async def test_what_is_to_be_done_with_an_unhealthy_one_is_done_once(keeper: FakeKeeper) -> None:
+    check = msgspec.structs.replace(CHECK, on_failure="kill", retries=2)
+    async with keeper.chores:
+        looking = checkups(keeper, FakeSpawned(code=1), check)
+        await looking.probe()
+        await turns()
+        assert keeper.ill == 0
+        for _ in range(2):
+            await looking.probe()
+            await turns()
+            assert keeper.ill == 1
 
 
 async def test_what_was_paused_meanwhile_says_nothing(keeper: FakeKeeper) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from firkin.container.health import HealthCheck
+from firkin.container.port_test import PortTest
 from firkin.engine.health_facts import image_check
 from firkin.engine.health_words import health_check, health_options
 from firkin.engine.image_changes import changed
@@ -42,6 +43,21 @@ def test_what_is_not_said_is_the_images_and_else_dockers_default() -> None:
     assert made(ImageHealthCheck(test=("NONE",))) is None
 
 
+def test_a_port_is_asked_as_it_is_written() -> None:
+    check = made(IMAGE, health_http="http://localhost/ready", health_on_failure="stop")
+    assert check is not None
+    assert (check.test, check.on_failure) == (("HTTP", "http://localhost:80/ready"), "stop")
+    check = made(health_http=["https://[::1]:8443/?q", "Host: me", "X: y"])
+    assert check is not None
+    assert check.port is not None
+    assert PortTest.parse(check.port.test) == check.port
+    assert check.port.request == (
+        b"GET /?q HTTP/1.1\r\nUser-Agent: firkin-probe\r\nAccept: */*\r\nHost: me\r\nX: y\r\n"
+        b"Connection: close\r\n\r\n"
+    )
+    assert made(health_tcp="80") == made(health_tcp=80) == HealthCheck(test=("TCP", "80"))
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -56,6 +72,16 @@ def test_what_is_not_said_is_the_images_and_else_dockers_default() -> None:
         ({"health_cmd": "x", "health_retries": "many"}, "^health_retries: "),
         ({"health_cmd": "a\0b"}, "^health_cmd: "),
         ({"health_cmd": []}, "^health_cmd: "),
+        ({"health_cmd": "x", "health_tcp": 80}, "^health_cmd and health_tcp: "),
+        ({"health_tcp": "http"}, "^health_tcp: 'http' is not a TCP port"),
+        ({"health_http": "localhost:80"}, "^health_http: .* no address of a page"),
+        ({"health_http": "http://example.org/"}, "^health_http: .* asked itself, and not example.org"),
+        ({"health_http": "http://me@localhost/"}, "^health_http: "),
+        ({"health_http": "http://localhost:99999/"}, "^health_http: "),
+        ({"health_http": ["http://localhost/", "no header"]}, "^health_http: 'no header'"),
+        ({"health_http": ["http://localhost/", "a: b\r\nc: d"]}, "^health_http: "),
+        ({"health_cmd": "x", "health_on_failure": "reboot"}, "^health_on_failure: 'reboot'"),
+        ({"health_on_failure": "kill"}, "^health_cmd: neither"),
     ],
 )
 def test_what_makes_no_check_is_refused_by_its_name(words: dict[str, Any], complaint: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,10 +13,12 @@ from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
 from firkin.engine import pod_rules
+from firkin.engine.health_words import health_check, health_options
 from firkin.engine.options import RunOptions
 from firkin.engine.pod_members import Pod
 from firkin.engine.resolve import container_spec
 from firkin.kube import manifest, written_pod
+from firkin.kube.probe import written
 from firkin.kube.yaml_text import dump
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
@@ -55,6 +58,17 @@ SECURITY = maybe(
     seccompProfile=st.sampled_from([{"type": "RuntimeDefault"}, {"type": "Unconfined"}]),
     procMount=st.sampled_from(["Default", "Unmasked"]),
 ) | st.just({"privileged": True})
+PROBE = st.builds(
+    lambda action, numbers: action | numbers,
+    st.sampled_from(
+        [
+            {"exec": {"command": ["test", "-f", "/x y"]}},
+            {"tcpSocket": {"port": 7}},
+            {"httpGet": {"port": 80, "scheme": "HTTPS", "httpHeaders": [{"name": "A", "value": "b: c"}]}},
+        ]
+    ),
+    maybe(periodSeconds=st.integers(1, 99), initialDelaySeconds=st.integers(0, 9)),
+)
 CONTAINER = maybe(
     command=st.lists(TEXT.filter(bool), min_size=1, max_size=3),
     args=st.lists(TEXT.filter(bool), max_size=3),  # the first may be the program, which has a name
@@ -62,10 +76,7 @@ CONTAINER = maybe(
     env=st.dictionaries(VARIABLE, TEXT, max_size=3).map(
         lambda env: [{"name": name, "value": value} for name, value in env.items()]
     ),
-    livenessProbe=st.fixed_dictionaries(
-        {"exec": st.just({"command": ["test", "-f", "/x y"]})},
-        optional={"periodSeconds": st.integers(1, 99), "initialDelaySeconds": st.integers(0, 9)},
-    ),
+    livenessProbe=PROBE,
     stdin=st.booleans(),
     tty=st.booleans(),
     resources=maybe(limits=maybe(cpu=CPU, memory=MEMORY)),
@@ -198,3 +209,28 @@ def test_what_a_manifest_cannot_say_is_named() -> None:
         "Other_name: user 'nobody', whose number only its image knows",
     ]
     assert written.documents[0]["spec"]["containers"][0]["name"] == "other-name"
+
+
+@pytest.mark.parametrize(
+    ("words", "probes"),
+    [
+        (
+            {"health_tcp": 7, "health_interval": 4},
+            {"readinessProbe": {"tcpSocket": {"port": 7}, "periodSeconds": 4, "initialDelaySeconds": 0}},
+        ),
+        (
+            {"health_cmd": ["a"], "health_on_failure": "stop", "health_interval": 9,
+             "health_start_period": 60, "health_start_interval": 3},
+            {"livenessProbe": {"exec": {"command": ["a"]}, "periodSeconds": 9},
+             "startupProbe": {"exec": {"command": ["a"]}, "periodSeconds": 3, "failureThreshold": 20}},
+        ),
+    ],
+)  # fmt: skip
+def test_a_health_check_is_the_probes_that_mean_it(words: Any, probes: dict[str, Any]) -> None:
+    check = health_check(health_options({"health_timeout": 1, "health_retries": 3, **words}), None, ())
+    assert check is not None
+    unsaid: list[str] = []
+    numbers = {"timeoutSeconds": 1, "failureThreshold": 3}
+    said = {name: probe if name == "startupProbe" else numbers | probe for name, probe in probes.items()}
+    assert written(check, "no", unsaid) == said
+    assert unsaid == []

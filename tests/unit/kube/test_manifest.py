@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from firkin.container.pod import Member, PodMount, Sandbox
+from firkin.engine.health_options import HealthOptions
 from firkin.engine.options import RunOptions
 from firkin.errors import UsageError
 from firkin.kube.manifest import Manifest, names, read
@@ -202,7 +203,7 @@ def test_a_path_in_one_of_several_documents_says_which(settings: Settings) -> No
 
 def test_what_is_not_honoured_is_named_and_nothing_else(settings: Settings) -> None:
     said = one(
-        livenessProbe={"httpGet": {"port": 80}}, readinessProbe={"exec": {}},
+        livenessProbe={"grpc": {"port": 80}}, startupProbe={"exec": {"command": ["x"]}},
         lifecycle={"preStop": {}}, terminationMessagePath="/dev/termination-log",
         ports=[{"name": "http", "containerPort": 80}], resources={"limits": {"nvidia.com/gpu": 1}}, env=[],
     )  # fmt: skip
@@ -219,12 +220,56 @@ def test_what_is_not_honoured_is_named_and_nothing_else(settings: Settings) -> N
         "metadata.ownerReferences",
         "spec.containers[0].lifecycle",
         "spec.containers[0].livenessProbe",
-        "spec.containers[0].readinessProbe",
         "spec.containers[0].resources.limits.nvidia.com/gpu",
+        "spec.containers[0].startupProbe",
         "spec.nodeSelector",
         "spec.volumes[0].emptyDir.sizeLimit",
     ]
     assert reading(settings, one(), service).unused == ("document 2 (kind Service)",)
+
+
+def probed(settings: Settings, restart: str = "Always", **probes: Any) -> tuple[HealthOptions, list[str]]:
+    """The check of a container with a port called web, and what of its probes changes nothing."""
+    said = one(ports=[{"name": "web", "containerPort": 8080}], **probes)
+    said["spec"]["restartPolicy"] = restart
+    found = reading(settings, said)
+    return found.pods[0].containers[0].health, [each.rpartition(".")[2] for each in found.unused]
+
+
+def test_probes_are_a_health_check(settings: Settings) -> None:
+    get = {"httpGet": {"port": "web", "path": "ready?x", "httpHeaders": [{"name": "A", "value": "b"}]}}
+    live, unused = probed(settings, livenessProbe=get, readinessProbe=get | {"periodSeconds": 3})
+    assert (live.test, unused) == (("HTTP", "http://localhost:8080/ready?x", "A: b"), [])
+    assert (live.interval_s, live.timeout_s, live.retries, live.on_failure) == (10, 1, 3, "restart")
+    early = get | {"periodSeconds": 2, "failureThreshold": 30, "initialDelaySeconds": 5}
+    started, unused = probed(settings, "Never", livenessProbe=get, startupProbe=early)
+    assert (started.start_period_s, started.start_interval_s, started.interval_s) == (65, 2, 10)
+    assert (started.on_failure, unused) == ("stop", [])
+    ready, unused = probed(settings, readinessProbe={"tcpSocket": {"port": 7}})
+    assert (ready.test, ready.on_failure, unused) == (("TCP", "7"), "none", [])
+    both, unused = probed(settings, livenessProbe={"exec": {"command": ["a"]}}, readinessProbe=get)
+    assert (both.test, unused) == (("CMD", "a"), ["readinessProbe"])
+    secure, _ = probed(settings, livenessProbe={"httpGet": {"port": 443, "scheme": "HTTPS"}})
+    assert secure.test == ("HTTP", "https://localhost:443/")
+
+
+@pytest.mark.parametrize(
+    ("probe", "complaint"),
+    [
+        ({"httpGet": {"port": "other"}}, r"httpGet\.port: no port of this container is named 'other'"),
+        ({"httpGet": {"port": 0}}, r"httpGet\.port: '0' is not a TCP port"),
+        ({"httpGet": {"path": "/"}}, r"httpGet\.port: 'None' is not a TCP port"),
+        ({"httpGet": {"port": 80, "path": "/a b"}}, r"httpGet: '/a b' is not the path of a page"),
+        ({"httpGet": {"port": 80, "host": "10.0.0.1"}}, r"httpGet\.host: a probe asks the pod itself"),
+        ({"httpGet": {"port": 80, "scheme": "FTP"}}, r"httpGet\.scheme: 'FTP' is not one of"),
+        ({"httpGet": {"port": 80, "httpHeaders": [{"name": "a\n"}]}}, "httpGet: .* is not a header"),
+        ({"tcpSocket": {"port": 70000}}, r"tcpSocket\.port: '70000' is not a TCP port"),
+        ({"exec": {"command": ["x"]}, "failureThreshold": 1 << 30}, "may fail for more than a year"),
+    ],
+)
+def test_a_probe_that_cannot_be_is_refused(settings: Settings, probe: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=rf"^spec\.containers\[0\]\.livenessProbe.*{complaint}"):
+        probed(settings, livenessProbe=probe)
 
 
 def test_commands_and_arguments_are_entrypoint_and_command(settings: Settings) -> None:
