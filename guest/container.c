@@ -12,6 +12,7 @@
 #include "connection.h"
 #include "freeze.h"
 #include "init.h"
+#include "layer.h"
 #include "listener.h"
 #include "members.h"
 #include "pids.h"
@@ -186,6 +187,7 @@ int op_container(struct span request, struct mpw *ok) {
         .disk = root_is_disk(&wanted.root),
     };
     strcpy(container->id, wanted.container);
+    layer_load(&wanted.root);
     error = start(container, home, request);
     if (error == 0)
         return 0;

@@ -27,7 +27,7 @@ static uint32_t u32_at(const struct superblock *superblock, size_t at) {
 }
 
 /* A device whose driver was just loaded may take a moment. */
-static int open_device(const char *device) {
+int device_open(const char *device) {
     const struct timespec pause = {.tv_nsec = 500000};
     int64_t deadline = now_ms() + APPEARS_MS;
     for (;;) {
@@ -55,14 +55,28 @@ static int try_mount(const char *device, const char *type, bool readonly) {
     return mount_fd < 0 ? -errno : mount_fd;
 }
 
-int device_mount(const char *device, const char *type, bool readonly) {
-    _cleanup_fd_ int fd = open_device(device);
+/* Ready to be mounted, as it is now. Returns 0 or -errno. */
+static int refresh(const char *device, bool locked) {
+    const int on = 1;
+    _cleanup_fd_ int fd = device_open(device);
     if (fd < 0)
         return fd;
     if (ioctl(fd, BLKFLSBUF, 0) < 0)
         return errno == ENOTTY ? -ENOTBLK : -errno;
-    if (ioctl(fd, BLKRASET, READ_AHEAD) < 0)
+    if (ioctl(fd, BLKRASET, READ_AHEAD) < 0 || (locked && ioctl(fd, BLKROSET, &on) < 0))
         return -errno;
+    return 0;
+}
+
+int device_mount_locked(const char *device, const char *type) {
+    int error = refresh(device, true);
+    return error < 0 ? error : try_mount(device, type, true);
+}
+
+int device_mount(const char *device, const char *type, bool readonly) {
+    int error = refresh(device, false);
+    if (error < 0)
+        return error;
     /* Writable at first even for a read-only root: missing mount points are still to be made. */
     int mount_fd = try_mount(device, type, false);
     if (readonly && (mount_fd == -EACCES || mount_fd == -EROFS))

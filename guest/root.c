@@ -9,7 +9,9 @@
 
 #include "device.h"
 #include "files.h"
+#include "layer.h"
 #include "mounts.h"
+#include "node.h"
 #include "path.h"
 #include "site.h"
 
@@ -28,6 +30,7 @@ static const struct field root_fields[] = {
     NEED(root, fstype, FIELD_STRING),
     MAY(root, readonly, FIELD_BOOL),
     MAY(root, grow_bytes, FIELD_U64),
+    MAY(root, upper, FIELD_STRING),
 };
 
 static const struct field container_fields[] = {
@@ -37,6 +40,7 @@ static const struct field container_fields[] = {
     NEED(container_request, hostname, FIELD_STRING),
     MAY(container_request, mounts, FIELD_VALUE),
     MAY(container_request, files, FIELD_VALUE),
+    MAY(container_request, devices, FIELD_VALUE),
     MAY(container_request, masked, FIELD_STRINGS),
     MAY(container_request, readonly_paths, FIELD_STRINGS),
     MAY(container_request, sysctls, FIELD_VALUE),
@@ -46,7 +50,7 @@ static const struct field container_fields[] = {
 
 int root_decode(struct span request, struct container_request *wanted) {
     struct mp mp = mp_over(request);
-    *wanted = (struct container_request){.shm_bytes = 64u << 20, .pids = ""};
+    *wanted = (struct container_request){.shm_bytes = 64u << 20, .pids = "", .root = {.upper = ""}};
     int error = fields_decode(&mp, container_fields, COUNT(container_fields), wanted);
     if (error < 0)
         return error;
@@ -106,10 +110,12 @@ static int open_root(struct site *site) {
     bool disk = root_is_disk(root);
     if (root_pauses(root))
         site->root_fd = empty_root();
+    else if (root_has_layer(root))
+        site->root_fd = layer_mount(root, site->stage_fd);
     else
         site->root_fd = disk ? device_mount(root->device, root->fstype, root->readonly) : bind_root(root);
     if (site->root_fd < 0)
-        return fail(-site->root_fd, "mount", "%s", root->device);
+        return root_has_layer(root) ? site->root_fd : fail(-site->root_fd, "mount", "%s", root->device);
     _cleanup_fd_ int target_fd = openat(site->stage_fd, "root", O_PATH | O_CLOEXEC);
     int error = target_fd < 0 ? -errno : mount_attach(site->root_fd, target_fd);
     if (error < 0)
@@ -285,6 +291,8 @@ static int build(struct site *site) {
         error = fields_each(wanted->mounts, mount_fields, COUNT(mount_fields), sizeof(struct mount_request),
                             one_mount, site);
     if (error == 0)
+        error = nodes_place(site);
+    if (error == 0)
         error = files_place(site, wanted->files);
     if (error == 0)
         error = files_keep_boot_id(site);
@@ -296,7 +304,11 @@ static int build(struct site *site) {
 }
 
 bool root_is_disk(const struct root *root) {
-    return strcmp(root->fstype, "bind") != 0 && !root_pauses(root);
+    return strcmp(root->fstype, "bind") != 0 && !root_pauses(root) && !root_has_layer(root);
+}
+
+bool root_has_layer(const struct root *root) {
+    return root->upper[0] != '\0';
 }
 
 bool root_pauses(const struct root *root) {

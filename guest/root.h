@@ -6,13 +6,14 @@
 
 struct root {
     char *device, *fstype;
+    char *upper; /* the device that takes what is written, where `device` is only read; "": there is none */
     bool readonly;
     uint64_t grow_bytes;
 };
 
 struct container_request {
     char *container, *hostname;
-    struct span root_value, mounts, files, sysctls;
+    struct span root_value, mounts, files, sysctls, devices;
     struct root root;
     char *pids; /* the container whose pid namespace it lives in; "": one of its own */
     struct strings masked, readonly_paths;
@@ -27,6 +28,9 @@ void root_set_stage(const char *path);
 
 /* Whether the root is a file system of the container's own, and not a directory of somebody else's. */
 bool root_is_disk(const struct root *root);
+
+/* Whether what is written to it goes to another disk. */
+bool root_has_layer(const struct root *root);
 
 /* Whether it is a root without anything on it, for a process that only keeps the container's namespaces. */
 bool root_pauses(const struct root *root);

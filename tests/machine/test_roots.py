@@ -128,3 +128,98 @@ def test_a_staged_disk_of_an_image_is_a_root_that_outlives_the_image(firkin: Com
     ended = firkin("run", "--rm", "--rootfs", "box.ext4", "sh", "-c", "df / | tail -1", check=True)
     assert ended.stdout.split()[0] == "/dev/vda"
     assert "box" in firkin("image", "ls", check=True).stdout
+
+
+def mounted(said: str) -> dict[str, str]:
+    """Device or type by the place where it is mounted, from what /proc/mounts says."""
+    return {line.split()[1]: line.split()[0] for line in said.splitlines() if "/" in line}
+
+
+def test_a_writable_layer_takes_what_is_written_and_the_image_is_only_read(
+    firkin: Command, stocked: Home
+) -> None:
+    script = (
+        "cat /proc/mounts /proc/partitions; echo >> /n; wc -l < /n; rm -f /bin/vi; chown 7:8 /etc/passwd;"
+        "for d in vda vdb vdc; do cat /sys/block/$d/ro; done; df -k / | tail -1"
+    )
+    run = ("run", "--name", "one", "--writable-layer", "48m", "-v", "kept:/kept", "--timing", "busybox")
+    first = firkin(*run, "sh", "-c", script, check=True)
+    assert "fork" in first.stderr, first.stderr
+    *_, count, root, layer, volume, size = first.stdout.splitlines()
+    assert mounted(first.stdout)["/"] == "overlay"
+    assert mounted(first.stdout)["/kept"] == "/dev/vdc"  # behind the root file system, then the layer
+    assert (count, root, layer, volume) == ("1", "1", "0", "0")
+    assert 30 << 10 < int(size.split()[1]) < 48 << 10
+    (facts,) = json.loads(firkin("inspect", "one", check=True).stdout)
+    path = Path(facts["WritableLayer"]["Path"])
+    assert facts["WritableLayer"] == {"Path": str(path), "Size": 48 << 20, "Own": True}
+    assert_clean(path)
+    assert read(path, "/upper/n") == b"\n"
+    assert firkin("start", "-a", "one", check=True).stdout.splitlines()[-5] == "2"
+    firkin("cp", "one:/n", "n", check=True)
+    assert (stocked.work_dir / "n").read_text() == "\n\n"
+    firkin("cp", "n", "one:/m", check=True)
+    tar = firkin("export", "one", "-o", "all.tar", check=True)
+    assert tar.status == 0
+    listed = subprocess.run(
+        ["tar", "-tvf", stocked.work_dir / "all.tar"], capture_output=True, text=True
+    ).stdout
+    owners = {line.split()[5]: line.split()[1] for line in listed.splitlines()}
+    assert owners["etc/passwd"] == "7/8"
+    assert {"n", "m", "bin/busybox"} <= set(owners)
+    assert "bin/vi" not in owners
+    for verb in (("commit", "one", "x/y"), ("diff", "one"), ("snapshot", "create", "one")):
+        assert "writable layer" in refused(firkin(*verb))
+    firkin("rm", "-v", "one", check=True)
+    assert not path.exists()
+    firkin("run", "--rm", "busybox", "sh", "-c", "test -e /bin/vi && ! test -e /n", check=True)
+
+
+def test_a_layer_of_the_users_stays_and_is_for_one_machine_at_a_time(firkin: Command, disk: Path) -> None:
+    layer = disk.with_name("layer.ext4")
+    file_systems.make(layer, size="32M")
+    before = digest(disk)
+    run = ("run", "--rootfs", "--writable-layer", str(layer), "--entropy")
+    firkin(*run, "-d", "--name", "one", str(disk), "sleep", "inf", check=True)
+    firkin("exec", "one", "sh", "-c", "echo more >> /hello; touch /new", check=True)
+    assert "in use" in refused(firkin(*run, "--rm", str(disk), "true"))
+    assert "is being written" not in firkin("run", "--rm", "--rootfs", str(disk), "true", check=True).stderr
+    for verb in (("suspend", "one"), ("fork", "one"), ("snapshot", "create", "--disk-only", "one")):
+        assert "writable layer" in refused(firkin(*verb))
+    firkin("stop", "-t", "0", "one", check=True)
+    firkin("rm", "one", check=True)
+    assert digest(disk) == before
+    assert_clean(layer)
+    assert firkin(*run, "--rm", str(disk), "cat", "/hello", check=True).stdout == "hello\nmore\n"
+    assert_clean(layer)
+
+
+def test_a_device_is_a_disk_that_a_container_has_as_it_is(firkin: Command, stocked: Home) -> None:
+    one, two = stocked.work_dir / "one", stocked.work_dir / "two"
+    one.write_bytes(b"first".ljust(1 << 20, b"\0"))
+    two.write_bytes(b"second".ljust(512 * 3, b"\0"))
+    run = ("run", "--rm", "--timing", "--device", "./one:/dev/one:rw", "--device", f"{two}:/mnt/two:r")
+    script = (
+        "cd /sys/block; cat vdb/size vdc/size vdb/ro vdc/ro; head -c 6 /mnt/two; stat -c ' %F %a' /dev/one;"
+        "printf written | dd of=/dev/one conv=fsync 2>/dev/null;"
+        "echo x 2>/dev/null > /mnt/two || echo refused;"
+        "mknod /x b $(tr : ' ' < vdc/dev); echo x 2>/dev/null > /x || echo refused"
+    )
+    ended = firkin(*run, "busybox", "sh", "-c", script, check=True)
+    assert "fork" not in ended.stderr, ended.stderr
+    assert ended.stdout.splitlines() == [
+        *("2048", "3", "0", "1", "second block special file 644", "refused", "refused")
+    ]
+    assert one.read_bytes()[:8] == b"written\0"
+    assert two.read_bytes()[:7] == b"second\0"
+    firkin("run", "-d", "--name", "holder", "--device", str(one), "busybox", "sleep", "inf", check=True)
+    assert "in use" in refused(firkin("run", "--rm", "--device", str(one), "busybox", "true"))
+    assert (
+        "device of" in refused(firkin("suspend", "holder")) or str(one) in firkin("suspend", "holder").stderr
+    )
+    (facts,) = json.loads(firkin("inspect", "holder", check=True).stdout)
+    assert facts["HostConfig"]["Devices"] == [
+        {"PathOnHost": str(one), "PathInContainer": str(one), "CgroupPermissions": "rwm"}
+    ]
+    firkin("rm", "-f", "holder", check=True)
+    assert "character device" in refused(firkin("run", "--rm", "--device", "/dev/null", "busybox", "true"))

@@ -148,3 +148,19 @@ def test_volumes_without_a_name_go_with_their_container_where_that_was_asked_for
     assert sorted(box("volume", "ls", "-q").stdout.split()) == ["held", "held2"]
     assert box("volume", "ls", "-q", "-f", "dangling=true").stdout == "held2\n"
     assert box("volume", "prune", "-f", "-a").stdout.startswith("held2\n")
+
+
+def test_a_directory_begins_with_what_the_image_has_and_keeps_what_is_written(
+    box: Command, home: Home
+) -> None:
+    box("volume", "create", "--driver", "dir", "shared", check=True)
+    assert "guest:x:1000" in sh(
+        box, "-v", "shared:/etc", "cat /etc/passwd; echo mine > /etc/mine; rm /etc/group"
+    )
+    there = Path(str(facts(box, "volume", "inspect", "shared")["Mountpoint"]))
+    assert (there / "mine").read_text() == "mine\n"
+    assert not (there / "group").exists()
+    assert sh(box, "-v", "shared:/x:ro", "ls -A /x | grep -c firkin; cat /x/mine").splitlines() == [
+        "0",
+        "mine",
+    ]

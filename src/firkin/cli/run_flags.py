@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from firkin.cli.bundle_flags import BUNDLE_FLAGS
+from firkin.cli.device_flags import DEVICE_FLAGS
 from firkin.cli.health_flags import HEALTH_FLAGS
 from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
@@ -47,6 +48,7 @@ FLAGS = (
            help="The same in words: type=bind|volume|tmpfs,source=...,target=...,readonly."),
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),
     _reach("--read-only", is_flag=True, help="Mount the root file system read-only."),
+    *DEVICE_FLAGS,
     *LIFE_FLAGS,
     *HEALTH_FLAGS,
     *NETWORK_FLAGS,

@@ -50,7 +50,7 @@ def base_path(paths: Paths, spec: ContainerSpec) -> Path:
 
 
 def ready(record: Record) -> Disk:
-    """The disk of a container for its machine; its top is made where it has none yet. The owner's.
+    """The disk of a container's root for its machine; its top is made where it has none yet. The owner's.
 
     Raises Corrupt where a layer is missing or a file of the user's was changed, StorageFull, and what
     root_file.examined() raises.
@@ -61,8 +61,14 @@ def ready(record: Record) -> Disk:
         from firkin.container.root_file import check_unchanged
 
         check_unchanged(file)
-    if (own := spec.root.in_place) is not None:
-        return Disk(path=Path(own.path), format="raw", held_as=own.called, on_device=own.device)
+    if spec.root.layer is not None or (file is not None and file.writable):
+        return Disk(
+            path=base_path(record.paths, spec),
+            format="raw",
+            readonly=spec.root.layer is not None,
+            held_as="" if file is None else file.called,
+            on_device=file is not None and file.device,
+        )
     top = record.dir / disk.top
     if not top.exists():
         new = _new_top(record, "disk.new", disk.layers, spec.disk_bytes)
@@ -86,6 +92,11 @@ def freeze(record: Record) -> DiskRecord:
     Store.adding(). Raises UsageError for too many layers, StorageFull, Corrupt.
     """
     spec = record.spec()
+    if spec.root.layer is not None:
+        raise UsageError(
+            f"container {spec.name!r} writes to a writable layer, and has no disk above its root to keep",
+            hint="without --writable-layer it has one; `firkin export` gives all of its files",
+        )
     if (own := spec.root.in_place) is not None:
         raise UsageError(
             f"container {spec.name!r} writes to {own.called} itself, and has no disk of its own to keep",
@@ -137,7 +148,7 @@ def disk_bytes(paths: Paths, layers: Iterable[str]) -> int:
 def written_bytes(record: Record) -> tuple[int, int]:
     """What a container's own writes take on the disk, with its layers, and what its image takes."""
     disk = record.disk()
-    above = (record.dir / disk.top, *map(record.paths.layer_path, disk.layers))
+    above = (record.dir / disk.top, record.dir / "layer.ext4", *map(record.paths.layer_path, disk.layers))
     return sum(map(_taken, above)), _taken(base_path(record.paths, record.spec()))
 
 

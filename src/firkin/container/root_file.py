@@ -1,4 +1,5 @@
-"""What is looked at before a file or a block device of the user's becomes a container's root file system.
+"""What is looked at before a file or a block device of the user's becomes a container's root file system, or
+the layer above it.
 
 The rule: it is taken for raw whatever it begins with. A raw file that begins like a qcow2 could name any file
 of this host as what lies under it, and be written so by its guest: so nothing here, and no VMM, ever asks
@@ -21,7 +22,7 @@ HEAD_BYTES = 4096
 MIN_BYTES = 64 << 10
 _MAGIC_AT, _MAGIC = 0x438, 0xEF53  # Documentation/filesystems/ext4/super.rst
 _BLOCKS_AT, _BLOCKS_HIGH_AT, _LOG_BLOCK_AT, _INCOMPATIBLE_AT = 0x404, 0x550, 0x418, 0x460
-_JOURNAL_DEVICE, _64BIT = 0x8, 0x80
+_RECOVER, _JOURNAL_DEVICE, _64BIT = 0x4, 0x8, 0x80
 _MOST_LOG_BLOCK = 6
 
 _OTHERS = (
@@ -41,8 +42,11 @@ _OTHERS = (
 _EXT4 = "a machine's root is an ext4 file system: mkfs.ext4 -d DIR FILE SIZE makes one of a directory"
 
 
-def examined(wanted: RootFile) -> RootFile:
-    """`wanted` with what is there now. Raises UsageError, HostUnsupported where it cannot be had, InUse."""
+def examined(wanted: RootFile, *, settled: bool = False) -> RootFile:
+    """`wanted` with what is there now; where it has to be `settled`, nothing is left to be replayed on it.
+
+    Raises UsageError, HostUnsupported where it cannot be had, InUse.
+    """
     fd = _opened(wanted)
     try:
         status = os.fstat(fd)
@@ -57,6 +61,12 @@ def examined(wanted: RootFile) -> RootFile:
     finally:
         os.close(fd)
     _check_file_system(wanted, head, size_bytes)
+    if settled and struct.unpack_from("<I", head, _INCOMPATIBLE_AT)[0] & _RECOVER:
+        raise UsageError(
+            f"{wanted.role}: {wanted.path} was not unmounted, and under a writable layer its journal cannot "
+            "be replayed",
+            hint="let that be done once: e2fsck -p FILE",
+        )
     return msgspec.structs.replace(
         wanted,
         device=device,
@@ -85,7 +95,7 @@ def _opened(wanted: RootFile) -> int:
         return os.open(wanted.path, how | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise UsageError(
-            f"rootfs: {wanted.path} does not exist", hint="it is a file or block device of this host"
+            f"{wanted.role}: {wanted.path} does not exist", hint="it is a file or block device of this host"
         ) from error
     except IsADirectoryError:
         raise _directory(wanted) from None
@@ -97,7 +107,7 @@ def _check_kind(wanted: RootFile, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise _directory(wanted)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode)):
-        raise UsageError(f"rootfs: {wanted.path} is neither a file nor a block device", hint=_EXT4)
+        raise UsageError(f"{wanted.role}: {wanted.path} is neither a file nor a block device", hint=_EXT4)
 
 
 def _check_unmounted(wanted: RootFile, status: os.stat_result) -> None:
@@ -109,7 +119,7 @@ def _check_unmounted(wanted: RootFile, status: os.stat_result) -> None:
 
 def _check_file_system(wanted: RootFile, head: bytes, size_bytes: int) -> None:
     if size_bytes < MIN_BYTES or len(head) < HEAD_BYTES:
-        raise UsageError(f"rootfs: {wanted.path} has only {size_bytes} bytes", hint=_EXT4)
+        raise UsageError(f"{wanted.role}: {wanted.path} has only {size_bytes} bytes", hint=_EXT4)
     if struct.unpack_from("<H", head, _MAGIC_AT)[0] != _MAGIC:
         raise _no_ext4(wanted, head)
     (low,), (high,) = (struct.unpack_from("<I", head, at) for at in (_BLOCKS_AT, _BLOCKS_HIGH_AT))
@@ -117,11 +127,11 @@ def _check_file_system(wanted: RootFile, head: bytes, size_bytes: int) -> None:
         struct.unpack_from("<I", head, at) for at in (_LOG_BLOCK_AT, _INCOMPATIBLE_AT)
     )
     if features & _JOURNAL_DEVICE:
-        raise UsageError(f"rootfs: {wanted.path} is a journal of another file system", hint=_EXT4)
+        raise UsageError(f"{wanted.role}: {wanted.path} is a journal of another file system", hint=_EXT4)
     blocks = low | (high << 32 if features & _64BIT else 0)
     if log_block > _MOST_LOG_BLOCK or blocks << 10 + log_block > size_bytes:
         raise UsageError(
-            f"rootfs: {wanted.path} is cut off: its file system is of {blocks} blocks, and it has "
+            f"{wanted.role}: {wanted.path} is cut off: its file system is of {blocks} blocks, and it has "
             f"{size_bytes} bytes",
             hint="copy it again, or shrink its file system first: resize2fs",
         )
@@ -131,14 +141,14 @@ def _no_ext4(wanted: RootFile, head: bytes) -> UsageError:
     for at, magic, name, help_ in _OTHERS:
         if head[at : at + len(magic)] == magic:
             return UsageError(
-                f"rootfs: {wanted.path} is {name}, and no ext4 file system", hint=help_ or _EXT4
+                f"{wanted.role}: {wanted.path} is {name}, and no ext4 file system", hint=help_ or _EXT4
             )
-    return UsageError(f"rootfs: {wanted.path} has no ext4 file system on it", hint=_EXT4)
+    return UsageError(f"{wanted.role}: {wanted.path} has no ext4 file system on it", hint=_EXT4)
 
 
 def _directory(wanted: RootFile) -> UsageError:
     return UsageError(
-        f"rootfs: {wanted.path} is a directory, and a machine's root is a disk",
+        f"{wanted.role}: {wanted.path} is a directory, and a machine's root is a disk",
         hint="make an image of it: tar -C DIR -c . | firkin import - NAME; or a disk: "
         "mkfs.ext4 -d DIR FILE SIZE",
     )
@@ -151,5 +161,5 @@ def _in_use(called: str, why: str) -> InUse:
 def _unusable(wanted: RootFile, error: OSError) -> HostUnsupported:
     how = "write to" if wanted.writable else "read"
     return HostUnsupported(
-        f"rootfs: you cannot {how} {wanted.path}: {error.strerror}", hint="change its mode or owner"
+        f"{wanted.role}: you cannot {how} {wanted.path}: {error.strerror}", hint="change its mode or owner"
     )

@@ -118,6 +118,11 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(port for port in self.ports if port.ipv6)
 
     @property
+    def has_more(self) -> bool:
+        """Whether there is anything beside its root's disk to be made, or looked at, before it starts."""
+        return bool(self.root.layer or self.storage.volumes or self.storage.devices)
+
+    @property
     def outlived(self) -> bool:
         """Whether what it writes to is still there when it is removed."""
         return self.root.in_place is not None or any(not each.anonymous for each in self.storage.disks)

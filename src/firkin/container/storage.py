@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from firkin.container.host_device import HostDevice
 from firkin.volume.mount import VolumeMount
 
 
@@ -11,6 +12,8 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they were asked for; their disks stand behind the container's in that order."""
 
     volumes: tuple[VolumeMount, ...] = ()
+    devices: tuple[HostDevice, ...] = ()
+    """Behind the volumes' disks."""
 
     @property
     def disks(self) -> tuple[VolumeMount, ...]:

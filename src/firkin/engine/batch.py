@@ -10,6 +10,8 @@ from __future__ import annotations
 import posixpath
 import uuid
 
+import msgspec
+
 from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.container.storage import Storage
@@ -19,7 +21,6 @@ from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire
 from firkin.wire import usage as wire_usage
 
-ROOT_DEVICE = "/dev/vda"
 SEED_BYTES = 256
 
 
@@ -43,7 +44,7 @@ def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wi
 def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozenset[str]) -> wire.Container:
     """The container's root, mounts and files. `single_files` are the bind sources that are no directory."""
     binds = [_bind_mount(index, bind, bind.source in single_files) for index, bind in enumerate(spec.binds)]
-    volumes = volume_mounts(spec.storage, len(binds))
+    volumes = volume_mounts(spec.storage, len(binds), first_disk=spec.root.disks)
     tmpfs = [
         wire.Mount(type="tmpfs", source="tmpfs", target=each.target, options=each.options)
         for each in spec.tmpfs
@@ -51,9 +52,15 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
     mounts = sorted(binds + volumes + tmpfs, key=lambda mount: mount.target)  # /a before /a/b
     return wire.Container(
         container=spec.id,
-        root=wire.Root(device=ROOT_DEVICE, readonly=spec.read_only, grow_bytes=_grown_bytes(spec)),
+        root=wire.Root(
+            device=disk_device(0),
+            readonly=spec.read_only,
+            grow_bytes=_grown_bytes(spec),
+            upper=msgspec.UNSET if spec.root.layer is None else disk_device(1),
+        ),
         hostname=spec.hostname,
         mounts=tuple(mounts),
+        devices=_devices(spec) if spec.storage.devices else msgspec.UNSET,
         files=_own_files(spec, guest),
         masked=spec.protected.masked,
         readonly_paths=spec.protected.read_only,
@@ -64,7 +71,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
 
 def _grown_bytes(spec: ContainerSpec) -> int:
     """What its file system is to grow to, on a disk that is larger; 0: an image's is made in its size."""
-    file = spec.root.file
+    file = spec.root.file if spec.root.layer is None else None
     return spec.disk_bytes if file is not None and spec.disk_bytes > file.size_bytes else 0
 
 
@@ -92,19 +99,34 @@ def _bind_mount(index: int, bind: Bind, single_file: bool) -> wire.Mount:
     return wire.Mount(type="virtiofs", source=share_tag(index), target=bind.target, options=tuple(options))
 
 
-def volume_mounts(storage: Storage, shares: int) -> list[wire.Mount]:
-    """The volumes: disks behind the container's own, directories behind the first `shares` shares."""
+def volume_mounts(storage: Storage, shares: int, *, first_disk: int = 1) -> list[wire.Mount]:
+    """The volumes: disks from number `first_disk` on, directories behind the first `shares` shares."""
     found = []
     for index, volume in enumerate(storage.disks):
-        found.append(_volume_mount("disk", volume_device(index), volume))
+        found.append(_volume_mount("disk", disk_device(first_disk + index), volume))
     for index, volume in enumerate(storage.directories):
         found.append(_volume_mount("virtiofs", share_tag(shares + index), volume))
     return found
 
 
-def volume_device(index: int) -> str:
-    """The guest's device of volume disk number `index`: /dev/vda is the container's own."""
-    return f"/dev/vd{chr(ord('b') + index)}"
+def _devices(spec: ContainerSpec) -> tuple[wire.Device, ...]:
+    first = spec.root.disks + len(spec.storage.disks)
+    return tuple(
+        wire.Device(
+            path=each.target,
+            device=disk_device(first + index),
+            readonly=each.readonly,
+            mode=each.mode,
+            uid=each.uid,
+            gid=each.gid,
+        )
+        for index, each in enumerate(spec.storage.devices)
+    )
+
+
+def disk_device(index: int) -> str:
+    """The guest's device of disk number `index`: the root, its writable layer, volumes, devices."""
+    return f"/dev/vd{chr(ord('a') + index)}"
 
 
 def _volume_mount(kind: str, source: str, volume: VolumeMount) -> wire.Mount:

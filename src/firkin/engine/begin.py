@@ -20,7 +20,7 @@ from firkin.container.pod import Member
 from firkin.container.record import Record, create
 from firkin.container.root import Root
 from firkin.container.spec import ContainerSpec
-from firkin.engine import root_rules, rules, storage
+from firkin.engine import device_words, root_rules, rules, storage
 from firkin.engine.filters import filter_of
 from firkin.engine.image_names import here
 from firkin.engine.network_rules import check_way_in
@@ -133,7 +133,8 @@ def _put_on_record(
     declared = (
         image.config.volumes if image is not None and options.pod is None else ()
     )  # a pod has one store, for all that is written
-    wished = storage.wished(options.storage, set(options.targets()), declared, options.image)
+    asked = msgspec.structs.replace(options.storage, devices=device_words.found(options.storage.devices))
+    wished = storage.wished(asked, set(options.targets()), declared, options.image)
     made_with = storage.made(
         settings.paths,
         wished,

@@ -26,7 +26,7 @@ from firkin.engine.diffs import OURS
 from firkin.engine.health_facts import image_check
 from firkin.engine.image_changes import changed
 from firkin.engine.images import UNNAMED
-from firkin.engine.root_rules import check_of_an_image
+from firkin.engine.root_rules import check_above_an_image
 from firkin.errors import ImageNotFound, UsageError
 from firkin.events import event, stage
 from firkin.ext4.reader.file_system import FileSystem
@@ -75,7 +75,7 @@ async def commit(
     if name and reference.digest is not None:
         raise UsageError(f"cannot commit as {name!r}: its digest is not yet known", hint="leave the @ away")
     spec, store, paths = container.spec, Store(settings.paths), settings.paths
-    check_of_an_image(spec, "no image to add a layer to")
+    check_above_an_image(spec, "no image to add a layer to")
     with store.adding(), stage("commit", container=container.id, reference=name):
         manifest, image = _base(store, spec)
         config = changed(_told(image.config, spec), config_changes)  # a bad one costs no reading

@@ -9,7 +9,7 @@ from functools import partial
 from firkin.aio.thread import in_thread
 from firkin.container.record import Record
 from firkin.engine.container import Container
-from firkin.engine.root_rules import check_of_an_image
+from firkin.engine.root_rules import check_above_an_image
 from firkin.errors import SnapshotNotFound
 from firkin.paths import Paths
 from firkin.snapshot import record as snapshots
@@ -43,7 +43,7 @@ async def of_container(paths: Paths, container: Container) -> list[Change]:
     Raises WrongState while it starts, Timeout where that would take too long, ContainerNotFound, Corrupt.
     """
     spec = container.spec
-    check_of_an_image(spec, "no image to compare with")
+    check_above_an_image(spec, "no image to compare with")
     image = stack.of_image(paths, spec.rootfs_key, spec.image)
     async with container.still():
         found = _changes(image, stack.of_container(Record(paths, container.id)))
@@ -54,7 +54,7 @@ def _before(paths: Paths, snapshot: Snapshot) -> Stack:
     if snapshot.parent:
         with suppress(SnapshotNotFound):
             return stack.of_snapshot(paths, snapshots.load(paths, snapshot.parent))
-    check_of_an_image(snapshot.spec, "no image to compare with")
+    check_above_an_image(snapshot.spec, "no image to compare with")
     return stack.of_image(paths, snapshot.spec.rootfs_key, snapshot.spec.image)
 
 

@@ -9,6 +9,7 @@ from firkin.container.record import Created, Exited, Record, Running, State
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
+from firkin.engine.device_words import device_facts
 from firkin.engine.health_facts import health_config, health_state
 from firkin.engine.machine_facts import machine_config
 from firkin.engine.mount_facts import binds, mount_facts
@@ -118,6 +119,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         "PidsLimit": spec.limits.pids,
         "RestartPolicy": {"Name": spec.restart.name, "MaximumRetryCount": spec.restart.retries},
         "DiskSize": spec.disk_bytes,
+        "Devices": [device_facts(each) for each in spec.storage.devices],
         "ShmSize": spec.shm_bytes,
         "ReadonlyRootfs": spec.read_only,
         "Tmpfs": {each.target: ",".join(each.options) for each in spec.tmpfs},

@@ -250,7 +250,7 @@ async def booted(
         stack.push_async_callback(machine.stop)
         volume_use.check_free(record.paths, spec)
         return machine
-    if spec.storage.disks:
+    if spec.has_more:
         await in_thread(partial(make_ready, record, spec))
     disk = ready(record)
     with record.hold_alive() as alive:

@@ -78,7 +78,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     def targets(self) -> list[str]:
         """Where something is mounted."""
         binds, tmpfs = [each.target for each in self.binds], [each.target for each in self.tmpfs]
-        return [*binds, *tmpfs, *(each.target for each in self.storage.volumes)]
+        volumes = [each.target for each in self.storage.volumes]
+        return [*binds, *tmpfs, *volumes, *(each.target for each in self.storage.devices)]
 
 
 class ExecOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -123,6 +123,11 @@ def _check_own_machine(options: RunOptions, pod: Pod) -> None:
             f"machine: a container of pod {pod.name!r} has the pod's, and is told nothing of its own",
             hint="run it outside of the pod",
         )
+    if options.storage.devices:
+        raise UsageError(
+            f"device: a machine has its disks from its start, and that of pod {pod.name!r} is the pod's",
+            hint="run it outside of the pod",
+        )
     if options.binds or options.storage.volumes:
         raise UsageError(
             f"mount: what a container of pod {pod.name!r} mounts is the pod's",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from firkin.container.root import OF_AN_IMAGE, Root
+import msgspec
+
+from firkin.container.root import OF_AN_IMAGE, Root, WritableLayer
 from firkin.container.root_file import examined
 from firkin.container.spec import ContainerSpec
 from firkin.engine.options import RunOptions
 from firkin.errors import UsageError
+from firkin.machine.qcow2 import MAX_SIZE_BYTES
+from firkin.units import format_size
+from firkin.volume.record import MIN_BYTES
 
 
 def check_root(options: RunOptions) -> None:
@@ -14,18 +19,42 @@ def check_root(options: RunOptions) -> None:
     if options.root == OF_AN_IMAGE:
         return
     if options.pod is not None:
-        raise UsageError("rootfs: containers of a pod have images", hint="run it without a pod")
-    if options.bundle is not None:
-        raise UsageError("rootfs: a bundle names its root itself", hint="leave out --rootfs")
+        field = "writable_layer" if options.root.file is None else "rootfs"
+        raise UsageError(
+            f"{field}: containers of a pod have images, and the pod's store", hint="run it without a pod"
+        )
     if options.root.file is not None:
         _check_imageless(options)
-    if options.root.in_place is not None and options.disk_bytes is not None:
+    if options.root.layer is not None:
+        _check_layer(options, options.root.layer)
+    elif options.root.in_place is not None and options.disk_bytes is not None:
         raise UsageError(
             "disk: what is written in place has the size that it has", hint="leave --disk out, or :rw"
         )
 
 
+def _check_layer(options: RunOptions, layer: WritableLayer) -> None:
+    if options.root.file is not None and options.root.file.writable:
+        raise UsageError(
+            "writable_layer: the root file system is to be written to itself", hint="leave it out, or :rw"
+        )
+    if options.read_only:
+        raise UsageError("writable_layer: read_only says that nothing is written", hint="choose one")
+    if options.disk_bytes is not None:
+        raise UsageError(
+            "disk: what is written goes to the writable layer",
+            hint="say the size there: --writable-layer SIZE",
+        )
+    if layer.file is None and not MIN_BYTES <= layer.size_bytes <= MAX_SIZE_BYTES:
+        raise UsageError(
+            f"writable_layer: {layer.size_bytes} bytes are out of range",
+            hint=f"choose from {format_size(MIN_BYTES)} to {format_size(MAX_SIZE_BYTES)}",
+        )
+
+
 def _check_imageless(options: RunOptions) -> None:
+    if options.bundle is not None:
+        raise UsageError("rootfs: a bundle names its root itself", hint="leave out --rootfs")
     if options.pull != "missing" or options.platform:
         raise UsageError(
             "rootfs: there is no image to pull, nor to choose a platform of",
@@ -37,7 +66,22 @@ def _check_imageless(options: RunOptions) -> None:
 
 def found(root: Root) -> Root:
     """`root` as it is now. Raises UsageError, HostUnsupported, InUse."""
-    return Root(file=None if root.file is None else examined(root.file))
+    file, layer = root.file, root.layer
+    if file is not None:
+        file = examined(file, settled=layer is not None)
+    if layer is not None and layer.file is not None:
+        layer = msgspec.structs.replace(layer, file=examined(layer.file))
+    return Root(file=file, layer=layer)
+
+
+def check_above_an_image(spec: ContainerSpec, what: str) -> None:
+    """Raise UsageError where `what` needs a disk that stands on an image's, and there is none."""
+    check_of_an_image(spec, what)
+    if spec.root.layer is not None:
+        raise UsageError(
+            f"container {spec.name!r} has a writable layer, which is no disk above its image's, and {what}",
+            hint="`firkin export` gives all of its files; `firkin import` makes an image of them",
+        )
 
 
 def check_of_an_image(spec: ContainerSpec, what: str) -> None:

@@ -48,6 +48,18 @@ def check_saveable(spec: ContainerSpec) -> None:
             hint="keep its disk alone: firkin snapshot create --disk-only",
         )
     sources = [bind.source for bind in spec.binds] + [each.path for each in spec.storage.directories]
+    if spec.root.layer is not None:
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept: what it knows of its writable layer "
+            "holds only while nothing is written there",
+            hint="without --writable-layer it has a disk of its own above its root",
+        )
+    if spec.storage.devices:
+        raise UsageError(
+            f"the memory of container {spec.name!r} cannot be kept: it has {spec.storage.devices[0].called} "
+            "of this host, which others may write to meanwhile",
+            hint="keep its disk alone: firkin snapshot create --disk-only",
+        )
     if (own := spec.root.in_place) is not None:
         raise UsageError(
             f"the memory of container {spec.name!r} cannot be kept: what it knows of {own.called} holds only "

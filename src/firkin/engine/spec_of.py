@@ -39,6 +39,12 @@ def spec_of(options: RunOptions, image: Image, settings: Settings) -> oci.Runtim
             f"rootfs: a config.json has a directory for a root, and cannot say {options.root.file.path}",
             hint="leave out --rootfs and the path",
         )
+    if options.root.layer is not None or options.storage.devices:
+        raise UsageError(
+            f"{'writable_layer' if options.root.layer else 'device'}: a config.json cannot say what disks a "
+            "machine has",
+            hint="leave it out",
+        )
     spec = container_spec(
         options, image, rootfs_key="", container_id="0" * 64, name="", created_ns=0, settings=settings
     )

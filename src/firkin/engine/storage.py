@@ -19,6 +19,7 @@ from firkin.container.naming import new_id
 from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
 from firkin.container.storage import Storage
+from firkin.engine import device_words
 from firkin.engine.volumes import container_path
 from firkin.errors import Corrupt, UsageError, VolumeNotFound
 from firkin.machine.spec import Disk
@@ -119,9 +120,10 @@ def _of(mount: VolumeMount, volume: volumes.VolumeRecord) -> VolumeMount:
 
 
 def _check_disks(storage: Storage) -> None:
-    if len(storage.disks) > MAX_DISKS:
+    if len(storage.disks) + len(storage.devices) > MAX_DISKS:
         raise UsageError(
-            f"volume: {len(storage.disks)} volumes with disks of their own are more than {MAX_DISKS}",
+            f"volume: {len(storage.disks)} volumes with disks of their own and {len(storage.devices)} "
+            f"devices are more than {MAX_DISKS}",
             hint="put several directories into one, or make some with: firkin volume create --driver dir",
         )
     names = [each.name for each in storage.disks]
@@ -134,17 +136,30 @@ def _check_disks(storage: Storage) -> None:
 
 
 def as_disks(spec: ContainerSpec, paths: Paths) -> tuple[Disk, ...]:
-    """The disks of the volumes of `spec`, behind its own."""
-    return tuple(contents.as_disk(paths, mount) for mount in spec.storage.disks)
+    """The disks of `spec` behind its root's: its writable layer, its volumes, its devices."""
+    layer: tuple[Disk, ...] = ()
+    if spec.root.layer is not None:
+        from firkin.container.writable_layer import layer_disk
+
+        layer = (layer_disk(paths, spec),)
+    volumes_ = (contents.as_disk(paths, mount) for mount in spec.storage.disks)
+    return (*layer, *volumes_, *(device.disk for device in spec.storage.devices))
 
 
 def is_ready(paths: Paths, spec: ContainerSpec) -> bool:
     """Whether its machine can have them at once. Raises OSError."""
-    return all(contents.is_ready(paths, mount) for mount in spec.storage.disks)
+    if spec.root.layer is not None or spec.storage.devices:
+        return False  # they are looked at first
+    return all(contents.is_ready(paths, mount) for mount in spec.storage.volumes)
 
 
 def make_ready(record: Record, spec: ContainerSpec) -> None:
     """Make what is missing of them. May take long. Raises InUse, VolumeNotFound, StorageFull, Corrupt."""
     volume_use.check_free(record.paths, spec)
-    for mount in spec.storage.disks:
+    device_words.found(spec.storage.devices)
+    if spec.root.layer is not None:
+        from firkin.container import writable_layer
+
+        writable_layer.make_ready(record.paths, spec)
+    for mount in spec.storage.volumes:
         contents.make_ready(record.paths, mount, base_path(record.paths, spec))

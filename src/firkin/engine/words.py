@@ -9,7 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, get_args
 
+import msgspec
+
 from firkin.container.spec import Bind, Tmpfs
+from firkin.engine.device_words import DeviceWords, parse_devices
 from firkin.engine.environment import parse_environment
 from firkin.engine.health_words import HealthWords, health_options
 from firkin.engine.life_words import LifeWords, restart_policy
@@ -69,6 +72,7 @@ class GroupWords(
     PodPlace,
     RootWords,
     StdioWords,
+    DeviceWords,
     total=False,
 ):
     """Words of a container that have modules of their own."""
@@ -172,7 +176,7 @@ def run_options(
         read_only=read_only,
         binds=mounted.binds,
         tmpfs=mounted.tmpfs,
-        storage=mounted.storage,
+        storage=msgspec.structs.replace(mounted.storage, devices=parse_devices(more)),
         root=root_of(image, more),
         network=network_spec(more),
         restart=restart_policy(more),

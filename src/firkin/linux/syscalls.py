@@ -49,6 +49,11 @@ def syscall(call: str, number: int, *args: object) -> int:
     return checked(call, libc().syscall(ctypes.c_long(number), *args))
 
 
+def syncfs(fd: int) -> None:
+    """Write down all that its file system has not yet (syncfs(2)). Raises OSError."""
+    checked("syncfs", libc().syncfs(ctypes.c_int(fd)))
+
+
 def set_cloexec_from(first_fd: int) -> None:
     """Mark every descriptor from `first_fd` on close-on-exec (close_range(2), Linux 5.11). Raises OSError."""
     last = ctypes.c_uint(0xFFFFFFFF)

@@ -16,8 +16,8 @@ from firkin.machine.spec import Disk
 
 
 def hold(disk: Disk) -> int:
-    """A descriptor of the file of `disk`, which nobody else has until it is closed everywhere. Raises InUse,
-    OSError.
+    """A descriptor of the file of `disk`, which nobody else has until it is closed everywhere; of one that is
+    only read, nobody who writes to it. Raises InUse, OSError.
     """
     exclusive = os.O_EXCL if disk.on_device and not disk.readonly else 0
     how = (os.O_RDONLY if disk.readonly else os.O_RDWR) | os.O_CLOEXEC | exclusive
@@ -30,7 +30,7 @@ def hold(disk: Disk) -> int:
             f"{disk.held_as} is in use by this host", hint="unmount it first, or use another"
         ) from error
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if disk.readonly else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         if not os.path.samestat(os.fstat(fd), os.stat(disk.path)):  # another was put in its place just now
             raise BlockingIOError
     except BlockingIOError:

@@ -30,6 +30,9 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     """The same of `backing`, which any number may read and nobody may write to."""
     on_device: bool = False
     """Whether the raw file of it, `path` or `backing`, is a block device."""
+    as_it_is: bool = False
+    """Whether the guest is to see its size, and whether it can be written to. A fork sees what its template
+    had."""
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ def why_not(spec: MachineSpec, settings: Settings) -> str:
         return "templates are turned off by the settings"
     if spec.shares:
         return "directories are shared with the host"
+    if any(disk.as_it_is for disk in spec.disks):
+        return "it has a device of this host, whose size no template can know"
     if reason := spec.knobs.why_cold:
         return reason
     if not spec.disks:

@@ -65,6 +65,11 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
             f"{what} is of a container whose root is a file of its host",
             hint="only what a machine holds itself can be moved",
         )
+    if spec.storage.devices:
+        raise UsageError(
+            f"{what} is of a container with a device of its host: {spec.storage.devices[0].path}",
+            hint="only what a machine holds itself can be moved",
+        )
     if named := [each.name for each in spec.storage.volumes if not each.anonymous]:
         raise UsageError(
             f"{what} is of a container with volumes: {', '.join(named[:3])}",

@@ -10,16 +10,16 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 
-from firkin.archive.entry import HARD_LINK, Entry
-from firkin.archive.writer import END_OF_ARCHIVE, headers, is_storable, padding
+from firkin.archive.entry import Entry
+from firkin.archive.writer import END_OF_ARCHIVE, headers, is_storable
 from firkin.errors import UsageError
 from firkin.ext4.reader.directory import Names
 from firkin.ext4.reader.file_system import ROOT, FileSystem
 from firkin.ext4.reader.inode import Inode
+from firkin.rootfs.file_tar import file_tar
 from firkin.snapshot.diff import DELETED, Change
 
 _WHITEOUT = b".wh."
-_ZEROS = bytes(1 << 16)
 
 
 def layer_tar(changes: Iterable[Change], system: FileSystem) -> Iterator[bytes]:
@@ -43,7 +43,7 @@ def layer_tar(changes: Iterable[Change], system: FileSystem) -> Iterator[bytes]:
             continue
         inode = walk.inode(path)
         if is_storable(inode.kind):
-            yield from _file(path or b".", inode, system, linked)
+            yield from file_tar(path or b".", inode, system, linked)
     yield END_OF_ARCHIVE
 
 
@@ -66,46 +66,3 @@ class _Walk:
             inode = self._system.child(self._trail[-1][1][each])
             self._trail.append((each, self._system.entries(inode)))
         return self._system.child(self._trail[-1][1][name])
-
-
-def _file(path: bytes, inode: Inode, system: FileSystem, linked: dict[int, bytes]) -> Iterator[bytes]:
-    entry = Entry(
-        path, inode.kind, stat.S_IMODE(inode.mode), inode.uid, inode.gid, 0, inode.mtime_ns, b"",
-        xattrs=system.xattrs(inode),
-    )  # fmt: skip
-    if inode.kind != stat.S_IFDIR and inode.links > 1:
-        first = linked.setdefault(inode.number, path)
-        if first != path:
-            entry.kind, entry.link, entry.xattrs = HARD_LINK, first, None
-            yield headers(entry)
-            return
-    match inode.kind:
-        case stat.S_IFREG:
-            entry.size = inode.size
-            yield headers(entry)
-            yield from _content(inode, system)
-            yield padding(entry.size)
-            return
-        case stat.S_IFDIR:
-            entry.path += b"/"
-        case stat.S_IFLNK:
-            entry.link = system.target(inode)
-        case stat.S_IFCHR | stat.S_IFBLK:
-            entry.major, entry.minor = os.major(inode.rdev), os.minor(inode.rdev)
-    yield headers(entry)
-
-
-def _content(inode: Inode, system: FileSystem) -> Iterator[bytes]:
-    at = 0
-    for offset, piece in system.data(inode):
-        yield from _zeros(offset - at)
-        yield piece
-        at = offset + len(piece)
-    yield from _zeros(inode.size - at)
-
-
-def _zeros(count: int) -> Iterator[bytes]:
-    while count > 0:
-        part = min(count, len(_ZEROS))
-        yield _ZEROS[:part]
-        count -= part

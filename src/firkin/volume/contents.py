@@ -28,7 +28,9 @@ def as_disk(paths: Paths, mount: VolumeMount) -> Disk:
 
 
 def is_ready(paths: Paths, mount: VolumeMount) -> bool:
-    """Whether the disk of a volume is as it is to be mounted. Raises OSError."""
+    """Whether a volume is as it is to be mounted. Raises OSError."""
+    if mount.driver == "dir":
+        return not mount.copy or _is_filled(mount)
     path = volumes.disk_path(paths, mount.name)
     if not (path.exists() and mount.copy):
         return path.exists()
@@ -37,8 +39,15 @@ def is_ready(paths: Paths, mount: VolumeMount) -> bool:
     return not disks.is_empty(path)
 
 
+def _is_filled(mount: VolumeMount) -> bool:
+    from firkin.volume.directory import is_filled
+
+    return is_filled(Path(mount.path))
+
+
 def make_ready(paths: Paths, mount: VolumeMount, image_path: Path) -> None:
-    """Make the disk of a volume, or make it anew where it holds nothing, with what the image has there.
+    """Make the disk of a volume, or make it anew where it holds nothing, with what the image has there; a
+    directory that holds nothing is filled with that, too.
 
     Raises VolumeNotFound, StorageFull, Corrupt, InUse where a machine has it.
     """
@@ -47,13 +56,23 @@ def make_ready(paths: Paths, mount: VolumeMount, image_path: Path) -> None:
     volume, path = volumes.find(paths, mount.name), volumes.disk_path(paths, mount.name)
     what = f"volume {mount.name!r} is being filled by another process"
     with locked(path.with_name("making"), shared=False, deadline_s=_DEADLINE_S, what=what):
-        if is_ready(paths, mount):
+        with disk_errors(path):
+            if is_ready(paths, mount):
+                return
+        if mount.driver == "dir":
+            _fill(Path(mount.path), path.with_name("data"), image_path, mount.target)
             return
         source = image_path if mount.copy else None
         if not path.exists():
             _write(path, volume.size_bytes, source, mount.target)
         elif source is not None and disks.has_content(source, mount.target):
             _write_anew(paths, mount, volume.size_bytes, source)
+
+
+def _fill(directory: Path, own: Path, image_path: Path, at: str) -> None:
+    from firkin.volume.directory import fill
+
+    fill(directory, image_path, at, own=directory == own)
 
 
 def _write_anew(paths: Paths, mount: VolumeMount, size_bytes: int, source: Path) -> None:

@@ -77,6 +77,19 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     fstype: str = "ext4"
     readonly: bool = False
     grow_bytes: int = 0
+    upper: str | msgspec.UnsetType = msgspec.UNSET
+    """The device that takes what is written, where `device` is only read."""
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A block device of the machine that a container has as such, at `path`."""
+
+    path: str
+    device: str
+    readonly: bool = False
+    mode: int = 0o660
+    uid: int = 0
+    gid: int = 0
 
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +111,7 @@ class Container(Op, frozen=True, kw_only=True):
     root: Root
     hostname: str
     mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] | msgspec.UnsetType = msgspec.UNSET
     files: tuple[File, ...] = ()
     masked: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
@@ -338,8 +352,10 @@ class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def op_map(op: Op) -> dict[str, Any]:
-    """`op` as the map that goes on the wire, without its id."""
-    fields = {name: getattr(op, name) for name in op.__struct_fields__}
+    """`op` as the map that goes on the wire, without its id. What is UNSET costs no bytes."""
+    fields = {
+        name: value for name in op.__struct_fields__ if (value := getattr(op, name)) is not msgspec.UNSET
+    }
     if isinstance(op, Batch):
         fields["ops"] = [op_map(each) for each in op.ops]
     elif isinstance(op, Spawn):
