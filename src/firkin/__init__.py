@@ -19,17 +19,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from firkin.api.async_container import AsyncContainer, AsyncSnapshot
     from firkin.api.async_engine import AsyncEngine
+    from firkin.api.async_networks import AsyncNetworks
     from firkin.api.async_pod import AsyncPod
     from firkin.api.async_pool import AsyncPool
     from firkin.api.async_process import AsyncProcess
     from firkin.api.async_sockets import AsyncConnection, AsyncListener
+    from firkin.api.async_volumes import AsyncVolumes
     from firkin.api.container import Container, Snapshot
     from firkin.api.doctor import diagnose, doctor
     from firkin.api.engine import Engine, run
+    from firkin.api.networks import Networks
     from firkin.api.pod import Pod
     from firkin.api.pool import Pool
     from firkin.api.process import Process
     from firkin.api.sockets import Connection, Listener
+    from firkin.api.volumes import Volumes
     from firkin.engine.stdio_words import DEVNULL, PIPE, STDOUT
     from firkin.errors import (
         AddressInUse,
@@ -94,10 +98,12 @@ __all__ = [
     "AsyncContainer",
     "AsyncEngine",
     "AsyncListener",
+    "AsyncNetworks",
     "AsyncPod",
     "AsyncPool",
     "AsyncProcess",
     "AsyncSnapshot",
+    "AsyncVolumes",
     "AuthenticationFailed",
     "BootFailed",
     "CommandFailed",
@@ -126,6 +132,7 @@ __all__ = [
     "Misfit",
     "NameInUse",
     "NetworkNotFound",
+    "Networks",
     "NotFound",
     "NotListening",
     "OutcomeUnknown",
@@ -153,6 +160,7 @@ __all__ = [
     "Untrusted",
     "UsageError",
     "VolumeNotFound",
+    "Volumes",
     "WrongState",
     "__version__",
     "diagnose",
@@ -168,14 +176,18 @@ _HOMES = {
     "AsyncContainer": "api.async_container",
     "AsyncListener": "api.async_sockets",
     "AsyncEngine": "api.async_engine",
+    "AsyncNetworks": "api.async_networks",
     "AsyncPod": "api.async_pod",
     "AsyncPool": "api.async_pool",
     "AsyncProcess": "api.async_process",
     "AsyncSnapshot": "api.async_container",
+    "AsyncVolumes": "api.async_volumes",
     "Connection": "api.sockets",
     "Container": "api.container",
     "Listener": "api.sockets",
     "Engine": "api.engine",
+    "Networks": "api.networks",
+    "Volumes": "api.volumes",
     "run": "api.engine",
     "doctor": "api.doctor",
     "diagnose": "api.doctor",

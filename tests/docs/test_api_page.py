@@ -69,7 +69,7 @@ STREAMS = {"Process": {"stdin", "stdout", "stderr"}, "Connection": {"reader", "w
     "name",
     [
         *("Engine", "Container", "Snapshot", "Pod", "Pool", "PoolStats", "Process", "Output", "ExitStatus"),
-        *("Connection", "Listener", "Finding"),
+        *("Connection", "Listener", "Finding", "Volumes", "Networks"),
     ],
 )
 def test_a_class_has_what_its_section_says(name: str) -> None:
@@ -93,7 +93,9 @@ def test_every_word_of_run_is_on_the_page() -> None:
     assert on_page == set(typing.get_type_hints(RunWords))
 
 
-@pytest.mark.parametrize("name", ["Engine", "Container", "Snapshot", "Pod", "Pool", "Process"])
+@pytest.mark.parametrize(
+    "name", ["Engine", "Container", "Snapshot", "Pod", "Pool", "Process", "Volumes", "Networks"]
+)
 def test_the_asynchronous_twin_has_the_same_names(name: str) -> None:
     blocking, twin = members(getattr(firkin, name)), members(getattr(firkin, f"Async{name}"))
     blocking.pop("close", None)

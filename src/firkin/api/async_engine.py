@@ -24,8 +24,10 @@ from firkin.settings import Settings
 from firkin.snapshot.record import find, snapshots
 
 if TYPE_CHECKING:
+    from firkin.api.async_networks import AsyncNetworks
     from firkin.api.async_pod import AsyncPod
     from firkin.api.async_pool import AsyncPool
+    from firkin.api.async_volumes import AsyncVolumes
     from firkin.api.pool_words import PoolWords
     from firkin.container.journal import Happening
     from firkin.engine.staged_file import Staged
@@ -229,6 +231,20 @@ class AsyncEngine:
             policy=policy,
             replace=replace,
         )
+
+    @property
+    def volumes(self) -> AsyncVolumes:
+        """The volumes of this user."""
+        from firkin.api.async_volumes import AsyncVolumes
+
+        return AsyncVolumes(self._engine.settings)
+
+    @property
+    def networks(self) -> AsyncNetworks:
+        """The private networks of this user."""
+        from firkin.api.async_networks import AsyncNetworks
+
+        return AsyncNetworks(self._engine.settings)
 
     async def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""

@@ -24,9 +24,11 @@ from firkin.process.output import Output
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.api.networks import Networks
     from firkin.api.pod import Pod
     from firkin.api.pool import Pool
     from firkin.api.pool_words import PoolWords
+    from firkin.api.volumes import Volumes
     from firkin.container.journal import Happening
     from firkin.engine.staged_file import Staged
 
@@ -188,6 +190,20 @@ class Engine:
             path, image, format=format, disk=disk, platform=platform, policy=policy, replace=replace
         )
         return self._loop.call(staging)
+
+    @property
+    def volumes(self) -> Volumes:
+        """The volumes of this user."""
+        from firkin.api.volumes import Volumes
+
+        return Volumes(self._engine.volumes, self._loop)
+
+    @property
+    def networks(self) -> Networks:
+        """The private networks of this user."""
+        from firkin.api.networks import Networks
+
+        return Networks(self._engine.networks, self._loop)
 
     def containers(self, *, all: bool = False) -> list[ContainerSummary]:
         """The running containers of this user, whoever started them; with `all` the ended ones too."""

@@ -13,21 +13,13 @@ def command(force: bool, names: tuple[str, ...]) -> int:
 
     One stays while a container uses it, whether that runs or not.
     """
-    import asyncio
+    from functools import partial
 
-    from firkin.cli.session import each
+    from firkin.cli.removal import remove_each
     from firkin.container.private_network import remove
     from firkin.errors import NetworkNotFound
     from firkin.settings import Settings
 
-    paths = Settings.load().paths
-
-    async def one(name: str) -> str:
-        try:
-            remove(paths, name, force=force)
-        except NetworkNotFound:
-            if not force:
-                raise
-        return name
-
-    return asyncio.run(each(names, one))
+    return remove_each(
+        names, partial(remove, Settings.load().paths, force=force), NetworkNotFound, force=force
+    )

@@ -14,21 +14,13 @@ def command(force: bool, names: tuple[str, ...]) -> int:
     One stays while a container uses it, whether that runs or not. A directory of this host that was given as
     device stays as it is.
     """
-    import asyncio
+    from functools import partial
 
-    from firkin.cli.session import each
+    from firkin.cli.removal import remove_each
     from firkin.container.volume_use import remove
     from firkin.errors import VolumeNotFound
     from firkin.settings import Settings
 
-    paths = Settings.load().paths
-
-    async def one(name: str) -> str:
-        try:
-            remove(paths, name, force=force)
-        except VolumeNotFound:
-            if not force:
-                raise
-        return name
-
-    return asyncio.run(each(names, one))
+    return remove_each(
+        names, partial(remove, Settings.load().paths, force=force), VolumeNotFound, force=force
+    )

@@ -37,6 +37,14 @@ class NetworkSummary(msgspec.Struct, frozen=True):
     record: PrivateNetwork
     containers: dict[str, str]
 
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.record.labels
+
 
 def create(
     paths: Paths,

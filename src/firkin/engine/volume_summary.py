@@ -34,6 +34,18 @@ class VolumeSummary(msgspec.Struct, frozen=True):
     containers: tuple[str, ...]
     disk_bytes: int
 
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def driver(self) -> Driver:
+        return self.record.driver
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.record.labels
+
 
 def create(
     settings: Settings,
@@ -133,6 +145,11 @@ def summaries(paths: Paths, unreadable: Callable[[FirkinError], object] | None =
     return found
 
 
+def summary(paths: Paths, name: str) -> VolumeSummary:
+    """The volume of that name. Raises VolumeNotFound, Corrupt."""
+    return _summary(paths, volumes.find(paths, name), volume_use.all_listed(paths))
+
+
 def _summary(paths: Paths, record: VolumeRecord, listed: dict[str, list[str]]) -> VolumeSummary:
     used = tuple(listed.get(record.name, ()))
     return VolumeSummary(record, used, volumes.used_bytes(paths.volume_dir(record.name)))
@@ -145,7 +162,7 @@ def mountpoint(paths: Paths, record: VolumeRecord) -> Path:
 
 def facts(paths: Paths, name: str) -> dict[str, Any]:
     """What `firkin volume inspect` prints, with Docker's names. Raises VolumeNotFound, Corrupt."""
-    found = _summary(paths, volumes.find(paths, name), volume_use.all_listed(paths))
+    found = summary(paths, name)
     record = found.record
     return {
         "Name": record.name,

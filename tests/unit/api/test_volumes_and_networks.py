@@ -1,0 +1,83 @@
+"""Volumes and private networks from Python: what the commands do, with the same refusals."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from firkin import AsyncEngine, Engine, InUse, NameInUse, NetworkNotFound, UsageError, VolumeNotFound
+from firkin.container.record import create
+from firkin.container.spec import ContainerSpec
+from firkin.container.storage import Storage
+from firkin.network.spec import Interface, NetworkSpec
+from firkin.process.spec import ProcessSpec
+from firkin.settings import Settings
+from firkin.volume.mount import VolumeMount
+
+
+def listing(settings: Settings, **fields: object) -> None:
+    """Put a container on record that has those."""
+    spec = ContainerSpec(
+        id="c" * 64, name="user", image="box", image_digest="", rootfs_key="",
+        process=ProcessSpec(args=("sh",)), created_ns=1, hostname="h", **fields,  # type: ignore[arg-type]
+    )  # fmt: skip
+    create(settings.paths, spec, kept=True)[1].close()
+
+
+def test_volumes_are_made_listed_told_of_and_removed_by_name(settings: Settings) -> None:
+    with Engine(settings) as engine:
+        volumes = engine.volumes
+        made = volumes.create("notes", options={"size": "64m"}, labels={"a": "b"})
+        assert (made.name, made.driver, made.labels, made.containers) == ("notes", "disk", {"a": "b"}, ())
+        assert volumes.create("notes", options={"size": "64m"}, labels={"a": "b"}).record == made.record
+        with pytest.raises(NameInUse):
+            volumes.create("notes")
+        other = volumes.create(driver="dir")
+        assert len(other.name) == 64
+        assert [each.name for each in volumes.list()] == sorted(["notes", other.name])
+        assert volumes.inspect("notes")["Size"] == 64 << 20
+        listing(settings, storage=Storage(volumes=(VolumeMount(target="/x", name="notes"),)))
+        assert volumes.list()[-1].containers == ("user",)
+        with pytest.raises(InUse, match="user"):
+            volumes.remove("notes")
+        assert volumes.prune() == ()
+        assert volumes.prune(all=True) == (other.name,)
+        with pytest.raises(VolumeNotFound):
+            volumes.remove(other.name)
+        with pytest.raises(UsageError, match="option 'sise'"):
+            volumes.create("x1", options={"sise": "1g"})
+
+
+def test_networks_are_made_listed_told_of_and_removed_by_name(settings: Settings) -> None:
+    with Engine(settings) as engine:
+        networks = engine.networks
+        made = networks.create("inner", subnets=["10.99.0.0/24"], internal=True, labels={"a": "b"})
+        assert (made.name, made.record.subnet, made.labels) == ("inner", "10.99.0.0/24", {"a": "b"})
+        with pytest.raises(NameInUse):
+            networks.create("inner")
+        with pytest.raises(UsageError, match="subnets"):
+            networks.create("outer", subnets="10.98.0.0/24")
+        assert networks.create("outer").record.subnet
+        assert [each.name for each in networks.list()] == ["inner", "outer"]
+        assert networks.inspect("inner")["Internal"] is True
+        card = Interface(network="inner", id=made.record.id, address="10.99.0.2/24")
+        listing(settings, network=NetworkSpec(interfaces=(card,)))
+        assert networks.list()[0].containers == {"user": "10.99.0.2/24"}
+        with pytest.raises(InUse, match="user"):
+            networks.remove("inner")
+        assert networks.prune() == ("outer",)
+        with pytest.raises(NetworkNotFound):
+            networks.remove("outer")
+
+
+def test_the_same_is_there_for_asyncio(settings: Settings) -> None:
+    async def do() -> tuple[str, ...]:
+        async with AsyncEngine(settings) as engine:
+            await engine.volumes.create("notes")
+            await engine.networks.create("inner")
+            assert [each.name for each in await engine.networks.list()] == ["inner"]
+            await engine.networks.remove("inner")
+            return await engine.volumes.prune(all=True)
+
+    assert asyncio.run(do()) == ("notes",)
