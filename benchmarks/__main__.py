@@ -24,6 +24,8 @@ GROUPS = {
     "exec": "benchmarks.exec",
     "pod": "benchmarks.pod",
     "copy": "benchmarks.copy",
+    "stdio": "benchmarks.stdio",
+    "shares": "benchmarks.shares",
     "save": "benchmarks.save",
     "forks": "benchmarks.forks",
     "pool": "benchmarks.pool",
