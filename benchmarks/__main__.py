@@ -26,6 +26,7 @@ GROUPS = {
     "copy": "benchmarks.copy",
     "stdio": "benchmarks.stdio",
     "shares": "benchmarks.shares",
+    "network": "benchmarks.network",
     "save": "benchmarks.save",
     "forks": "benchmarks.forks",
     "pool": "benchmarks.pool",
