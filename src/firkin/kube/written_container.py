@@ -160,6 +160,8 @@ def _unsaid(spec: ContainerSpec) -> list[str]:
     found += ["pids_limit"] if spec.limits.pids is not None else []
     found += ["sockets"] if spec.sockets else []
     found += ["tmpfs"] if spec.tmpfs else []
+    found += ["devices"] if spec.storage.devices else []
+    found += ["writable_layer"] if spec.root.layer is not None else []
     found += ["shm_size"] if spec.shm_bytes != 64 << 20 else []
     found += ["stop_signal"] if spec.stop_signal != 15 else []
     if any(not each.host_port for each in spec.ports):

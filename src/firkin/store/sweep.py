@@ -50,7 +50,7 @@ def sweep(paths: Paths, marked: Marked) -> Reclaimed:
         path for path in _entries(paths.blobs_dir, _BLOB) if Digest(f"sha256:{path.name}") not in marked.blobs
     ]
     rootfs = [path for path in _entries(paths.rootfs_dir, _ROOTFS) if not _stays(path.name, marked)]
-    reclaimed = sum(map(disk_bytes, (*blobs, *rootfs)))
+    reclaimed = sum(map(disk_bytes, (*blobs, *rootfs))) - sum(map(_kept_bytes, rootfs))
     for path in (*rootfs, *blobs):
         path.rename(paths.ingest_dir / str(uuid.uuid4()))
     return Reclaimed(len(blobs), len(rootfs), reclaimed)
@@ -75,6 +75,15 @@ def disk_bytes(path: Path) -> int:
         except OSError:
             continue  # gone, of a subordinate id, or deeper than a path is long
     return total
+
+
+def _kept_bytes(rootfs: Path) -> int:
+    """What an overlay that was staged on this disk keeps of it, by a link of its own (engine.staged_file)."""
+    try:
+        found = os.lstat(rootfs / "image.ext4")
+    except OSError:
+        return 0
+    return found.st_blocks * 512 if found.st_nlink > 1 else 0
 
 
 def _stays(key: str, marked: Marked) -> bool:

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firkin.container.host_device import HostDevice
 from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Record
+from firkin.container.root import Root, WritableLayer
 from firkin.container.spec import ContainerSpec
+from firkin.container.storage import Storage
 from firkin.engine import pod_rules
 from firkin.engine.health_words import health_check, health_options
 from firkin.engine.options import RunOptions
@@ -200,10 +203,19 @@ def test_what_a_manifest_cannot_say_is_named() -> None:
     process = msgspec.structs.replace(member.process, user="nobody", init=True, env=("\0A=\xff",))
     place = member.pod
     assert isinstance(place, Member)
-    member = msgspec.structs.replace(member, process=process, shm_bytes=1 << 20, name="Other_name")
+    member = msgspec.structs.replace(
+        member,
+        process=process,
+        shm_bytes=1 << 20,
+        name="Other_name",
+        storage=Storage(devices=(HostDevice(path="/dev/sdb", target="/dev/sdb"),)),
+        root=Root(layer=WritableLayer(size_bytes=1 << 30)),
+    )
     written = written_pod.pod(pod, [member], image_env)
     assert written.unsaid == [
         "Other_name: init",
+        "Other_name: devices",
+        "Other_name: writable_layer",
         "Other_name: shm_size",
         "Other_name: variables that are not UTF-8",
         "Other_name: user 'nobody', whose number only its image knows",
