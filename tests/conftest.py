@@ -26,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from firkin.pytest import leaks, session_of
+from firkin.pytest import leaks
 from firkin.pytest.command import FIRKIN, Command
 from firkin.pytest.home import SESSION_VARIABLE, Home, fresh_home, inhabited
+from firkin.pytest.session import session_of
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
@@ -131,7 +132,8 @@ def firkin(home: Home) -> Command:
 
 @pytest.fixture
 def stocked(home: Home, cache: Path, once: Callable[[str, Callable[[Path], Any]], Path]) -> Home:
-    from tests.support.stock import fill_shelf, stock
+    from firkin.pytest.shelf import stock
+    from tests.support.stock import fill_shelf
 
     stock(home, once("shelf", lambda directory: fill_shelf(directory, cache)))
     return home

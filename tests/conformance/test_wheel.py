@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.home import Home
+from firkin.pytest.home import Home
+from tests.docs.examples import blocks
+from tests.support.wheel import CHECKOUT
 
 AGENT = "firkin/machine/data/agent"
 
@@ -42,3 +44,24 @@ def test_firkin_works_from_a_wheel_where_there_is_no_compiler(installed: Path, h
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.startswith("firkin")
+
+
+@pytest.mark.machine
+@pytest.mark.slow
+def test_the_examples_of_the_plugin_s_page_are_tests_where_the_wheel_is_installed(
+    installed: Path, stocked: Home
+) -> None:
+    page = (CHECKOUT / "docs/reference/pytest.md").read_text()
+    for number, block in enumerate(block for block in blocks(page) if block.language == "python"):
+        (stocked.work_dir / f"test_{number}.py").write_text(block.text)
+    ended = subprocess.run(
+        [installed / "python", "-m", "pytest", "--strict-markers"],
+        env=stocked.environ() | {"CI": "true"},
+        cwd=stocked.work_dir,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "5 passed" in ended.stdout
+    assert list(stocked.root.glob("fk*")) == [], "its session left its directory"

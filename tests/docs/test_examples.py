@@ -19,6 +19,7 @@ TYPED = [page for page in PAGES if any(block.language == "console" for block in 
 PROGRAMS = [
     pytest.param(block, output, id=f"{page.relative_to(ROOT)}:{block.line}")
     for page in PAGES
+    if page.name != "pytest.md"  # its examples are tests: tests/conformance/test_wheel.py runs them
     for block, output in programs(blocks(page.read_text()))
 ]
 

@@ -1,24 +1,12 @@
-"""A home's images by short names, ready to run: imported and built once a session, then linked."""
+"""What a session makes once: firkin's cache after a first boot, and images for homes."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 from tests.support.command import FIRKIN, Command
-from tests.support.home import Home, fresh_home
+from tests.support.home import fresh_home
 from tests.support.images import busybox_tar, debian_tar
-
-
-def stock(home: Home, shelf: Path) -> None:
-    """Put the images of `shelf` into `home`. Files of a store are never changed, so links will do."""
-    for part in ("blobs", "refs", "rootfs", "version"):
-        source = shelf / part
-        if source.is_dir():
-            shutil.copytree(source, home.data_dir / part, copy_function=os.link, dirs_exist_ok=True)
-        elif source.exists():
-            shutil.copy2(source, home.data_dir / part)
 
 
 def warm_cache(directory: Path) -> None:

@@ -17,10 +17,10 @@ def build_wheel(directory: Path) -> None:
 
 
 def install(wheel: Path, environment_dir: Path) -> None:
-    """A new virtual environment with the wheel and its dependencies in it."""
+    """A new virtual environment with the wheel, its dependencies and its extra for pytest in it."""
     command = [_python_for_all(), "-m", "venv", str(environment_dir)]
     subprocess.run(command, check=True, capture_output=True)
-    _pip(str(environment_dir / "bin" / "python"), "install", str(wheel))
+    _pip(str(environment_dir / "bin" / "python"), "install", f"{wheel}[pytest]")
 
 
 def _python_for_all() -> str:

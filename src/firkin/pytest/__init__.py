@@ -7,28 +7,43 @@ PYTEST_DONT_REWRITE: nothing is asserted here.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from firkin.pytest.session import Session
+from firkin.pytest.session import WORKERS_DIR, session_of
+from firkin.pytest.words import add_marker, add_options
 
-SESSION = pytest.StashKey[Session]()
 _LEFT = pytest.StashKey[list[str]]()
-_WORKERS_DIR = "firkin_session_dir"
 
 
-def session_of(config: pytest.Config) -> Session:
-    """The session of `config`, begun where nobody has asked for it yet."""
-    if SESSION not in config.stash:
-        config.stash[SESSION] = Session(getattr(config, "workerinput", {}).get(_WORKERS_DIR, ""))
-    return config.stash[SESSION]
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from firkin.pytest import fixtures
+
+    add_marker(config)
+    config.pluginmanager.register(fixtures, fixtures.__name__)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Let a worker of xdist have the session of its controller."""
-    node.workerinput[_WORKERS_DIR] = str(session_of(node.config).dir)
+    node.workerinput[WORKERS_DIR] = str(session_of(node.config).dir)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what its containers said."""
+    report = yield
+    if report.failed:
+        from firkin.pytest.failures import sections
+
+        report.sections += sections(item)
+    return report
 
 
 @pytest.hookimpl(trylast=True)

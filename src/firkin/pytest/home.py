@@ -9,10 +9,11 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 SESSION_VARIABLE = "FIRKIN_TEST_SESSION"
 HOME_VARIABLE = "FIRKIN_TEST_HOME"
@@ -23,9 +24,10 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """One test's directories, below `root`."""
+    """One test's directories, below `root`. `variables` are further words of its environment."""
 
     root: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def data_dir(self) -> Path:
@@ -48,7 +50,9 @@ class Home:
     def environ(self) -> dict[str, str]:
         """The environment of a command that lives here: the caller's, without a word about other homes."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) or k == SESSION_VARIABLE}
-        return kept | {
+        return {
+            **kept,
+            **self.variables,
             "HOME": str(self.root / "home"),
             "XDG_DATA_HOME": str(self.root / "data"),
             "XDG_RUNTIME_DIR": str(self.root / "run"),
@@ -73,12 +77,17 @@ def session_dir() -> Path:
 
 
 @contextmanager
-def fresh_home(owner: tuple[int, int] | None = None, *, parent: Path | None = None) -> Iterator[Home]:
+def fresh_home(
+    owner: tuple[int, int] | None = None,
+    *,
+    parent: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Home]:
     """A new home in `parent`, else in the session's directory, of user and group `owner`; removed with all
     that is in it when the block ends.
     """
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    home = Home((parent or session_dir()) / f"{worker}{'.' if worker else ''}{next(_numbers)}")
+    home = Home((parent or session_dir()) / f"{worker}{'.' if worker else ''}{next(_numbers)}", variables)
     for name in ("", "home", "data", "run", "config", "work"):
         directory = home.root / name
         directory.mkdir(mode=0o700)

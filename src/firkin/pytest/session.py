@@ -14,10 +14,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from firkin.pytest.home import HOME_VARIABLE
 
 KEPT = frozenset({"shared", "tmp"})
 """What lives as long as the session."""
+
+
+WORKERS_DIR = "firkin_session_dir"
+"""Where a worker of xdist finds the directory of its controller: among its `workerinput`."""
 
 
 class Session:
@@ -55,3 +61,13 @@ class Session:
         if not mounts:
             shutil.rmtree(self._path, ignore_errors=True)
         return found
+
+
+_SESSION = pytest.StashKey[Session]()
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The session of `config`, begun where nobody has asked for it yet."""
+    if _SESSION not in config.stash:
+        config.stash[_SESSION] = Session(getattr(config, "workerinput", {}).get(WORKERS_DIR, ""))
+    return config.stash[_SESSION]
