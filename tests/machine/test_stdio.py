@@ -176,6 +176,15 @@ def test_a_container_of_its_own_writes_to_files_and_its_log(engine: Engine, tmp_
             engine.create("busybox", ["true"], stdout=tmp_path / "out")
 
 
+def test_a_stop_waits_for_nobody_who_does_not_read(engine: Engine) -> None:
+    reading, writing = os.pipe()
+    with engine.run("busybox", ["yes"], stdout=writing) as container:
+        assert os.read(reading, 2) == b"y\n"  # and no more
+        container.stop(0)
+    os.close(writing)
+    os.close(reading)
+
+
 INHERITS = """
 import sys, firkin
 settings = firkin.Settings.load()

@@ -318,7 +318,8 @@ class AsyncContainer(AsyncFiles):
     async def stop(self, timeout: float | None = None) -> None:
         """End it: its stop signal, after `timeout` seconds (else its own) KILL. Gone when this returns."""
         await self._container.stop(timeout)
-        await self._settled()
+        if self._relays is not None:
+            await self._relays.end()  # who reads nothing of a pipe must not hold us up
 
     async def remove(self, *, force: bool = False) -> None:
         """Remove it with all that it wrote; with `force` end it first.
