@@ -2,6 +2,7 @@
  *
  *     /init port=NAME                  as the kernel starts it (everything behind ` -- ` of its command line)
  *     agent --fd N [--stage DIR]       serving an inherited stream or listening socket, as PID 1 of a namespace
+ *     agent --fd N --launch P --tie T  making that namespace before, as descriptor P says (launch.h)
  *
  * One thread, one epoll loop. What goes on in it: port.c takes requests to control.c, which calls an op; children
  * write into streams (stream.c), which port.c sends as the host grants credit; exits are reaped here. */
@@ -19,6 +20,7 @@
 #include "container.h"
 #include "control.h"
 #include "init.h"
+#include "launch.h"
 #include "port.h"
 #include "power.h"
 #include "proc.h"
@@ -119,12 +121,12 @@ static bool in_initramfs(void) {
 }
 
 static _Noreturn void usage(const char *why) {
-    say("%s; usage: agent --fd N [--stage DIR], as PID 1 of a pid namespace", why);
+    say("%s; usage: agent --fd N [--stage DIR], as PID 1 of a pid namespace, or with --launch P --tie T", why);
     _exit(2);
 }
 
 int main(int count, char **arguments) {
-    int fd = -1;
+    int fd = -1, plan_fd = -1, tie_fd = -1;
     reaper_run(arguments);
     control_begin();
     if (count < 2 || strcmp(arguments[1], "--fd") != 0) {
@@ -137,9 +139,15 @@ int main(int count, char **arguments) {
             fd = atoi(arguments[i + 1]);
         else if (strcmp(arguments[i], "--stage") == 0)
             root_set_stage(arguments[i + 1]);
+        else if (strcmp(arguments[i], "--launch") == 0)
+            plan_fd = atoi(arguments[i + 1]);
+        else if (strcmp(arguments[i], "--tie") == 0)
+            tie_fd = atoi(arguments[i + 1]);
         else
             usage(arguments[i]);
     }
+    if (plan_fd >= 0 && tie_fd >= 0 && fd >= 0)
+        launch(plan_fd, tie_fd, fd);
     /* Ending everything, as poweroff does, would else end everything of the caller's. */
     if (getpid() != 1)
         usage("not PID 1 of a pid namespace");

@@ -73,7 +73,8 @@ int op_poweroff(struct span request, struct mpw *ok) {
         kill_everything();
         containers_unmount(true);
         store_end();
-        sync();
+        if (machine_owned)
+            sync(); /* else the kernel is the host's, which goes on */
     }
     power_off(machine_owned);
 }

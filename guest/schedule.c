@@ -2,6 +2,7 @@
 
 #include <linux/ioprio.h>
 #include <linux/sched/types.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 struct schedule {
@@ -16,9 +17,10 @@ static const struct field schedule_fields[] = {
 };
 
 int schedule_take(struct span wanted) {
-    struct schedule schedule = {0};
+    /* Without a word it is what any process has, and not what the agent gave itself; but as nice as whoever started
+     * us, which few may take back. */
+    struct schedule schedule = {.nice = wanted.length == 0 ? getpriority(PRIO_PROCESS, 0) : 0};
     struct mp mp = mp_over(wanted);
-    /* Without a word it is what any process has, and not what the agent gave itself. */
     int error = wanted.length == 0 ? 0 : fields_decode(&mp, schedule_fields, COUNT(schedule_fields), &schedule);
     if (error < 0)
         return error;
