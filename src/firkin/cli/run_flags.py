@@ -11,6 +11,7 @@ import click
 from firkin.cli.bundle_flags import BUNDLE_FLAGS
 from firkin.cli.device_flags import DEVICE_FLAGS
 from firkin.cli.health_flags import HEALTH_FLAGS
+from firkin.cli.isolation_flags import ISOLATION_FLAGS
 from firkin.cli.life_flags import LIFE_FLAGS
 from firkin.cli.limit_flags import LIMIT_FLAGS
 from firkin.cli.machine_flags import MACHINE_FLAGS
@@ -39,6 +40,7 @@ FLAGS = (
     _machine("-m", "--memory", default=None, metavar="SIZE", help="Its memory, such as 512m."),
     *LIMIT_FLAGS,
     *MACHINE_FLAGS,
+    *ISOLATION_FLAGS,
     _machine("--disk", default=None, metavar="SIZE", help="Its file system's size, such as 20g."),
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
     _reach("-v", "--volume", "volumes", multiple=True, metavar="[SOURCE:]DIR[:OPTIONS]",

@@ -13,10 +13,14 @@ from firkin.container.restart import RestartPolicy
 from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.storage import Storage
+from firkin.linux.id_map import IdMap
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
+
+Isolation = Literal["vm", "namespace"]
+"""What keeps a container apart: a machine of its own, or namespaces of the host's kernel."""
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +105,9 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     pod: Sandbox | Member | None = None
     """What it is to a pod; None: it has a machine for itself."""
-    isolation: Literal["vm"] = "vm"
+    isolation: Isolation = "vm"
+    id_map: IdMap | None = None
+    """Whose ids its users are, in namespaces; a machine has users of its own."""
     snapshot: str = ""
     """The id of the snapshot that it was started from, which may be gone."""
     cold: bool = False

@@ -18,17 +18,19 @@ from firkin.container.locks import Lock
 from firkin.container.naming import new_id
 from firkin.container.pod import Member
 from firkin.container.record import Record, create
-from firkin.container.root import Root
+from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.spec import ContainerSpec
 from firkin.engine import device_words, root_rules, rules, storage
-from firkin.engine.filters import filter_of
+from firkin.engine.filters import filter_for
 from firkin.engine.image_names import here
+from firkin.engine.isolation_words import check_storage
 from firkin.engine.network_rules import check_way_in
 from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec, disk_bytes
 from firkin.engine.shape import machine_spec
 from firkin.errors import NameInUse
 from firkin.events import span
+from firkin.linux.id_map import IdMap
 from firkin.linux.removal import remove_tree
 from firkin.machine import begin as machines
 from firkin.machine.started import Started
@@ -64,6 +66,8 @@ def begin(options: RunOptions, settings: Settings) -> Begun | None:
     UsageError, HostUnsupported, NameInUse and what starting a VMM raises.
     """
     rules.check(options)
+    if options.isolation == "namespace":
+        return None
     check_name(options.name, settings.paths)
     store = Store(settings.paths)
     with store.adding():
@@ -111,6 +115,22 @@ def put_on_record(
     return _put_on_record(options, image, rootfs.key, root, settings, detached=detached, kept=kept)
 
 
+def put_tree_on_record(
+    options: RunOptions,
+    image: Image,
+    rootfs_key: str,
+    id_map: IdMap,
+    settings: Settings,
+    *,
+    detached: bool,
+    kept: bool = False,
+) -> tuple[Record, Lock]:
+    """put_on_record() of a container in namespaces, over the tree of that key."""
+    return _put_on_record(
+        options, image, rootfs_key, OF_AN_IMAGE, settings, id_map, detached=detached, kept=kept
+    )
+
+
 def put_file_on_record(
     options: RunOptions, settings: Settings, *, detached: bool, kept: bool = False
 ) -> tuple[Record, Lock]:
@@ -125,14 +145,15 @@ def _put_on_record(
     rootfs_key: str,
     root: Root,
     settings: Settings,
+    id_map: IdMap | None = None,
     *,
     detached: bool,
     kept: bool,
 ) -> tuple[Record, Lock]:
     container_id = new_id()
     declared = (
-        image.config.volumes if image is not None and options.pod is None else ()
-    )  # a pod has one store, for all that is written
+        image.config.volumes if image is not None and options.pod is None and id_map is None else ()
+    )  # a pod has one store for all that is written, and so has a container in namespaces
     asked = msgspec.structs.replace(options.storage, devices=device_words.found(options.storage.devices))
     wished = storage.wished(asked, set(options.targets()), declared, options.image)
     made_with = storage.made(
@@ -160,10 +181,12 @@ def _put_on_record(
                 settings=settings,
                 storage=made,
                 root=root,
+                id_map=id_map,
                 detached=detached,
             )
+            check_storage(spec)
             # One that cannot be made is told before anything is.
-            filter_of(spec.process.policy, spec.knobs.chosen(settings))
+            filter_for(spec, spec.process.policy, settings)
             try:
                 return create(settings.paths, spec, kept=kept)
             except NameInUse:

@@ -150,9 +150,9 @@ async def synced(record: Record) -> None:
 
 async def _switch(record: Record, launched: Launched) -> None:
     """Let the machine write to the new top, with nothing of the guest's half written below it."""
-    await launched.machine.monitor()  # to be connected takes longer than all that the guest waits for
+    await launched.vm.monitor()  # to be connected takes longer than all that the guest waits for
     async with frozen(record, launched):
-        await launched.machine.switch_overlay(record.disk_path)
+        await launched.vm.switch_overlay(record.disk_path)
 
 
 @asynccontextmanager
@@ -160,7 +160,7 @@ async def frozen(record: Record, launched: Launched) -> AsyncIterator[None]:
     """All that the running container of `record` wrote is on its disk, and its writes wait for the block's
     end. Raises Timeout, MachineDied, AgentError.
     """
-    machine, client = launched.machine, launched.client
+    machine, client = launched.vm, launched.client
     try:
         async with within(_FREEZE_S, f"freezing the file system of machine {machine.name!r}"):
             await client.request(Freeze(container=record.id))

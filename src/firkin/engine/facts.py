@@ -13,6 +13,7 @@ from firkin.engine.device_words import device_facts
 from firkin.engine.health_facts import health_config, health_state
 from firkin.engine.machine_facts import machine_config
 from firkin.engine.mount_facts import binds, mount_facts
+from firkin.engine.namespace_facts import namespace_facts, namespace_host_config
 from firkin.engine.network_facts import network_config, network_host_config, network_settings
 from firkin.engine.policy_facts import policy_config
 from firkin.engine.root_facts import root_facts
@@ -56,6 +57,7 @@ def container_facts(spec: ContainerSpec, state: State, record: Record) -> dict[s
         "LogPath": str(record.log_path),
         "ConsolePath": str(record.dir / "console.log"),
         **root_facts(spec, record.paths),
+        **namespace_facts(spec, record.paths),
     }
 
 
@@ -127,6 +129,7 @@ def _host_config(spec: ContainerSpec) -> dict[str, Any]:
         **machine_config(spec),
         **network_host_config(spec),
         **policy_config(spec),
+        **namespace_host_config(spec),
     }
 
 

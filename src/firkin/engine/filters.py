@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from firkin.container.spec import ContainerSpec
 from firkin.machine.artifacts import artifact, stamp
 from firkin.process import capabilities
 from firkin.process.policy import ProcessPolicy
@@ -24,14 +25,23 @@ _INSTRUCTION_BYTES, _MOST_INSTRUCTIONS = 8, 4096  # BPF_MAXINSNS
 _FLAG_BYTES = 4
 
 
-def filter_of(policy: ProcessPolicy, settings: Settings) -> Filter | None:
-    """The filter of a process with that policy. Raises UsageError where its profile cannot be compiled,
-    HostUnsupported without libseccomp.
+def filter_for(spec: ContainerSpec, policy: ProcessPolicy, settings: Settings) -> Filter | None:
+    """The filter of a process of the container of `spec` with that policy. Raises as filter_of()."""
+    kernel = os.uname().release if spec.isolation == "namespace" else ""
+    return filter_of(policy, spec.knobs.chosen(settings), kernel)
+
+
+def filter_of(policy: ProcessPolicy, settings: Settings, kernel: str = "") -> Filter | None:
+    """The filter of a process with that policy, for the kernel of that version, or the one of machines.
+
+    Raises UsageError where its profile cannot be compiled, HostUnsupported without libseccomp.
     """
     if policy.seccomp.kind == "unconfined":
         return None
     text = _text(policy)
-    return _filter(text, policy.capabilities.bounding, _kernel(text, settings), settings.paths.cache_dir)
+    return _filter(
+        text, policy.capabilities.bounding, kernel or _kernel(text, settings), settings.paths.cache_dir
+    )
 
 
 def profile_of(policy: ProcessPolicy, settings: Settings) -> dict[str, Any] | None:

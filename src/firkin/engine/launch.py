@@ -29,7 +29,7 @@ from firkin.engine.retries import retried
 from firkin.engine.shape import machine_spec as machine_spec
 from firkin.engine.storage import make_ready
 from firkin.engine.transcript import Transcript
-from firkin.errors import AgentError, BootFailed, MachineDied
+from firkin.errors import AgentError, BootFailed, MachineDied, WrongState
 from firkin.events import span
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from firkin.agent.client import AgentClient
     from firkin.agent.process import RemoteProcess
     from firkin.engine.shared_sockets import SharedSockets
+    from firkin.machine.namespace.namespace import Namespace
     from firkin.machine.saved import Saved
 
 RESUME_PATIENCE_S = 20.0
@@ -51,13 +52,25 @@ _LOST_S = 10.0
 class Launched(msgspec.Struct, frozen=True):
     """A machine, the client of its agent, and the container's first process."""
 
-    machine: Machine
+    machine: Machine | Namespace
     client: AgentClient
     process: RemoteProcess
     counted: Streams = Streams()
     """How much of its output came before the transcript's begin, by the agent's count."""
     sockets: SharedSockets | None = None
     """Those that it shares with the host; they appear once it goes on, where it was taken over paused."""
+
+    @property
+    def vm(self) -> Machine:
+        """Its machine. Raises WrongState where it is in namespaces, which are none."""
+        from firkin.machine.namespace.namespace import Namespace
+
+        if not isinstance(self.machine, Namespace):
+            return self.machine
+        raise WrongState(
+            f"container {self.machine.name!r} is in namespaces, and this needs a machine of its own",
+            hint="run it without --isolation namespace",
+        )
 
     async def last_words(self) -> None:
         """Wait until all that it said through sockets was passed on, once its process has ended."""
@@ -292,12 +305,12 @@ async def _started(
 ) -> RemoteProcess:
     """Tell the agent everything at once, and wait until the process runs. Raises as Machine.booted()."""
     from firkin.engine import batch
-    from firkin.engine.filters import filter_of
+    from firkin.engine.filters import filter_for
     from firkin.engine.spawn_op import spawn_op
     from firkin.network.guest import guest_network
 
     guest = guest_network(spec.network, spec.forwarded_ports)
-    op = spawn_op(spec.id, spec.process, filter_of(spec.process.policy, spec.knobs.chosen(settings)))
+    op = spawn_op(spec.id, spec.process, filter_for(spec, spec.process.policy, settings))
     process = client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
     assert process.op is not None
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))

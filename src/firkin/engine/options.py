@@ -16,7 +16,7 @@ from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
-from firkin.container.spec import Bind, Tmpfs
+from firkin.container.spec import Bind, Isolation, Tmpfs
 from firkin.container.storage import Storage
 from firkin.engine.bundled import Bundled
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
@@ -56,6 +56,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     shm_bytes: int | None = None
     limits: Limits = UNLIMITED
     knobs: Knobs = Knobs()
+    isolation: Isolation = "vm"
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

@@ -93,6 +93,10 @@ class OwnedContainer:
         """
 
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
+            if spec.isolation == "namespace":
+                from firkin.engine import namespaced
+
+                return partial(namespaced.launch, record, spec, settings=settings, lifetime=lifetime)
             if (origin := _origin(record, spec, state, transcript)) is not None:
                 from firkin.engine.restore import restore
 
@@ -111,6 +115,10 @@ class OwnedContainer:
         """A running container that start() will take over from a dead owner, with all of its output."""
 
         def opening(spec: ContainerSpec, transcript: Transcript) -> Opening:
+            if spec.isolation == "namespace":
+                from firkin.engine import namespaced
+
+                return partial(namespaced.resume, record, spec, state, transcript)
             return partial(resume, record, spec, state, transcript)
 
         return cls(record, lock, opening, state, settings, detached=state.detached)
@@ -187,16 +195,19 @@ class OwnedContainer:
         return await self._exec(options)
 
     async def _exec(self, options: ExecOptions) -> SpawnedProcess:
-        from firkin.engine.filters import filter_of
+        from firkin.engine.filters import filter_for
         from firkin.engine.resolve import exec_process
-        from firkin.engine.spawn_op import spawn_op
+        from firkin.engine.spawn_op import rlimits_of, spawn_op
         from firkin.engine.spawned import SpawnedProcess
 
         process = exec_process(options, self.spec.process)
         client = self._keeper.running().client
         read = (Outputs(stdout="null", stderr="null") if options.detach else process.outputs).connected()
-        filter = filter_of(process.policy, self.spec.knobs.chosen(self._settings))
-        op = spawn_op(self.id, process, filter)
+        filter, limits = (
+            filter_for(self.spec, process.policy, self._settings),
+            rlimits_of(self.spec.isolation),
+        )
+        op = spawn_op(self.id, process, filter, limits)
         spawned = await client.spawn(op, stdin=process.stdin, **read)
         return SpawnedProcess(spawned, self._keeper.chores)
 

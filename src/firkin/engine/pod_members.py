@@ -98,6 +98,11 @@ def _read(paths: Paths) -> Iterator[tuple[Record, ContainerSpec]]:
 
 def refuse(spec: ContainerSpec, what: str) -> None:
     """Raise WrongState where `what` needs a machine of the container's own, and it has none."""
+    if spec.isolation == "namespace":
+        raise WrongState(
+            f"container {spec.name!r} is in namespaces, and {what}",
+            hint="run it without --isolation namespace",
+        )
     if isinstance(spec.pod, Member):
         raise WrongState(
             f"container {spec.name!r} is in a pod, and {what}",

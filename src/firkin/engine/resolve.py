@@ -21,12 +21,16 @@ from firkin.engine.published import exposed_ports, published_ports
 from firkin.engine.rules import check_user, check_words, check_workdir
 from firkin.engine.signals import parse_signal
 from firkin.errors import FirkinError, HostUnsupported, UsageError
+from firkin.linux.id_map import IdMap
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
 from firkin.oci.platform import Platform
-from firkin.process.policy import ProcessPolicy
+from firkin.process.policy import ProcessPolicy, Seccomp
 from firkin.process.spec import ProcessSpec
 from firkin.settings import Settings
+
+_MODELS = {"vm": ProcessPolicy(), "namespace": ProcessPolicy(seccomp=Seccomp(kind="default"))}
+"""Whose kernel is the host's has Docker's filter, unless somebody says otherwise."""
 
 
 def container_spec(
@@ -40,6 +44,7 @@ def container_spec(
     settings: Settings,
     storage: Storage | None = None,
     root: Root = OF_AN_IMAGE,
+    id_map: IdMap | None = None,
     detached: bool = False,
 ) -> ContainerSpec:
     """What `options`, which passed rules.check, make of `image`, or of `root` where that is none's.
@@ -81,6 +86,8 @@ def container_spec(
         health=_health(options, config),
         labels={**config.labels, **options.labels},
         pod=options.pod,
+        isolation=options.isolation,
+        id_map=id_map,
     )
 
 
@@ -131,7 +138,7 @@ def _process(options: RunOptions, config: ImageConfig, hostname: str) -> Process
         cwd=options.workdir or posixpath.join("/", config.working_dir),
         user=user,
         groups=options.groups,
-        policy=options.policy.applied(ProcessPolicy()),
+        policy=options.policy.applied(_MODELS[options.isolation]),
         init=options.init,
         stdin=options.stdin,
         outputs=options.outputs,
@@ -179,6 +186,8 @@ def _translated(options: RunOptions, platform: Platform) -> str:
         return ""
     what = f"image {options.image} is for {platform}, and this host runs {host}"
     choose = f"choose a tag that has {host}, or leave out --platform"
+    if options.isolation == "namespace":
+        raise HostUnsupported(f"{what}: a container in namespaces has its processor", hint=choose)
     if isinstance(options.pod, Member):
         raise HostUnsupported(f"{what}: the machine of a pod translates nothing", hint=choose)
     if (platform.os, platform.architecture) == (host.os, host.architecture):

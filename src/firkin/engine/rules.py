@@ -9,6 +9,7 @@ import os
 import re
 
 from firkin.container.spec import Bind
+from firkin.engine.isolation_words import check_isolation
 from firkin.engine.life_words import check_life
 from firkin.engine.machine_words import check_machine
 from firkin.engine.network_rules import check_network
@@ -33,6 +34,7 @@ def check(options: RunOptions) -> None:
     check_life(options)
     check_machine(options)
     check_root(options)
+    check_isolation(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)

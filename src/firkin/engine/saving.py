@@ -99,7 +99,7 @@ async def write(
     `standing_still` is awaited while nothing in the guest runs. Raises UsageError, StorageFull, MachineError,
     MachineDied, Timeout, HostUnsupported; then the machine goes on.
     """
-    record, machine, settings = source.record, source.launched.machine, source.settings
+    record, machine, settings = source.record, source.launched.vm, source.settings
     spec = record.spec()
     check_saveable(spec)
     wanted = machine_spec(spec, ready(record), settings)

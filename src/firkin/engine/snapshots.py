@@ -89,7 +89,7 @@ async def _filled(made: Making, source: Source, disk: DiskRecord) -> Snapshot:
 
     async def standing_still() -> None:
         nonlocal streams, switched
-        await launched.machine.switch_overlay(record.disk_path)
+        await launched.vm.switch_overlay(record.disk_path)
         switched, streams = True, source.recorded()
 
     try:
@@ -97,7 +97,7 @@ async def _filled(made: Making, source: Source, disk: DiskRecord) -> Snapshot:
     finally:
         if not switched:
             with suppress(FirkinError, OSError):  # its machine is gone
-                await launched.machine.switch_overlay(record.disk_path)
+                await launched.vm.switch_overlay(record.disk_path)
     return msgspec.structs.replace(
         draft(record, disk), proc=launched.process.proc, streams=streams, machine=saved.machine
     )

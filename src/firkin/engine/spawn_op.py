@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
+from firkin.container.spec import Isolation
 from firkin.process import policy
 from firkin.process.policy import ProcessPolicy
 from firkin.process.raw import raw
@@ -17,7 +20,26 @@ RLIMITS = (
 )
 
 
-def spawn_op(container_id: str, process: ProcessSpec, filter: wire.Filter | None = None) -> wire.Spawn:
+def rlimits_of(isolation: Isolation) -> tuple[wire.Rlimit, ...]:
+    """What a process has that nothing else was asked for; where the kernel is the host's, no more than we
+    have.
+    """
+    if isolation == "vm":
+        return RLIMITS
+    import resource
+
+    core, files = RLIMITS
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    most = files.hard if hard == resource.RLIM_INFINITY else min(files.hard, hard)
+    return core, msgspec.structs.replace(files, soft=min(files.soft, most), hard=most)
+
+
+def spawn_op(
+    container_id: str,
+    process: ProcessSpec,
+    filter: wire.Filter | None = None,
+    rlimits: tuple[wire.Rlimit, ...] = RLIMITS,
+) -> wire.Spawn:
     """`process` in that container; the client fills in its number and its streams."""
     terminal, asked = process.terminal, process.policy
     return wire.Spawn(
@@ -30,7 +52,7 @@ def spawn_op(container_id: str, process: ProcessSpec, filter: wire.Filter | None
         groups=process.groups,
         caps=asked.capabilities,
         umask=asked.umask,
-        rlimits=tuple({limit.type: limit for limit in (*RLIMITS, *asked.rlimits)}.values()),
+        rlimits=tuple({limit.type: limit for limit in (*rlimits, *asked.rlimits)}.values()),
         no_new_privs=asked.no_new_privs,
         oom_score_adj=asked.oom_score_adj,
         selinux=asked.selinux,

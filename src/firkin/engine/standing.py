@@ -3,6 +3,8 @@
     rest    its VMM stops the virtual processors; it keeps its memory and takes no processor time
     wake    what the agent is to be told is on its way, then the processors go on
 
+In namespaces there is no processor to stop: the container's processes are (SIGSTOP), and its agent is not.
+
 The rule: a container that stood still has the right time, and randomness of its own, when wake() returns.
 """
 
@@ -10,12 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Sequence
 
 from firkin.engine.batch import SEED_BYTES, prologue
 from firkin.engine.launch import Launched
-from firkin.wire.messages import Op, Release
+from firkin.machine.namespace.namespace import Namespace
+from firkin.machine.qemu.machine import Machine
+from firkin.wire.messages import Op, Release, Signal
 
 
 async def rest(launched: Launched) -> None:
@@ -23,7 +28,10 @@ async def rest(launched: Launched) -> None:
 
     Raises MachineDied, Timeout.
     """
-    await launched.machine.pause()
+    if isinstance(launched.machine, Namespace):
+        await launched.client.request(_everybody(launched, signal.SIGSTOP))
+    else:
+        await launched.machine.pause()
 
 
 async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
@@ -32,13 +40,24 @@ async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
 
     Raises MachineDied, Timeout where its VMM does not answer; how long the agent may take is the caller's.
     """
+    if isinstance(launched.machine, Namespace):
+        await launched.client.batch((*ops, _everybody(launched, signal.SIGCONT)))
+    else:
+        await _go_on(launched, launched.machine, ops)
+    if launched.sockets is not None:
+        await launched.sockets.appear(running=True)
+
+
+def _everybody(launched: Launched, number: int) -> Signal:
+    return Signal(proc=launched.process.proc, signal=number, all=True)
+
+
+async def _go_on(launched: Launched, machine: Machine, ops: Sequence[Op]) -> None:
     news = (*prologue(time.time_ns(), os.urandom(SEED_BYTES)), *ops, Release())
     told = asyncio.ensure_future(launched.client.batch(news))
-    going = asyncio.ensure_future(launched.machine.resume())  # begins after the batch was sent
+    going = asyncio.ensure_future(machine.resume())  # begins after the batch was sent
     try:
         await asyncio.gather(told, going)
     finally:
         told.cancel()
         going.cancel()
-    if launched.sockets is not None:
-        await launched.sockets.appear(running=True)

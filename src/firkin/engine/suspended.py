@@ -60,7 +60,7 @@ async def suspend(source: Source, state: Running, put_on_record: Callable[[Suspe
                 put_on_record(_suspended_from(state))
             except BaseException as error:
                 forget(record)
-                await finish(_go_on(source.launched.machine, error))
+                await finish(_go_on(source.launched.vm, error))
                 raise
         finally:
             shutil.rmtree(making, ignore_errors=True)

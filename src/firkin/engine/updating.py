@@ -32,6 +32,11 @@ def updated(spec: ContainerSpec, state: State, asked: UpdateOptions) -> Containe
         spec = msgspec.structs.replace(spec, restart=asked.restart)
     if asked == UpdateOptions(restart=asked.restart):
         return spec
+    if spec.isolation == "namespace":
+        raise UsageError(
+            f"container {spec.name!r} is in namespaces, and nothing here holds it to a limit",
+            hint="run it in a machine: without --isolation namespace",
+        )
     _check_not_saved(spec, state)
     pids = spec.limits.pids if asked.pids is None else asked.pids or None
     spec = msgspec.structs.replace(spec, limits=msgspec.structs.replace(spec.limits, pids=pids))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from firkin.errors import WrongState
+from firkin.errors import HostUnsupported, WrongState
+from firkin.machine.namespace.namespace import Namespace
 from firkin.wire.messages import convert
 from firkin.wire.usage import Stats, Usage
 
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 
 async def usage_of(launched: Launched, container_id: str) -> Usage:
-    """What the container has used until now. Raises AgentError where there are no cgroups, MachineDied."""
+    """What the container has used until now. Raises AgentError where there are no cgroups, MachineDied,
+    HostUnsupported for one in namespaces.
+    """
+    if isinstance(launched.machine, Namespace):
+        raise HostUnsupported(
+            f"nothing counts what container {launched.machine.name!r} uses: it is in namespaces",
+            hint="`firkin top` shows its processes",
+        )
     told = convert(await launched.client.request(Stats(container=container_id)), Usage)
     return msgspec.structs.replace(told, vmm_rss_bytes=_rss_bytes(launched.machine.pid))
 

@@ -15,6 +15,7 @@ from firkin.container.spec import Bind, Tmpfs
 from firkin.engine.device_words import DeviceWords, parse_devices
 from firkin.engine.environment import parse_environment
 from firkin.engine.health_words import HealthWords, health_options
+from firkin.engine.isolation_words import IsolationWords, isolation_of
 from firkin.engine.life_words import LifeWords, restart_policy
 from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
 from firkin.engine.lists import listed
@@ -73,6 +74,7 @@ class GroupWords(
     RootWords,
     StdioWords,
     DeviceWords,
+    IsolationWords,
     total=False,
 ):
     """Words of a container that have modules of their own."""
@@ -171,6 +173,7 @@ def run_options(
         memory_bytes=memory_bytes,
         limits=limits(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
         knobs=machine_knobs(more),
+        isolation=isolation_of(more),
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,

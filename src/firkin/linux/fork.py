@@ -39,6 +39,8 @@ class Launch(msgspec.Struct, frozen=True):
     prepare: Callable[[], None] | None = None
     """Called in the child before its rights are dropped: system calls only, no locks, no imports."""
     credentials: Credentials | None = None
+    no_new_privs: bool = True
+    """Whether no program that it starts gets more rights than it has."""
     landlock_fd: int | None = None
     seccomp_filter: bytes | None = None
     """Entered last: the program's first instruction runs under it."""
@@ -101,7 +103,8 @@ def _become(launch: Launch, parent: int, report_fd: int) -> None:
             launch.prepare()
         if launch.credentials is not None:
             credentials_of.drop(launch.credentials)
-        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        if launch.no_new_privs:
+            prctl(PR_SET_NO_NEW_PRIVS, 1)
         if launch.dies_with_parent:
             # After the change of uid, which clears it. A parent that is gone already will not send it.
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

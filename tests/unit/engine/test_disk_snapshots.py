@@ -99,7 +99,7 @@ class Guest:
     def __init__(self, box, failing=()):
         self.box = box
         self.asked = []
-        self.machine = self.client = self
+        self.machine = self.client = self.vm = self
         self.failing = dict(failing)
 
     async def request(self, op):

@@ -1,0 +1,176 @@
+"""Launch, for containers in namespaces: what engine.launch is for those in machines.
+
+    launch   PID 1 cloned and mapped ──► root, mounts and process in one batch ──► its end is the block's
+    resume   the namespace of a dead owner, its output from where the transcript ends
+
+There is no clock to set, no entropy to give and no card to set up: the kernel is the host's, and the network
+is pasta's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from firkin.container.record import Record, Running
+from firkin.container.spec import ContainerSpec
+from firkin.engine import batch
+from firkin.engine.deadline import within
+from firkin.engine.filters import filter_for
+from firkin.engine.launch import RESUME_PATIENCE_S, Launched, shared_sockets, take_over
+from firkin.engine.namespace_root import lower_of
+from firkin.engine.spawn_op import rlimits_of, spawn_op
+from firkin.engine.transcript import Transcript
+from firkin.errors import HostUnsupported
+from firkin.events import span
+from firkin.machine.launch import Lifetime
+from firkin.machine.namespace.launch import launch as start
+from firkin.machine.namespace.namespace import Namespace
+from firkin.machine.namespace.network import UserNetwork
+from firkin.machine.namespace.spec import ROOT, NamespaceSpec, bind_place
+from firkin.network.guest import guest_network
+from firkin.settings import Settings
+from firkin.wire import messages as wire
+
+if TYPE_CHECKING:
+    from firkin.agent.client import AgentClient
+
+
+@asynccontextmanager
+async def launch(
+    record: Record,
+    spec: ContainerSpec,
+    booting: Callable[[], object],
+    *,
+    settings: Settings,
+    lifetime: Lifetime,
+) -> AsyncIterator[Launched]:
+    """The container of `record` with its process started, for the first time or again; it ends with the
+    block. Raises HostUnsupported, BootFailed, and what AgentClient.start() raises.
+    """
+    async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec, spec.relayed_ports)
+        namespace, client = await begun(stack, record, spec, settings, lifetime)
+        filter = filter_for(spec, spec.process.policy, settings)
+        op = spawn_op(spec.id, spec.process, filter, rlimits_of(spec.isolation))
+        process = client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
+        assert process.op is not None
+        ops = (
+            container_op(spec),
+            *(() if sockets is None else sockets.register(client)),
+            process.op,
+        )
+        answer = asyncio.create_task(client.start(ops))
+        await asyncio.sleep(0)  # it is sent
+        booting()
+        await namespace.booted(answer)
+        span("container.start", client.greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+        yield Launched(namespace, client, process, sockets=sockets)
+
+
+@asynccontextmanager
+async def resume(
+    record: Record,
+    spec: ContainerSpec,
+    state: Running,
+    transcript: Transcript,
+    booting: Callable[[], object],
+) -> AsyncIterator[Launched]:
+    """The running container of a dead owner: its output goes on where `transcript` ends.
+
+    The namespace ends with the block. Raises MachineDied, AgentError, Timeout.
+    """
+    from firkin.agent.client import AgentClient
+
+    async with AsyncExitStack() as stack:
+        relayed = tuple(port for port in state.ports if port.ipv6)
+        sockets = shared_sockets(stack, spec, relayed, running=True)
+        run_dir = record.paths.container_run_dir(record.id)
+        ports = tuple(port for port in state.ports if not port.ipv6)
+        namespace = Namespace.adopt(spec.name, pid=state.pid, ports=ports, run_dir=run_dir)
+        stack.push_async_callback(namespace.stop)
+        client = await stack.enter_async_context(await AgentClient.open(namespace.open_agent(), spec.name))
+        booting()
+        async with within(RESUME_PATIENCE_S, f"the agent of container {spec.name!r}"):
+            await client.start(resume=True)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+            if not state.paused:
+                await sockets.appear(running=True)
+        counted = transcript.begin.plus(state.ahead)
+        process = take_over(client, state.proc, transcript, counted)
+        yield Launched(namespace, client, process, counted, sockets)
+
+
+async def begun(
+    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings, lifetime: Lifetime
+) -> tuple[Namespace, AgentClient]:
+    """The container's namespace, and a client of its agent that has not said a word; it ends with `stack`.
+
+    Raises HostUnsupported.
+    """
+    wanted = namespace_spec(record, spec, settings)
+    try:
+        with record.hold_alive() as alive:
+            run_dir = record.paths.container_run_dir(record.id)
+            namespace = Namespace.of(start(wanted, run_dir=run_dir, lifetime=lifetime, alive_fd=alive.fd))
+    except OSError as error:
+        raise HostUnsupported(
+            f"cannot start container {spec.name!r} in namespaces: {error}",
+            hint="`firkin doctor` looks for the reason",
+        ) from error
+    stack.push_async_callback(namespace.stop)
+    from firkin.agent.client import AgentClient  # imported while PID 1 mounts
+
+    client = await AgentClient.open(namespace.open_agent(), spec.name)
+    return namespace, await stack.enter_async_context(client)
+
+
+def namespace_spec(record: Record, spec: ContainerSpec, settings: Settings) -> NamespaceSpec:
+    """The namespace that `spec` needs. Raises Corrupt where its image's tree is gone."""
+    assert spec.id_map is not None
+    return NamespaceSpec(
+        name=spec.name,
+        dir=record.dir,
+        lower=lower_of(record.paths, spec),
+        id_map=spec.id_map,
+        binds=_sources(spec),
+        network=_network(spec),
+        boot_timeout_s=settings.boot_timeout_s,
+    )
+
+
+def _network(spec: ContainerSpec) -> UserNetwork | None:
+    if not spec.network.interfaces:
+        return None
+    mac = spec.network.interfaces[0].mac
+    return UserNetwork(ports=spec.forwarded_ports, host_loopback=spec.network.host_loopback, mac=mac)
+
+
+def container_op(spec: ContainerSpec) -> wire.Container:
+    """The container's root, mounts and files: as in a machine, but that its binds are the agent's own."""
+    op = batch.container_op(spec, guest_network(spec.network, spec.forwarded_ports), frozenset())
+    return msgspec.structs.replace(
+        op,
+        root=wire.Root(device=ROOT, fstype="bind", readonly=spec.read_only),
+        mounts=tuple(_as_bind(each) for each in op.mounts),
+    )
+
+
+def _sources(spec: ContainerSpec) -> tuple[str, ...]:
+    """In the order of the shares that a machine would have."""
+    return (*(bind.source for bind in spec.binds), *(each.path for each in spec.storage.directories))
+
+
+def _as_bind(mount: wire.Mount) -> wire.Mount:
+    if mount.type != "virtiofs":
+        return mount
+    place = bind_place(int(mount.source.removeprefix("bind")))
+    return msgspec.structs.replace(mount, type="bind", source=place)

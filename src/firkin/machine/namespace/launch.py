@@ -1,0 +1,138 @@
+"""The start of a namespace: the launcher runs, and the users of its PID 1 are mapped.
+
+    launcher ──► PID 1's pid ──► we map it ──► go ──► PID 1 builds its root and serves agent.sock
+
+The rule: whatever fails leaves no process and no descriptor. Why PID 1 could not begin is read from its tie.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from firkin.errors import HostUnsupported
+from firkin.events import event
+from firkin.linux import fork, unix_socket, user_namespace
+from firkin.linux.sink import Sink
+from firkin.machine.initramfs import agent_path
+from firkin.machine.launch import Lifetime
+from firkin.machine.namespace.failure import failure
+from firkin.machine.namespace.spec import NamespaceSpec
+from firkin.machine.qemu.files import AGENT_SOCKET
+from firkin.machine.spec import PublishedPort
+from firkin.network.publish import claim_ports
+
+_PID = struct.Struct("=I")
+_REPORT_BYTES = 512
+_GO = b"g"
+_PATIENCE_S = 30.0
+
+
+class StartedNamespace(msgspec.Struct, frozen=True, kw_only=True):
+    """The launcher of namespace `name`, its PID 1, and all that their owner holds of them."""
+
+    name: str
+    pid: int
+    """PID 1's, in our pid namespace."""
+    pidfd: int
+    launcher: int
+    launcher_fd: int
+    run_dir: Path
+    tie: socket.socket
+    complaints: Sink
+    ports: tuple[PublishedPort, ...]
+    boot_timeout_s: float
+
+
+def launch(
+    spec: NamespaceSpec, *, run_dir: Path, lifetime: Lifetime, alive_fd: int | None
+) -> StartedNamespace:
+    """A namespace, for a Namespace to take over. With lifetime `owner` it ends with the thread that started
+    it; PID 1 inherits `alive_fd`. Raises HostUnsupported, PortInUse, UsageError, OSError.
+    """
+    if spec.network is not None:
+        network = msgspec.structs.replace(spec.network, ports=claim_ports(spec.network.ports))
+        spec = msgspec.structs.replace(spec, network=network)
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as failed:
+        complaints = Sink(f"agent {spec.name}")
+        failed.callback(complaints.close)
+        tie, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        failed.callback(tie.close)
+        with theirs:
+            launcher, launcher_fd = _spawn(spec, theirs, complaints, run_dir, lifetime, alive_fd)
+        failed.callback(fork.end, launcher, launcher_fd)
+        tie.settimeout(_PATIENCE_S)
+        pid = _first(spec, tie)
+        pidfd = os.pidfd_open(pid)
+        failed.callback(os.close, pidfd)
+        user_namespace.write_map(pid, spec.id_map)
+        tie.send(_GO)
+        tie.setblocking(False)
+        failed.pop_all()
+    return StartedNamespace(
+        name=spec.name,
+        pid=pid,
+        pidfd=pidfd,
+        launcher=launcher,
+        launcher_fd=launcher_fd,
+        run_dir=run_dir,
+        tie=tie,
+        complaints=complaints,
+        ports=() if spec.network is None else spec.network.ports,
+        boot_timeout_s=spec.boot_timeout_s,
+    )
+
+
+def _spawn(
+    spec: NamespaceSpec,
+    theirs: socket.socket,
+    complaints: Sink,
+    run_dir: Path,
+    lifetime: Lifetime,
+    alive_fd: int | None,
+) -> tuple[int, int]:
+    """Start the launcher: its pid and pidfd. Raises HostUnsupported, OSError."""
+    site = run_dir / "site"
+    site.mkdir(mode=0o700, exist_ok=True)
+    with ExitStack() as stack:
+        plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
+        stack.callback(os.close, plan_fd)
+        os.write(plan_fd, spec.plan(site))
+        null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, null_fd)
+        listening = stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET))
+        inherited = (plan_fd, theirs.fileno(), listening.fileno())
+        plan, tie, serving = map(str, inherited)
+        argv = [str(agent_path()), "--fd", serving, "--launch", plan, "--tie", tie]
+        event("namespace.command", machine=spec.name, argv=argv)
+        return fork.start(
+            fork.Launch(
+                argv,
+                {"FIRKIN_MACHINE": str(run_dir)},
+                null_fd,
+                null_fd,
+                complaints.fd,
+                fds=inherited if alive_fd is None else (*inherited, alive_fd),
+                dies_with_parent=lifetime == "owner",
+                no_new_privs=False,  # a container's sudo(1) is its own affair, within its own users
+            )
+        )
+
+
+def _first(spec: NamespaceSpec, tie: socket.socket) -> int:
+    """PID 1's pid, by the launcher's word. Raises HostUnsupported."""
+    try:
+        said = tie.recv(_REPORT_BYTES)
+    except TimeoutError:
+        said = b""
+    if len(said) == _PID.size:
+        return int(_PID.unpack(said)[0])
+    raise failure(spec.name, said) or HostUnsupported(
+        f"the namespace of {spec.name!r} did not begin", hint="`firkin doctor` looks for the reason"
+    )

@@ -1,0 +1,42 @@
+"""What a namespace is made of: a frozen value, and the plan that the launcher reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from firkin.linux.id_map import IdMap
+from firkin.machine.namespace.network import UserNetwork
+
+ROOT = "/root"
+"""The container's root file system, in the agent's own mount namespace."""
+
+
+class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """`dir` is where the container's own layer is, made by the namespace's root when it is missing."""
+
+    name: str
+    dir: Path
+    lower: Path | None
+    """What the overlay shows under that layer; None: that layer is a whole root by itself."""
+    id_map: IdMap
+    binds: tuple[str, ...] = ()
+    """Directories and files of the host, which the agent finds at bind_place() of their number."""
+    network: UserNetwork | None = None
+    """None: a loopback, and nothing else."""
+    boot_timeout_s: float = 60.0
+
+    def plan(self, site: Path) -> bytes:
+        """For the launcher, which mounts the namespace's own root over the directory `site`. Raises
+        HostUnsupported where what brings the network is not here.
+        """
+        lower = "" if self.lower is None else str(self.lower)
+        plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "binds": self.binds}
+        helper = () if self.network is None else self.network.command()
+        return msgspec.msgpack.encode({**plan, "helper": helper})
+
+
+def bind_place(index: int) -> str:
+    """Where the agent finds bind number `index`."""
+    return f"/binds/{index}"
