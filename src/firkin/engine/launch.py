@@ -24,7 +24,6 @@ from firkin.container import volume_use
 from firkin.container.layers import ready
 from firkin.container.record import Record, Running, Streams
 from firkin.container.spec import ContainerSpec
-from firkin.engine.deadline import within
 from firkin.engine.retries import retried
 from firkin.engine.shape import machine_spec as machine_spec
 from firkin.engine.storage import make_ready
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from firkin.machine.namespace.namespace import Namespace
     from firkin.machine.saved import Saved
 
-RESUME_PATIENCE_S = 20.0
 _LOST_S = 10.0
 
 
@@ -173,10 +171,8 @@ async def greeted(
     """The machine of a dead owner, and its agent, which has answered; it ends with `stack`. Raises as
     resume().
     """
-    from firkin.agent.client import AgentClient
-    from firkin.engine.greeting import greet
+    from firkin.engine.greeting import reach
     from firkin.machine.save import recover
-    from firkin.wire.messages import Release
 
     machine = adopt(
         spec.name,
@@ -191,14 +187,8 @@ async def greeted(
     await on_networks(stack, record, spec, machine)
     if not state.paused:
         await recover(machine)  # its owner may have died while it was being saved
-    client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
     booting()
-    async with within(RESUME_PATIENCE_S, f"the agent of machine {spec.name!r}"):
-        if state.paused:
-            await greet(machine, client)
-        else:
-            await client.start(resume=True)
-            client.post(Release())
+    client = await reach(stack, machine, paused=state.paused)
     return machine, client
 
 

@@ -22,7 +22,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_for
-from firkin.engine.launch import RESUME_PATIENCE_S, Launched, shared_sockets, take_over
+from firkin.engine.launch import Launched, shared_sockets, take_over
 from firkin.engine.namespace_root import lower_of
 from firkin.engine.spawn_op import rlimits_of, spawn_op
 from firkin.engine.transcript import Transcript
@@ -88,6 +88,7 @@ async def resume(
     The namespace ends with the block. Raises MachineDied, AgentError, Timeout.
     """
     from firkin.agent.client import AgentClient
+    from firkin.engine.greeting import PATIENCE_S
 
     async with AsyncExitStack() as stack:
         relayed = tuple(port for port in state.ports if port.ipv6)
@@ -98,7 +99,7 @@ async def resume(
         stack.push_async_callback(namespace.stop)
         client = await stack.enter_async_context(await AgentClient.open(namespace.open_agent(), spec.name))
         booting()
-        async with within(RESUME_PATIENCE_S, f"the agent of container {spec.name!r}"):
+        async with within(PATIENCE_S, f"the agent of container {spec.name!r}"):
             await client.start(resume=True)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))

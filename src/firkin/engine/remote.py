@@ -370,6 +370,7 @@ class RemoteContainer:
             loss = Loss(self.name)
             peer = f"the owner of container {self.name!r}"
             return await Channel.open(sock, peer, lost=loss, on_event=loss.on_event)
+        self._require_running()
         raise Timeout(
             f"the owner of container {self.name!r} did not answer within {_CONNECT_DEADLINE_S:g} s",
             hint="look at supervisor.log in the run directory",
