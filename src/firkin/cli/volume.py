@@ -10,6 +10,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("volume_create", "Make a volume."),
     "ls": ("volume_ls", "List volumes."),
     "inspect": ("volume_inspect", "Show everything known about volumes."),
+    "chown": ("volume_chown", "Say who owns what is in volumes."),
     "rm": ("volume_rm", "Remove volumes and what they hold."),
     "prune": ("volume_prune", "Remove volumes that no container uses."),
 }

@@ -203,7 +203,7 @@ LEFTOVERS_FOREIGN = Fault(
     severity="warning",
     title="files of other ids lie in this user's data",
     why="a rootless container's users are subordinate ids: this user may neither read nor remove their files",
-    fix=("unshare --user --map-auto --map-root-user rm -rf {path}",),
+    fix=("firkin unshare rm -rf {path}",),
     proof="ls -ldn {path}",
     concerns=EVERYWHERE,
 )

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from firkin.errors import HostUnsupported
 from firkin.linux import fork, user_namespace
 from firkin.linux.id_map import IdMap
 from firkin.linux.id_modes import whole
@@ -72,3 +73,26 @@ def run(argv: Sequence[str]) -> int:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
         os.close(null_fd)
+
+
+def require(argv: Sequence[str], what: str) -> None:
+    """As run(). Raises HostUnsupported where it fails, with what it said; `what` is what was to be done."""
+    complaint_fd = os.memfd_create("complaint", os.MFD_CLOEXEC)
+    with open(complaint_fd, "rb") as complaint, open(os.devnull, "r+b") as null:
+        try:
+            started_it = started(
+                argv, stdin_fd=null.fileno(), stdout_fd=null.fileno(), stderr_fd=complaint_fd
+            )
+            with started_it as pid:
+                status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        except OSError as error:
+            raise HostUnsupported(
+                f"cannot {what}: {error.strerror}", hint="`firkin doctor` looks at this host"
+            ) from error
+        if status:
+            complaint.seek(0)
+            said = complaint.read(4096).decode(errors="backslashreplace").strip().partition("\n")[0]
+            raise HostUnsupported(
+                f"cannot {what}: {said or f'exit status {status}'}",
+                hint="`firkin unshare ls -ln` shows whose it is; what is another user's stays his",
+            )
