@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,6 +221,40 @@ def test_layers_are_in_a_pod_what_they_are_on_a_disk(firkin: Command, images: Im
     missing = firkin("run", "--rm", "--pod", "layers", image, "/no/such")
     assert missing.status == 127
     firkin("pod", "rm", "-f", "layers", check=True)
+
+
+def test_files_of_members_that_do_not_run_go_in_and_out(busybox: Command, tmp_path: Path) -> None:
+    one, out = tmp_path / "one", tmp_path / "out"
+    one.write_text("first\n")
+    busybox("pod", "create", "files", "-v", "cache:/cache", "--share-pid", check=True)
+    busybox("create", "--pod", "files", "--name", "rests", "busybox", "cat", "/in", "/two", check=True)
+    busybox("cp", str(one), "rests:/in", check=True)
+    busybox("cp", str(one), "rests:/cache/kept", check=True)
+    assert inspected(busybox, "files")["State"] == "Ready", "a machine was there for the copy alone"
+
+    busybox("run", "-d", "--pod", "files", "--name", "runs", *WAITS, check=True)
+    assert sh(busybox, "runs", "cat /cache/kept; ls /in 2>/dev/null || :") == "first\n"
+    busybox("cp", "-q", "rests:/in", str(out), check=True)
+    assert out.read_text() == "first\n"
+    busybox("cp", "rests:/cache/kept", "runs:/copied", check=True)
+    busybox("cp", "runs:/copied", "rests:/two", check=True)
+    busybox("export", "-o", str(out), "rests", check=True)
+    listed = subprocess.run(["tar", "-tf", out], capture_output=True, text=True, check=True).stdout
+    assert {"in", "two", "bin/sh"} <= set(listed.split())
+    assert "no such file" in busybox("cp", "rests:/missing", str(out)).stderr
+    assert busybox("ps", "-a", "--filter", "name=rests", "--format", "{{.State}}", check=True).stdout == (
+        "created\n"
+    )
+    assert busybox("start", "-a", "rests", check=True).stdout == "first\nfirst\n"
+    busybox("pod", "pause", "files", check=True)
+    assert "is paused" in busybox("cp", "rests:/in", str(out)).stderr
+
+    busybox("pod", "stop", "files", check=True)
+    one.write_text("second\n")
+    busybox("cp", str(one), "rests:/in", check=True)
+    assert inspected(busybox, "files")["State"] == "Stopped"
+    assert busybox("start", "-a", "rests", check=True).stdout == "second\nfirst\n"
+    busybox("pod", "rm", "-f", "files", check=True)
 
 
 def test_ports_of_a_pod_and_of_its_containers(busybox: Command) -> None:

@@ -29,7 +29,7 @@ class AsyncFiles:
         StorageFull, WrongState.
         """
         from firkin.engine.copying import copy_in
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await copy_in(trees, fspath(source), destination, archive=archive, follow=follow)
@@ -39,7 +39,7 @@ class AsyncFiles:
     ) -> None:
         """Copy a file or tree of it to this host, as copy_in() does the other way round; as this user's."""
         from firkin.engine.copying import copy_out
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await copy_out(trees, source, fspath(destination), archive=archive, follow=follow)
@@ -47,7 +47,7 @@ class AsyncFiles:
     async def pack(self, source: str, target: str | Path | BinaryIO, *, follow: bool = False) -> None:
         """Write a tar of `source`, under its own name, to a file or a stream. Raises as copy_out()."""
         from firkin.engine.copying import pack_of, write_archive
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await write_archive(trees, pack_of(source, follow=follow), target)
@@ -58,7 +58,7 @@ class AsyncFiles:
         Nothing of it gets outside of that directory. Raises Corrupt, and as copy_in().
         """
         from firkin.engine.copying import read_archive, unpack_into
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await unpack_into(trees, read_archive(archive), destination)
@@ -66,7 +66,7 @@ class AsyncFiles:
     async def export(self, target: str | Path | BinaryIO) -> None:
         """Write a tar of its root file system, without what is mounted there, to a file or a stream."""
         from firkin.engine.copying import ROOT_FILE_SYSTEM, write_archive
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(self._container, self._engine.settings) as trees:
             await write_archive(trees, ROOT_FILE_SYSTEM, target)

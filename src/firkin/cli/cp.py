@@ -44,7 +44,8 @@ def command(archive: bool, follow: bool, quiet: bool, source: str, destination: 
     to that name; SOURCE/. stands for what is in it. - is a tar archive: from standard input, unpacked into
     the directory DEST with its owners, or to standard output.
 
-    The container needs no tar. One that has ended is given a machine for as long as it takes.
+    The container needs no tar. One that has ended is given a machine for as long as it takes; in a pod that
+    runs, the pod's own.
 
     \b
     firkin cp ./app web:/srv                    firkin cp web:/var/log/app.log .
@@ -57,7 +58,7 @@ def command(archive: bool, follow: bool, quiet: bool, source: str, destination: 
     _check(one, other)
 
     async def copy(engine: Engine) -> int:
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         container = await engine.container(one.container or other.container)
         with progress(quiet=quiet or destination == "-"):
@@ -118,7 +119,7 @@ async def _out(trees: Trees, source: str, destination: str, *, archive: bool, fo
 
 async def _across(engine: Engine, trees: Trees, one: Place, other: Place, *, follow: bool) -> int:
     from firkin.engine.copying import copy_across
-    from firkin.engine.trees import trees_of
+    from firkin.engine.opened_trees import trees_of
 
     async with trees_of(await engine.container(other.container), engine.settings) as there:
         return (await copy_across(trees, one.path, there, other.path, follow=follow)).bytes

@@ -34,7 +34,7 @@ def command(output: str, name: str) -> None:
 
     async def work(engine: Engine) -> None:
         from firkin.engine.copying import ROOT_FILE_SYSTEM, write_archive
-        from firkin.engine.trees import trees_of
+        from firkin.engine.opened_trees import trees_of
 
         async with trees_of(await engine.container(name), engine.settings) as trees:
             await write_archive(trees, ROOT_FILE_SYSTEM, output or sys.stdout.buffer)

@@ -56,8 +56,9 @@ class Container(Protocol):
     async def exec(self, options: ExecOptions) -> Process:
         """Start one more process in it. Raises CommandNotFound, CommandNotExecutable, UsageError."""
 
-    async def work(self, task: Task) -> Process:
-        """Pack, unpack or stat files of it; see engine.trees. It ends with its caller.
+    async def work(self, task: Task, member: str = "") -> Process:
+        """Pack, unpack or stat files of it; see engine.trees. It ends with its caller. Of a pod: in the
+        member of that id, which does not run.
 
         Raises WrongState where it does not run.
         """

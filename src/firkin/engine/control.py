@@ -134,7 +134,7 @@ class _Session:
             case ops.Exec():
                 return self._join(await container.exec(op.options), op)
             case ops.Work():
-                process = await container.work(op.task)
+                process = await container.work(op.task, op.member)
                 self._perishable = process
                 return self._join(process, op)
             case ops.Ended():

@@ -42,9 +42,12 @@ class Exec(_Op, frozen=True, kw_only=True):
 
 
 class Work(_Op, frozen=True, kw_only=True):
-    """Pack, unpack or stat files of the container; it ends with this connection. Answer: Joined."""
+    """Pack, unpack or stat files of the container; of a pod in the `member` of that id, which does not run.
+    It ends with this connection. Answer: Joined.
+    """
 
     task: Task
+    member: str = ""
     stdin: U32
     stdout: U32
     stderr: U32

@@ -211,10 +211,12 @@ class OwnedContainer:
         spawned = await client.spawn(op, stdin=process.stdin, **read)
         return SpawnedProcess(spawned, self._keeper.chores)
 
-    async def work(self, task: Task) -> Process:
-        """Pack, unpack or stat files of it; see Container.work()."""
+    async def work(self, task: Task, member: str = "") -> Process:
+        """Pack, unpack or stat files of it; see Container.work(). Raises WrongState for a member of it."""
         from firkin.engine.spawned import SpawnedProcess
 
+        if member:
+            raise WrongState(f"{self.name!r} is no pod")
         return SpawnedProcess(await self._keeper.running().client.work(task, self.id), self._keeper.chores)
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:

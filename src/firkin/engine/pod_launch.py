@@ -34,7 +34,7 @@ from firkin.errors import AgentError, FirkinError, MachineDied
 from firkin.events import span
 from firkin.machine.qemu.exit import death
 from firkin.machine.spec import MachineSpec, PublishedPort
-from firkin.machine.start import boot
+from firkin.machine.start import Lifetime, boot
 from firkin.network.guest import guest_network
 from firkin.process.capabilities import granted
 from firkin.settings import Settings
@@ -43,6 +43,7 @@ from firkin.wire import messages as wire
 if TYPE_CHECKING:
     from firkin.agent.process import RemoteProcess
     from firkin.engine.pod_layers import PodLayers
+    from firkin.machine.qemu.machine import Machine
     from firkin.oci.image import Image
 
 REMOVE_PATIENCE_S = 15.0
@@ -84,22 +85,8 @@ async def launch_pod(
 
     ports = (*spec.ports, *(port for member in members for port in member.ports))
     kept = await in_thread(partial(pod_store.kept_layers, record))
-    if spec.storage.disks:
-        await in_thread(partial(make_ready, record, spec))
     async with AsyncExitStack() as stack:
-        disk = await in_thread(partial(pod_store.ready, record))
-        with record.hold_alive() as alive:
-            machine = await stack.enter_async_context(
-                boot(
-                    _machine(machine_spec(spec, disk, settings), sandbox, ports),
-                    settings=settings,
-                    dir=record.dir,
-                    run_dir=record.paths.container_run_dir(record.id),
-                    lifetime="detached",
-                    alive_fd=alive.fd,
-                )
-            )
-        stack.push_async_callback(machine.stop)
+        machine = await booted(stack, record, spec, sandbox, ports, settings, "detached")
         await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         process = client.register(_pause(spec), stdout=False, stderr=False)
@@ -117,6 +104,34 @@ async def launch_pod(
         await machine.booted(client.start(ops))
         await fill(client, sandbox.volumes)
         yield Launched(machine, client, process)
+
+
+async def booted(
+    stack: AsyncExitStack,
+    record: Record,
+    spec: ContainerSpec,
+    sandbox: Sandbox,
+    ports: tuple[PublishedPort, ...],
+    settings: Settings,
+    lifetime: Lifetime,
+) -> Machine:
+    """The pod's machine, whose VMM has started; it ends with `stack`. Raises what boot() raises."""
+    if spec.storage.disks:
+        await in_thread(partial(make_ready, record, spec))
+    disk = await in_thread(partial(pod_store.ready, record))
+    with record.hold_alive() as alive:
+        machine = await stack.enter_async_context(
+            boot(
+                _machine(machine_spec(spec, disk, settings), sandbox, ports),
+                settings=settings,
+                dir=record.dir,
+                run_dir=record.paths.container_run_dir(record.id),
+                lifetime=lifetime,
+                alive_fd=alive.fd,
+            )
+        )
+    stack.push_async_callback(machine.stop)
+    return machine
 
 
 @asynccontextmanager
@@ -162,7 +177,7 @@ async def join(
         sockets = shared_sockets(stack, spec)
         ops = (
             places.root_op(spec.id, names),
-            _member(spec, sandbox, pod),
+            member_op(spec, sandbox, pod.ports),
             wire.Unmount(target=places.member_root(spec.id)),
             *limit_ops(spec),
             *(() if sockets is None else sockets.register(pod.client)),
@@ -234,10 +249,15 @@ def _pause(spec: ContainerSpec) -> wire.Spawn:
     return wire.Spawn(proc=0, container=spec.id, args=spec.process.args, env=(), cwd="/", caps=granted(0))
 
 
-def _member(spec: ContainerSpec, sandbox: Sandbox, pod: Launched) -> wire.Op:
-    """A member as it is made: what any container is, on a root in the store, with volumes and files."""
+def member_op(
+    spec: ContainerSpec, sandbox: Sandbox, ports: tuple[PublishedPort, ...], *, alone: bool = False
+) -> wire.Op:
+    """A member as it is made: what any container is, on a root in the store, with volumes and files.
+
+    `alone` it sees no processes of others, whatever its pod says.
+    """
     assert isinstance(spec.pod, Member)
-    plain = container_op(spec, guest_network(spec.network, pod.machine.ports), frozenset())
+    plain = container_op(spec, guest_network(spec.network, ports), frozenset())
     shared = places.pod_mounts(spec.pod.mounts, sandbox.volumes)
     covered = {each.target for each in shared}
     return msgspec.structs.replace(
@@ -245,7 +265,7 @@ def _member(spec: ContainerSpec, sandbox: Sandbox, pod: Launched) -> wire.Op:
         root=wire.Root(device=places.member_root(spec.id), fstype="bind", readonly=spec.read_only),
         mounts=tuple(sorted((*plain.mounts, *shared), key=lambda mount: mount.target)),
         files=tuple(each for each in plain.files if each.path not in covered),
-        pids=spec.pod.pod if sandbox.share_pid else "",
+        pids=spec.pod.pod if sandbox.share_pid and not alone else "",
     )
 
 

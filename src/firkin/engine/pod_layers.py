@@ -63,9 +63,10 @@ class PodLayers:
 
     def settle(self, chores: Chores) -> None:
         """See to it that what is in the store by now is on record there, while the pod goes on."""
-        chores.start(self._settle())
+        chores.start(self.write_down())
 
-    async def _settle(self) -> None:
+    async def write_down(self) -> None:
+        """Put on record what is in the store by now, once it is on the disk. Raises MachineDied."""
         async with self._at_work:
             known = set(self.known)
             if known == set(pod_store.kept_layers(self._record)):

@@ -13,9 +13,13 @@ from firkin.container.record import Record, State, records
 from firkin.container.spec import ContainerSpec
 from firkin.container.state import word
 from firkin.errors import ContainerNotFound, Corrupt, FirkinError, PodNotFound, WrongState
+from firkin.oci.descriptor import Descriptor
+from firkin.oci.digest import Digest
+from firkin.oci.image import Image
 from firkin.paths import Paths
 from firkin.store.files import disk_errors
 from firkin.store.lock import locked
+from firkin.store.store import Store
 
 _LOCK_DEADLINE_S = 10.0
 _GOING = "going"
@@ -152,3 +156,8 @@ def state_word(state: State) -> str:
     """The state of a pod in one word: ready, running, paused or stopped."""
     said = word(state)
     return {"created": "ready", "exited": "stopped"}.get(said, said)
+
+
+def image_of(store: Store, spec: ContainerSpec) -> Image:
+    """The image that a member was made of. Raises ImageNotFound, Corrupt."""
+    return store.local_images(Descriptor("", Digest.parse(spec.image_digest), 0))[0]

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from firkin.container.locks import Lock
-from firkin.container.pod import Sandbox
+from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Exited, Record, Running, State
 from firkin.container.restart import UNTRIED, Tries
 from firkin.container.spec import ContainerSpec
@@ -23,13 +23,12 @@ from firkin.engine import pod_launch, pod_members, pod_store
 from firkin.engine import pod_places as places
 from firkin.engine.keeper import Opening
 from firkin.engine.owner import OwnedContainer
+from firkin.engine.pod_asleep import Sleepers
 from firkin.engine.pod_layers import PodLayers
 from firkin.engine.pod_members import refuse
 from firkin.engine.transcript import Transcript
 from firkin.errors import FirkinError, InUse, WrongState
 from firkin.events import event
-from firkin.oci.descriptor import Descriptor
-from firkin.oci.digest import Digest
 from firkin.oci.image import Image, chain_id
 from firkin.settings import Settings
 from firkin.store.store import Store
@@ -37,6 +36,8 @@ from firkin.wire.messages import Remove, Sweep
 
 if TYPE_CHECKING:
     from firkin.engine.launch import Launched
+    from firkin.process.protocol import Process
+    from firkin.wire.trees import Task
 
 PAUSE_ENDS_S = 5.0
 MAX_MEMBERS = 60
@@ -131,6 +132,7 @@ class OwnedPod(OwnedContainer):
         record, launched = self._keeper.record, self._keeper.machine()
         self._store = Store(record.paths)
         self._layers = PodLayers(record, launched.client, self._store, self._layers_there(record))
+        self._sleepers = Sleepers(launched, self._layers, self._sandbox, self._keeper.chores)
 
     def member(self, record: Record, lock: Lock, state: State, *, tries: Tries = UNTRIED) -> OwnedMember:
         """A member that its start() will start, after `tries`; from here on the lock is the container's.
@@ -139,7 +141,7 @@ class OwnedPod(OwnedContainer):
         """
         pod, layers = self._room()
         spec = record.spec()
-        image = image_of(self._store, spec)
+        image = pod_members.image_of(self._store, spec)
         if isinstance(state, Exited):
             record.begin_again(state)
 
@@ -151,6 +153,15 @@ class OwnedPod(OwnedContainer):
         pod.client.post(places.members_op(spec.id for _, spec in self._listed()))
         made = OwnedMember(record, lock, opening, state, self._settings, detached=True, tries=tries)
         return self._with(made)
+
+    async def work(self, task: Task, member: str = "") -> Process:
+        """Pack, unpack or stat files of a member that does not run, of that id. Raises WrongState."""
+        self._keeper.running()
+        record = Record(self._keeper.record.paths, member)
+        spec = record.spec()
+        if not isinstance(spec.pod, Member) or spec.pod.pod != self.id:
+            raise WrongState(f"container {spec.name!r} is not in pod {self.name!r}")
+        return await self._sleepers.work(record, spec, pod_members.image_of(self._store, spec), task)
 
     async def rejoin(self) -> list[OwnedMember]:
         """Take over the members that a dead owner left running; each is started, or has ended."""
@@ -233,7 +244,7 @@ class OwnedPod(OwnedContainer):
         for member, spec in self._listed():
             if isinstance(member.state(), Running):
                 with suppress(FirkinError):
-                    known |= names_of(image_of(self._store, spec))
+                    known |= names_of(pod_members.image_of(self._store, spec))
         return known
 
     def _turn_out(self, pod: Launched) -> None:
@@ -265,11 +276,6 @@ def bury_members(record: Record) -> None:
             state = member.state()
             if isinstance(state, Exited):
                 member.set_exited(state)
-
-
-def image_of(store: Store, spec: ContainerSpec) -> Image:
-    """The image that a member was made of. Raises ImageNotFound, Corrupt."""
-    return store.local_images(Descriptor("", Digest.parse(spec.image_digest), 0))[0]
 
 
 def names_of(image: Image) -> set[str]:

@@ -94,12 +94,16 @@ class RemoteContainer:
         streams = {"stdin": options.stdin, "stdout": read and outputs.stdout == "pipe", "stderr": stderr}
         return await self._join(streams, lambda ids: ops.Exec(options=options, **ids))
 
-    async def work(self, task: Task) -> Process:
-        """Pack, unpack or stat files of it; see Container.work()."""
+    def beside(self, record: Record) -> RemoteContainer:
+        """The container of another record, such as the pod that this one is in. Raises as the first one."""
+        return RemoteContainer(record, revive=self._revive)
+
+    async def work(self, task: Task, member: str = "") -> Process:
+        """Pack, unpack or stat files of it, or of that member of a pod; see Container.work()."""
         from firkin.wire.trees import Pack, Unpack
 
         streams = {"stdin": isinstance(task, Unpack), "stdout": isinstance(task, Pack), "stderr": True}
-        return await self._join(streams, lambda ids: ops.Work(task=task, **ids))
+        return await self._join(streams, lambda ids: ops.Work(task=task, member=member, **ids))
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
         """A connection to a port or a unix socket in it; see Container.dial()."""

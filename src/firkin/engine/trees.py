@@ -1,8 +1,4 @@
-"""Trees: files of a container as archives, in and out, whatever state it is in.
-
-    running    its agent packs and unpacks
-    created,   a machine is started on its disk for that, with its volumes and none of its processes, and ends
-    ended      with the block; nobody else can start the container meanwhile. One in namespaces gets these
+"""Trees: files of a container as archives, in and out.
 
 The rule: what was asked for is done when a call returns; else it raises, naming the path. What a crash of
 ours leaves is what the file system's journal makes of a machine that lost its power.
@@ -12,15 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Protocol
 
-from firkin.container.record import Record, Running, Suspended
-from firkin.container.spec import ContainerSpec
-from firkin.engine.container import Container
-from firkin.engine.pod_members import OWN_DISK, refuse
 from firkin.errors import (
     AgentError,
     Corrupt,
@@ -29,15 +20,10 @@ from firkin.errors import (
     NotFound,
     StorageFull,
     UsageError,
-    WrongState,
 )
 from firkin.process.protocol import ByteReceiver, Process
-from firkin.settings import Settings
 from firkin.wire.messages import Failure, convert
 from firkin.wire.trees import RESULT_LIMIT_BYTES, Counts, FileStat, Pack, Stat, Task, Unpack, result_of
-
-if TYPE_CHECKING:
-    from firkin.agent.client import AgentClient
 
 _PIECE_BYTES = 1 << 16
 
@@ -127,83 +113,6 @@ class Trees:
             case errno.EBADMSG:
                 return Corrupt(f"the archive for container {self.name!r} is damaged at {what}")
         return AgentError(f"cannot {failure.step} {what!r} {where}: {os.strerror(failure.errno)}")
-
-
-@asynccontextmanager
-async def trees_of(container: Container, settings: Settings) -> AsyncIterator[Trees]:
-    """The files of `container` in the block.
-
-    Raises WrongState for one that is suspended, paused or being started, and what booting raises.
-    """
-    state = container.state
-    if isinstance(state, Suspended):
-        raise WrongState(
-            f"container {container.name!r} is suspended: its files are as its memory has them",
-            hint=f"`firkin resume {container.name}` first",
-        )
-    if isinstance(state, Running):
-        yield Trees(container, container.name)
-        return
-    async with _awake(Record(settings.paths, container.id), settings) as works:
-        yield Trees(works, container.name)
-
-
-class _Awake:
-    """The files of a container without processes."""
-
-    def __init__(self, client: object, container: str) -> None:
-        self._client, self._container = client, container
-
-    async def work(self, task: Task) -> Process:
-        from firkin.agent.client import AgentClient
-
-        assert isinstance(self._client, AgentClient)
-        return await self._client.work(task, self._container)
-
-
-@asynccontextmanager
-async def _awake(record: Record, settings: Settings) -> AsyncIterator[_Awake]:
-    """What an ended container has for its files, as they are there but for its processes and its network."""
-    from firkin.engine.stillness import of_ended
-
-    spec = record.spec()
-    if spec.isolation == "vm":
-        refuse(spec, OWN_DISK)
-    opened = _in_machine if spec.isolation == "vm" else _in_namespaces
-    async with of_ended(record), AsyncExitStack() as stack:
-        client = await opened(stack, record, spec, settings)
-        yield _Awake(client, spec.id)
-        await client.poweroff(sync=True)
-
-
-async def _in_namespaces(
-    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings
-) -> AgentClient:
-    from firkin.engine.namespaced import begun, container_op
-
-    namespace, client = await begun(stack, record, spec, settings, "owner")
-    await namespace.booted(client.start((container_op(spec),)))
-    return client
-
-
-async def _in_machine(
-    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings
-) -> AgentClient:
-    from firkin.agent.client import AgentClient
-    from firkin.engine import batch
-    from firkin.engine.launch import booted
-    from firkin.network.guest import guest_network
-
-    single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
-    guest = guest_network(spec.network, spec.forwarded_ports)
-    ops = (
-        *batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)),
-        batch.container_op(spec, guest, single_files),
-    )
-    machine = await booted(stack, record, spec, settings, "owner")
-    client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-    await machine.booted(client.start(ops))
-    return client
 
 
 def give_up(process: Process) -> None:
