@@ -104,6 +104,8 @@ static int open_pipes(const struct spawn *spawn, struct pipes *pipes) {
         pipes->theirs[i] = i == 0 ? ends[0] : ends[1];
         if (fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK) < 0)
             return fail(errno, "pipe", "stream %u", streams[i]);
+        /* As much as a window holds, if it can be had: each time that it is full costs a switch, and its cold caches. */
+        fcntl(pipes->ours[i], F_SETPIPE_SZ, WINDOW_BYTES);
     }
     return 0;
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from firkin.machine import cpio
+from firkin.machine.modules import Module, load_order, read_module
 from firkin.machine.prepared import Prepared
 from firkin.machine.qemu.devices import Board, Memory
 from firkin.machine.spec import MachineSpec
@@ -55,10 +56,11 @@ class Parts:
         memory = Memory(self.memory_mib, shared, "" if memory_path is None else str(memory_path))
         return (vmm.qemu, *board.args(), *memory.args())
 
-    def boot(self, directory: Path, init: str) -> tuple[str, ...]:
-        """The kernel, and an initramfs in `directory` with the program of source file `init`."""
+    def boot(self, directory: Path, init: str, wanted: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The kernel, and an initramfs in `directory` with the program of source file `init`, and modules."""
         cold = self.prepared.cold
-        initramfs_path = _initramfs(directory, _HERE / init)
+        order = load_order(self.prepared.kernel.modules_dir, wanted) if wanted else ()
+        initramfs_path = _initramfs(directory, _HERE / init, order)
         return (
             *("-kernel", str(cold.kernel_path), "-initrd", str(initramfs_path)),
             *("-append", cold.cmdline),
@@ -84,9 +86,12 @@ def floor(settings: Settings) -> Iterator[Bare]:
         yield Bare(argv, parts.prepared.vmm.accelerator)
 
 
-def _initramfs(directory: Path, source: Path) -> Path:
+def _initramfs(directory: Path, source: Path, order: tuple[Module, ...]) -> Path:
     binary = directory / "init"
     subprocess.run(["gcc", "-O2", "-static", "-o", binary, source], check=True)
     path = directory / "floor.cpio"
-    path.write_bytes(cpio.archive([cpio.file("init", binary.read_bytes(), 0o755)]))
+    listed = "".join(f"{module.name}\n" for module in order).encode()
+    modules = [cpio.file(f"modules/{module.name}.ko", read_module(module)) for module in order]
+    held = [cpio.directory("modules"), *modules, cpio.file("modules.list", listed)] if order else []
+    path.write_bytes(cpio.archive([cpio.file("init", binary.read_bytes(), 0o755), *held]))
     return path

@@ -14,7 +14,7 @@ from firkin.units import format_size
 class AsyncReader:
     """Standard output or error of a process. One reader at a time. Iterating gives lines with their newline.
 
-    What is not read stays with the process, which waits once about 256 KiB are on their way.
+    What is not read stays with the process, which waits once about 512 KiB are on their way.
     """
 
     def __init__(self, source: ByteReceiver, called: str) -> None:

@@ -12,6 +12,7 @@ from firkin.process.spec import ExitStatus
 from firkin.units import format_size
 
 LIMIT_BYTES = 64 << 20
+_LARGE_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ async def output(
         process.stdout.close()
         process.stderr.close()
         raise group_of_errors.exceptions[0] from None
-    return Output(status.result(), bytes(out.kept), bytes(err.kept), out.truncated or err.truncated)
+    return Output(status.result(), out.kept(), err.kept(), out.truncated or err.truncated)
 
 
 async def _feed(stdin: ByteSender | None, data: bytes) -> None:
@@ -68,8 +69,9 @@ class _Collected:
     """What one stream gave."""
 
     def __init__(self, name: str, limit_bytes: int, *, truncate: bool) -> None:
-        self.kept = bytearray()
         self.truncated = False
+        self._pieces: list[bytes | bytearray] = []
+        self._kept_bytes = 0
         self._name = name
         self._limit_bytes = limit_bytes
         self._truncate = truncate
@@ -77,10 +79,26 @@ class _Collected:
     async def collect(self, stream: ByteReceiver) -> None:
         """Read it to its end. Raises ProcessError past the limit."""
         while data := await stream.read():
-            room = self._limit_bytes - len(self.kept)
-            self.kept += data[:room]
+            room = self._limit_bytes - self._kept_bytes
+            self._keep(data[:room])
             if len(data) > room:
                 self._pass_limit()
+
+    def kept(self) -> bytes:
+        """All of it, or as much as the limit allows."""
+        return b"".join(self._pieces)
+
+    def _keep(self, data: bytes) -> None:
+        """Large pieces stay as they came, and are copied once, at the end; small ones go into one buffer, so
+        that a process that writes single bytes takes no more of our memory than it wrote.
+        """
+        self._kept_bytes += len(data)
+        if len(data) >= _LARGE_BYTES:
+            self._pieces.append(data)
+        elif self._pieces and isinstance(self._pieces[-1], bytearray):
+            self._pieces[-1] += data
+        else:
+            self._pieces.append(bytearray(data))
 
     def _pass_limit(self) -> None:
         self.truncated = True

@@ -173,3 +173,12 @@ async def test_output_does_not_deadlock_when_the_process_ignores_its_input():
     async with machine() as client:
         done = await output(await client.spawn(shell("exec <&-; echo deaf"), stdin=True), bytes(1 << 20))
         assert done.stdout == b"deaf\n"
+
+
+async def test_pieces_of_any_size_are_kept_in_their_order():
+    script = "for i in 1 2 3; do printf $i; head -c 100000 /dev/zero; printf $i >&2; done"
+    async with machine() as client:
+        done = await output(await client.spawn(shell(script)))
+        cut = await output(await client.spawn(shell(script)), limit_bytes=100_001, truncate=True)
+    assert done.stdout == b"".join(number + bytes(100_000) for number in (b"1", b"2", b"3"))
+    assert (cut.stdout, cut.stderr, cut.truncated) == (b"1" + bytes(100_000), b"123", True)
