@@ -1,9 +1,10 @@
 """Arrival: the record of a snapshot from elsewhere as it may stand here.
 
 Nothing of it is obeyed that reaches into this host: directories of it that the container would have mounted
-are a refusal, as is a kernel of its own; published ports, shared sockets, a boot log, nested machines and a
-way to the host's loopback are left out, as are restarts that nobody here asked for. Names are ones that a
-terminal can show, numbers ones that a machine can have, and no time lies ahead.
+are a refusal, as are a kernel of its own and namespaces of this host in place of a machine; published ports,
+shared sockets, a boot log, nested machines and a way to the host's loopback are left out, as are restarts
+that nobody here asked for. Names are ones that a terminal can show, numbers ones that a machine can have, and
+no time lies ahead.
 """
 
 from __future__ import annotations
@@ -53,6 +54,11 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
         raise UsageError(
             f"{what} is of a container with a kernel or an initramfs of its host: {', '.join(files)}",
             hint="only what a machine holds itself can be moved",
+        )
+    if spec.isolation != "vm" or spec.id_map is not None:
+        raise UsageError(
+            f"{what} is of a container in namespaces of its host",
+            hint="only what a machine holds can be moved",
         )
     if private := spec.network.private:
         names = ", ".join(card.network for card in private[:3])
