@@ -19,7 +19,8 @@ data/                                    the truth; survives a reboot
   snapshot-names/<name>                  link to the id of the snapshot that has the name; lock
   events/                                log: what happened, see container.journal
 run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
-  supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives
+  supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives; the socket may be
+                                         systemd's
   c/<id12>/                              control.sock agent.sock qmp.sock netN.sock of one running container
   n/<id12>.sock  .lock  .log             one private network's switch; the lock is held while it lives
 """

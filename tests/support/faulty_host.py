@@ -27,6 +27,7 @@ from firkin.linux.mounts import (
     unshare,
 )
 from firkin.linux.syscalls import libc, prctl
+from tests.support.arm64 import program as static_program
 from tests.support.home import Home
 
 UID = 54321
@@ -164,6 +165,8 @@ class World:
         self.program("qemu", "QEMU emulator version 7.2.0")
         for name in ("newuidmap", "newgidmap"):
             self.program(name, mode=0o4755)
+        emulator = self.program("qemu-aarch64-static")
+        emulator.write_bytes(static_program())
         kernel = self.home.data_dir / "kernels" / "6.1.0"
         self.write(kernel / "vmlinuz")
         self.write(kernel / "modules" / "modules.dep")

@@ -63,10 +63,11 @@ def _invoke(words: list[str]) -> int:
 
     from firkin.cli.group import firkin
 
-    if asked := os.environ.get(_COMPLETE):  # by the shell, see `firkin setup`
-        from click.shell_completion import shell_complete
+    if shell := os.environ.get(_COMPLETE):  # asks what may follow, see `firkin completion`
+        from firkin.cli.completing import answer
 
-        return shell_complete(firkin, {}, "firkin", _COMPLETE, asked)
+        sys.stdout.write(answer(firkin, shell, os.environ))
+        return 0
     debug = words[:1] in (["--debug"], ["-D"])
     try:
         with _events_shown(wanted=debug), firkin.make_context("firkin", list(words)) as context:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from firkin.host.written import Written
 
 _SYSTEMD = "/run/systemd/system"  # sd_booted(3)
+_FIRKIN = 'firkin() { "$0" -m firkin.cli.main "$@"; }'
+"""This firkin, for commands that name it: it may not be in PATH."""
 _TRIED = ("run", "--rm", "busybox", "echo", "a container runs")
 
 
@@ -28,9 +31,10 @@ def command(dry_run: bool, sudo: bool, undo: bool, no_run: bool) -> int:
     """Set this host up for containers, and show the commands for root.
 
     Writes the configuration that podman, buildah and skopeo lack, completion for the shell, and where systemd
-    runs a service of this user's that starts containers again after a reboot. A file that is there stays as
-    it is; how it differs is shown. Ends with the doctor and a container of busybox. The exit status is the
-    doctor's, or 125 where no container runs.
+    runs units of this user's, which start the supervisor when it is asked for, and after a reboot for what
+    is to run again. Installs a kernel for machines where none can be used, and closes to others what is only
+    this user's. A file that is there stays as it is; how it differs is shown. Ends with the doctor and a
+    container of busybox. The exit status is the doctor's, or 125 where no container runs.
     """
     from firkin.host.asker import Asker
     from firkin.host.doctor import examine
@@ -45,10 +49,14 @@ def command(dry_run: bool, sudo: bool, undo: bool, no_run: bool) -> int:
     planned = plan(asker, examine(os.environ), systemd=systemd, ours=written.untouched())
     if dry_run:
         click.echo("".join(f"would write {file.path}: {file.purpose}\n" for file in planned.files), nl=False)
+        click.echo("".join(f"would run {command}\n" for command in planned.own), nl=False)
     else:
         for file in written.write(planned.files):
             click.echo(f"wrote {file.path}: {file.purpose}")
-        _reload()
+        _tell_systemd("daemon-reload")
+        if any(file.path.endswith("/firkin.socket") for file in planned.files):
+            _tell_systemd("start", "firkin.socket")
+        _run_each(planned.own)
     _tell(planned, sudo=sudo and not dry_run)
     return 0 if dry_run else _proven(run=not no_run)
 
@@ -57,10 +65,12 @@ def _undone(written: Written, *, dry_run: bool) -> int:
     if dry_run:
         click.echo("".join(f"would remove {entry.path}\n" for entry in written.entries()), nl=False)
         return 0
+    if any(path.endswith("/firkin.socket") for path in written.untouched()):
+        _tell_systemd("stop", "firkin.socket")  # a supervisor that runs goes on
     gone, stay = written.undo()
     click.echo("".join(f"removed {path}\n" for path in gone), nl=False)
     click.echo("".join(f"kept {path}: it was changed since\n" for path in stay), nl=False)
-    _reload()
+    _tell_systemd("daemon-reload")
     return 0
 
 
@@ -88,17 +98,18 @@ def _run_each(commands: Sequence[str]) -> None:
     for command in commands:
         click.echo(f"+ {command}")
         sys.stdout.flush()
-        if status := subprocess.run(["/bin/sh", "-c", command]).returncode:
+        if status := subprocess.run(["/bin/sh", "-c", f"{_FIRKIN}\n{command}", sys.executable]).returncode:
             click.echo(f"  ended with status {status}")
 
 
-def _reload() -> None:
-    """Let a systemd that runs for this user see its units; where none does, the next one will."""
+def _tell_systemd(*words: str) -> None:
+    """Tell the systemd that runs for this user; where none does, the next one will see its units."""
     import subprocess
 
     if os.path.isdir(_SYSTEMD):
-        reload = ["systemctl", "--user", "daemon-reload"]
-        subprocess.run(reload, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        told = ["systemctl", "--user", *words]
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(told, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
 
 
 def _proven(*, run: bool) -> int:

@@ -71,6 +71,7 @@ VERBS: dict[str, Verb] = {
     "prune": Verb("prune", HOST, "Remove ended containers and data that nothing uses."),
     "doctor": Verb("doctor", HOST, "Say what is wrong with this host, and what mends it."),
     "setup": Verb("setup", HOST, "Set this host up for containers, and show the commands for root."),
+    "completion": Verb("completion", HOST, "Print what makes a shell complete firkin's words."),
     "unshare": Verb("unshare", HOST, "Run a command, or your shell, as root of all ids that you may map."),
     "info": Verb("info", HOST, "Show how firkin is set up here."),
     "version": Verb("version", HOST, "Show the version."),

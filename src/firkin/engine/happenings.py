@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import AsyncIterator, Iterable
 
@@ -76,7 +77,9 @@ async def happenings(
             if within and wanted.fits(each):
                 yield each
     except OSError as error:
+        from firkin.faults.kernel import INOTIFY_FEW
+
         raise HostUnsupported(
             f"cannot follow {paths.events_path}: {error.strerror}",
-            hint="check its mode, and fs.inotify.max_user_instances",
+            hint=INOTIFY_FEW.hint() if error.errno in (errno.EMFILE, errno.ENOSPC) else "check its mode",
         ) from error

@@ -81,6 +81,16 @@ NETWORK_HELPER_MISSING = Fault(
     proof="command -v pasta slirp4netns",
     concerns=ROOTLESS,
 )
+PASTA_MISSING = Fault(
+    id="pasta-missing",
+    subject=_NETWORK,
+    severity="warning",
+    title="pasta (of the package passt) is not installed",
+    why="firkin's containers in namespaces get their network from it; slirp4netns is for podman alone",
+    fix=("sudo apt install passt",),
+    proof="command -v pasta",
+    concerns=("namespaces",),
+)
 NETAVARK_IPTABLES = Fault(
     id="netavark-iptables",
     subject=_NETWORK,

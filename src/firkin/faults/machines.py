@@ -75,6 +75,18 @@ VIRTIOFSD_MISSING = Fault(
     concerns=("machines",),
 )
 
+EMULATOR_MISSING = Fault(
+    id="emulator-missing",
+    subject="emulators",
+    severity="note",
+    title="no static emulator of other processors is installed",
+    why="images for another architecture than this host's run by one (`--platform linux/arm64`), in firkin's "
+    "machines and, once binfmt_misc knows it, for podman: else 'exec format error'",
+    fix=("sudo apt install qemu-user-static",),
+    proof="command -v qemu-aarch64-static",
+    concerns=("machines", "podman"),
+)
+
 _KVM = "kvm"
 _SLOW = "without KVM machines run in software (TCG): all works, several times slower"
 

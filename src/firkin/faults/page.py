@@ -29,7 +29,8 @@ what stands here, `--json` prints findings for programs, `--probe` tries a guest
 | 2 | an error: machines cannot run, or podman cannot where it is installed |
 | 125 | the doctor itself could not do its part |
 
-What hurts only podman and its kin is a note where none of them is installed. Commands begin with `sudo` where
+What hurts only podman and its kin is a note where none of them is installed, and what hurts containers in
+namespaces, but no machine, is a warning at most. Commands begin with `sudo` where
 they need root; root is shown them without. In Python: `firkin.doctor()`, see [the API](api.md#doctor). An
 error of firkin's that comes from the host has the first command as its hint.
 
@@ -44,10 +45,14 @@ ends with the doctor and a container of busybox (`--no-run`: without). It writes
   - `registries.conf` for `registries-missing`: short names are Docker Hub's; not where it would hide what the
     system's file says
   - `storage.conf` for `storage-vfs`: overlay; not where the store has images already
-- `~/.local/share/bash-completion/completions/firkin`, and `~/.config/fish/completions/firkin.fish` where fish
-  is used: completion
-- `~/.config/systemd/user/firkin.service` where systemd runs: containers that restart by themselves do so
-  after a reboot, once root has allowed it (`loginctl enable-linger`)
+- `~/.local/share/bash-completion/completions/firkin`, `~/.config/fish/completions/firkin.fish` where fish is
+  used, and `~/.local/share/zsh/site-functions/_firkin` where zsh is: completion (`firkin completion`)
+- `~/.config/systemd/user/firkin.socket` and `firkin.service` where systemd runs: the supervisor is started
+  when it is asked for, and after a reboot, once root has allowed it (`loginctl enable-linger`), for
+  containers that restart by themselves
+
+It runs `firkin kernel install` for `kernel-missing`, `kernel-unreadable` and `kernel-modules`, and closes to
+others what is only yours: `runtime-open`, `credentials-open`. That is not undone.
 
 What is there stays as it is, and the difference is shown. A second run writes nothing; after an update of
 firkin it renews what nobody changed. `--undo` removes what it wrote and nobody changed since; `--dry-run`

@@ -71,10 +71,14 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a seccomp filter is on this process."""
         return self.status.get("Seccomp") == "2"
 
+    @property
+    def places(self) -> list[str]:
+        """Where PATH looks for programs."""
+        return self.environ.get("PATH", os.defpath).split(":")
+
     def program(self, name: str) -> str:
         """The path of an installed program, "" where there is none."""
-        places = [*self.environ.get("PATH", os.defpath).split(":"), *_ALSO]
-        candidates = [name] if "/" in name else [f"{place or '.'}/{name}" for place in places]
+        candidates = [name] if "/" in name else [f"{place or '.'}/{name}" for place in (*self.places, *_ALSO)]
         return next((each for each in candidates if os.path.isfile(each) and os.access(each, os.X_OK)), "")
 
     def mount_of(self, path: Path) -> Mount | None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from firkin.errors import NotFound
-from firkin.faults.fault import SEVERITIES, Finding
+from firkin.faults.fault import SEVERITIES, Finding, Severity
 from firkin.host.asker import Asker
 
 SUBJECTS = {
@@ -21,6 +21,7 @@ SUBJECTS = {
     "kernel": "kernel",
     "kvm": "kvm",
     "virtiofsd": "virtiofsd",
+    "emulators": "emulators",
     "storage": "storage",
     "run-directory": "run_directory",
     "sockets": "sockets",
@@ -100,15 +101,24 @@ def _examined(name: str, asker: Asker, probe: bool) -> list[Finding]:
 
 
 def _for(asker: Asker, finding: Finding) -> Finding:
-    """As it is for who asks: what hurts only programs that are not here is a note; root needs no sudo."""
+    """As it is for who asks: what hurts no machine, and no program that is here, is no error; root needs no
+    sudo.
+    """
     if "machines" not in finding.concerns and not asker.tools:
-        finding = msgspec.structs.replace(finding, severity="note")
+        finding = msgspec.structs.replace(finding, severity=_without_podman(finding))
     if asker.uid == 0:
         bare = (
             command.replace("sudoedit ", "${EDITOR:-vi} ").replace("sudo ", "") for command in finding.fix
         )
         finding = msgspec.structs.replace(finding, fix=tuple(bare))
     return finding
+
+
+def _without_podman(finding: Finding) -> Severity:
+    """Containers in namespaces are firkin's own, but asked for by name."""
+    if "namespaces" not in finding.concerns:
+        return "note"
+    return max(finding.severity, "warning", key=SEVERITIES.index)
 
 
 def status_of(findings: Iterable[Finding]) -> int:

@@ -42,6 +42,8 @@ def gather(asker: Asker) -> Facts:
 def check(asker: Asker, facts: Facts) -> Iterator[Finding]:
     if not facts.helpers:
         yield kernel.NETWORK_HELPER_MISSING.found()
+    elif "pasta" not in facts.helpers:
+        yield kernel.PASTA_MISSING.found()
     if facts.netavark and not facts.iptables:
         yield kernel.NETAVARK_IPTABLES.found()
     if not any(facts.ping_first <= group <= facts.ping_last for group in (asker.gid, *asker.groups)):

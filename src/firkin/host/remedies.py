@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Container, Iterator, Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -17,36 +16,25 @@ import msgspec
 
 from firkin.faults import files, images
 from firkin.faults.fault import Finding
-from firkin.host import podman_storage, reading, registries
+from firkin.host import podman_storage, reading, registries, units
 from firkin.host.asker import Asker
+from firkin.host.shells import BASH, FISH, ZSH
 
 BY_ROOT = frozenset({
-    "qemu-missing", "virtiofsd-missing", "kvm-denied", "certificates-missing", "userns-limited",
-    "userns-sysctl", "userns-apparmor", "subids-missing", "subids-small", "idmap-missing", "idmap-powerless",
-    "cgroups-controllers", "network-helper-missing", "netavark-iptables", "tun-unusable", "fuse-unusable",
-    "ping-range", "inotify-few",
+    "qemu-missing", "virtiofsd-missing", "emulator-missing", "kvm-denied", "certificates-missing",
+    "userns-limited", "userns-sysctl", "userns-apparmor", "subids-missing", "subids-small", "idmap-missing",
+    "idmap-powerless", "cgroups-controllers", "network-helper-missing", "pasta-missing", "netavark-iptables",
+    "tun-unusable", "fuse-unusable", "ping-range", "inotify-few",
 })  # fmt: skip
 """Findings whose first command may be run without a second look."""
+BY_USER = frozenset({
+    "kernel-missing", "kernel-unreadable", "kernel-modules", "runtime-open", "credentials-open",
+})  # fmt: skip
+"""Findings whose first command needs no root, and takes nothing away from anybody who should have it."""
 
 _POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
 _REGISTRIES = 'unqualified-search-registries = ["docker.io"]\n'
 _STORAGE = '[storage]\ndriver = "overlay"\n'
-_BASH = 'eval "$(_FIRKIN_COMPLETE=bash_source firkin)"\n'
-_FISH = "_FIRKIN_COMPLETE=fish_source firkin | source\n"
-_SERVICE = """\
-[Unit]
-Description=Containers of firkin that restart by themselves
-
-[Service]
-Type=forking
-ExecStart={command}
-Restart=on-failure
-# machines outlive their supervisor, and the next one takes them over
-KillMode=process
-
-[Install]
-WantedBy=default.target
-"""
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,10 +58,13 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`files` are written, `differing` are there already; `commands` need root, `by_hand` a person."""
+    """`files` are written, `differing` are there already; `own` are commands for this user, `commands` need
+    root, `by_hand` a person.
+    """
 
     files: tuple[File, ...] = ()
     differing: tuple[File, ...] = ()
+    own: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
     by_hand: tuple[Finding, ...] = ()
 
@@ -83,17 +74,19 @@ def plan(
 ) -> Plan:
     """What to do about `findings`; where `systemd` runs, its user's unit too. Files at `ours` are our own."""
     wanted = [*_confs(asker, findings), *_completions(asker)]
+    own = [each.fix[0] for each in findings if each.id in BY_USER]
     commands = [each.fix[0] for each in findings if each.id in BY_ROOT]
     if systemd and asker.uid != 0:
-        wanted += _unit(asker)
+        wanted += _units(asker)
         if not os.path.exists(f"/var/lib/systemd/linger/{asker.user}"):
             commands.append(f"sudo loginctl enable-linger {shlex.quote(asker.user)}")
     wanted = [file for file in wanted if file.there() != file.text]
     new = tuple(file for file in wanted if file.there() is None or file.path in ours)
-    settled = BY_ROOT | {file.purpose for file in new}
+    settled = BY_ROOT | BY_USER | {file.purpose for file in new}
     return Plan(
         files=new,
         differing=tuple(file for file in wanted if file not in new),
+        own=tuple(dict.fromkeys(own)),
         commands=tuple(dict.fromkeys(commands)),
         by_hand=tuple(each for each in findings if each.id not in settled and each.severity != "note"),
     )
@@ -126,25 +119,23 @@ def _may_say(asker: Asker, home: Path) -> bool:
 
 
 def _completions(asker: Asker) -> Iterator[File]:
+    """For bash, and for the others where they are used."""
     bash = asker.data_home / "bash-completion/completions/firkin"
-    yield File(path=str(bash), text=_BASH, purpose="completion in bash")
+    yield File(path=str(bash), text=BASH, purpose="completion in bash")
+    if any((asker.home / name).exists() for name in (".zshrc", ".zshenv", ".zprofile")):
+        place = asker.data_home / "zsh/site-functions"
+        purpose = f"completion in zsh, once ~/.zshrc says fpath+=({shlex.quote(str(place))}) before compinit"
+        yield File(path=str(place / "_firkin"), text=ZSH, purpose=purpose)
     if (asker.config_home / "fish").is_dir():
         fish = asker.config_home / "fish/completions/firkin.fish"
-        yield File(path=str(fish), text=_FISH, purpose="completion in fish")
+        yield File(path=str(fish), text=FISH, purpose="completion in fish")
 
 
-def _unit(asker: Asker) -> Iterator[File]:
-    """A user's service that owns what is to run again after a reboot, and its place among what is started."""
-    units = asker.config_home / "systemd/user"
-    words = [sys.executable, "-m", "firkin.supervisor", asker.settings.data_dir, asker.settings.run_dir]
-    command = " ".join(_systemd_word(word) for word in words)
-    purpose = "containers start again after a reboot"
-    yield File(path=str(units / "firkin.service"), text=_SERVICE.format(command=command), purpose=purpose)
-    wants = units / "default.target.wants/firkin.service"
-    yield File(path=str(wants), text="../firkin.service", purpose=purpose, link=True)
-
-
-def _systemd_word(word: str) -> str:
-    """Quoted for ExecStart= (systemd.service(5)): % and $ are its own."""
-    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{word}"' if " " in word or "\t" in word else word
+def _units(asker: Asker) -> Iterator[File]:
+    """The units of this user's, and their places among what is started."""
+    place = asker.config_home / "systemd/user"
+    purpose = "the supervisor starts when it is asked for, and after a reboot"
+    for name, text, target in units.units(asker.settings):
+        yield File(path=str(place / name), text=text, purpose=purpose)
+        wants = place / f"{target}.wants" / name
+        yield File(path=str(wants), text=f"../{name}", purpose=purpose, link=True)

@@ -48,6 +48,7 @@ def socket_paths(asker: Asker) -> list[Path]:
     paths = asker.settings.paths
     ours = [paths.supervisor_socket_path, paths.control_socket_path(_ID), paths.agent_socket_path(_ID)]
     ours += [paths.qmp_socket_path(_ID), paths.container_run_dir(_ID) / "share0.sock"]
+    ours += [paths.container_run_dir(_ID) / "net0.sock", paths.switch_socket_path(_ID)]
     named = asker.environ.get("XDG_RUNTIME_DIR")
     return [*ours, Path(named) / "podman/podman.sock"] if named else ours
 

@@ -84,9 +84,11 @@ def _explicit(settings: Settings) -> Kernel:
     for modules_dir in (beside, *(root / version for root in (settings.paths.kernels_dir, *_MODULES))):
         if (modules_dir / "modules.dep").is_file():
             return Kernel(path, version, modules_dir, "setting")
+    from firkin.faults.machines import KERNEL_MODULES
+
     raise HostUnsupported(
         f"kernel {path} is version {version}, and its modules are not in /lib/modules/{version}",
-        hint=f"install its modules there, or put them into {beside}",
+        hint=f"install its modules there, or put them into {beside}; {KERNEL_MODULES.more}",
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from firkin.errors import Corrupt, HostUnsupported
+from firkin.faults.machines import KERNEL_MODULES
 from firkin.machine.decompress import decompress
 
 MAX_MODULE_BYTES = 64 << 20
@@ -56,7 +57,7 @@ def load_order(
         elif name not in built_in and name not in may_lack:
             raise HostUnsupported(
                 f"the kernel in {modules_dir} has no module {name}",
-                hint="use a kernel with virtio support: firkin kernel install",
+                hint=f"use a kernel with virtio support: {KERNEL_MODULES.hint()}",
             )
     return tuple(ordered.values())
 
@@ -73,7 +74,7 @@ def read_module(module: Module) -> bytes:
     except OSError as error:
         raise HostUnsupported(
             f"cannot read kernel module {module.path}: {error.strerror}",
-            hint="reinstall the kernel package, or get one with: firkin kernel install",
+            hint=f"reinstall the kernel package, or get one with: {KERNEL_MODULES.hint()}",
         ) from error
     elf = decompress(data, limit_bytes=MAX_MODULE_BYTES, what=f"kernel module {module.path}")
     if not elf.startswith(b"\x7fELF"):
@@ -119,5 +120,5 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise HostUnsupported(
             f"cannot read {path}: {error.strerror}",
-            hint="install the kernel's modules, or get a kernel with: firkin kernel install",
+            hint=f"install the kernel's modules, or get a kernel with: {KERNEL_MODULES.hint()}",
         ) from error

@@ -9,7 +9,7 @@ The kernel opens an emulator when it is registered, so that no container needs t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,7 +25,7 @@ class _Elf(NamedTuple):
     bits: Literal[32, 64] = 64
 
 
-_ARCHITECTURES = {
+ARCHITECTURES = {
     "arm64": _Elf("aarch64", 183),
     "arm": _Elf("arm", 40, bits=32),
     "riscv64": _Elf("riscv64", 243),
@@ -40,28 +40,34 @@ _HEAD_BYTES = 4096
 _PT_INTERP = 3
 
 
-def find(architecture: str) -> Path:
-    """The emulator of this host for programs of `architecture`. Raises HostUnsupported, UsageError."""
-    elf = _ARCHITECTURES.get(architecture)
+def find(architecture: str, places: Sequence[str] | None = None) -> Path:
+    """The emulator of this host for programs of `architecture`, in `places` or else in PATH.
+
+    Raises HostUnsupported, UsageError.
+    """
+    elf = ARCHITECTURES.get(architecture)
     if elf is None:
-        known = ", ".join(_ARCHITECTURES)
+        known = ", ".join(ARCHITECTURES)
         raise UsageError(
             f"programs of {architecture} cannot be translated", hint=f"choose a platform of {known}"
         )
     names = (f"qemu-{elf.qemu}-static", f"qemu-{elf.qemu}")
-    candidates = (Path(each) / name for name in names for each in os.get_exec_path())
+    searched = os.get_exec_path() if places is None else places
+    candidates = (Path(each) / name for name in names for each in searched)
     found = next((path for path in candidates if os.access(path, os.X_OK) and _is_static(path)), None)
     if found is None:
+        from firkin.faults.machines import EMULATOR_MISSING
+
         raise HostUnsupported(
             f"programs of {architecture} want translation, and there is no static {names[0]} in PATH",
-            hint="sudo apt install qemu-user-static; or choose a platform that this host runs",
+            hint=f"{EMULATOR_MISSING.hint()}; or choose a platform that this host runs",
         )
     return found
 
 
 def listed(architectures: Iterable[str]) -> bytes:
     """The list for the agent."""
-    return b"".join(f"{each} {_pattern(_ARCHITECTURES[each])}\n".encode() for each in architectures)
+    return b"".join(f"{each} {_pattern(ARCHITECTURES[each])}\n".encode() for each in architectures)
 
 
 def _pattern(elf: _Elf) -> str:

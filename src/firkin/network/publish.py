@@ -70,9 +70,12 @@ def _refusal(port: PublishedPort, error: OSError) -> FirkinError:
             hint=f"choose another, or find who has it: ss -lnp '( sport = :{port.host_port} )'",
         )
     if error.errno in (errno.EACCES, errno.EPERM):
+        from firkin.faults.kernel import LOW_PORTS
+
+        allow = f"sudo sysctl net.ipv4.ip_unprivileged_port_start={port.host_port}"
         return HostUnsupported(
             f"cannot publish {port}: this user may not bind the port",
-            hint="choose one from 1024 on, or: sudo sysctl net.ipv4.ip_unprivileged_port_start=0",
+            hint=f"choose one from 1024 on, or: {allow}; {LOW_PORTS.more}",
         )
     return UsageError(
         f"cannot publish {port}: {error.strerror}", hint="give an address of this host, or none"

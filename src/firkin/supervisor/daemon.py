@@ -6,6 +6,7 @@ client ──spawn──► starter ──fork──► supervisor      the star
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def detach(log_path: Path) -> Starter:
     """Go on in a child of a session of its own, standing in /, with `log_path` for both outputs.
 
     The caller's process ends here, when the child is ready or has failed; then with status 1, and what the
-    child has said by then on its standard error.
+    child has said by then on its standard error. One that systemd's took the place of has not failed.
     """
     waiting_fd, ready_fd = os.pipe()
     if pid := os.fork():
@@ -57,7 +58,9 @@ def _redirect(log_path: Path) -> None:
 def _end_with(pid: int, waiting_fd: int, log_path: Path) -> None:
     if os.read(waiting_fd, len(_READY)) == _READY:
         os._exit(0)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGTERM:
+        os._exit(0)
     try:
         said = log_path.read_bytes()[-2000:].decode(errors="replace").strip()
     except OSError:

@@ -39,9 +39,9 @@ from firkin.engine.tidy import tidy_all
 from firkin.engine.tie import is_tied, remove_once_free
 from firkin.errors import FirkinError, InUse, OutcomeUnknown, ProtocolError, StorageFull, WrongState
 from firkin.events import Event, event, subscribed
-from firkin.linux.unix_socket import listen
 from firkin.settings import Settings
 from firkin.supervisor.adoption import Orphan, end_half_started, orphans, to_start, write_down
+from firkin.supervisor.door import Door
 from firkin.wire.messages import convert
 
 IDLE_S = 10.0
@@ -72,20 +72,23 @@ class Supervisor:
         self._settled = asyncio.Event()
         self._stopping = self._leaving = False
 
-    async def serve(self, ready: Callable[[], None]) -> None:
-        """Serve until there is nothing left to do. `ready` is called once clients may connect."""
-        listener = listen(self._paths.supervisor_socket_path)
+    async def serve(self, ready: Callable[[], None], handed: socket.socket | None = None) -> None:
+        """Serve until there is nothing left to do. `ready` is called once clients may connect; `handed` is
+        the socket that systemd made.
+        """
+        door = Door(self._paths.supervisor_socket_path, handed)
         with subscribed(_log):
             event("supervisor.started", data=str(self._paths.data))
             self._start(self._take_over())
-            accepting = asyncio.create_task(self._accept(listener))
+            accepting = [asyncio.create_task(self._accept(listener)) for listener in door.listeners]
             ready()
             await self._until_idle()
             event("supervisor.left")
-            self._paths.supervisor_socket_path.unlink(missing_ok=True)
-            accepting.cancel()
-            await asyncio.gather(accepting, return_exceptions=True)
-            listener.close()
+            door.leave()
+            for task in accepting:
+                task.cancel()
+            await asyncio.gather(*accepting, return_exceptions=True)
+            door.close()
             for client in tuple(self._clients):
                 await client.close()
 
@@ -101,7 +104,6 @@ class Supervisor:
                 return
 
     async def _accept(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
         while True:
             client, _ = await asyncio.get_running_loop().sock_accept(listener)
             if len(self._clients) >= MAX_CLIENTS:

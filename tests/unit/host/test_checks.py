@@ -142,10 +142,22 @@ def test_a_line_of_subuid_that_is_no_range_is_shown(text: str, asker: Asker) -> 
     finding.what.encode()  # a terminal can be given it
 
 
-def test_what_hurts_only_podman_is_a_note_where_there_is_none(asker: Asker) -> None:
-    (finding,) = cgroups.check(asker, cgroups.Facts(version="1"))
-    assert doctor._for(asker, finding).severity == "warning"
-    assert doctor._for(msgspec.structs.replace(asker, tools=()), finding).severity == "note"
+@pytest.mark.parametrize(
+    ("fault_id", "with_podman", "without"),
+    [
+        ("policy-missing", "error", "note"),
+        ("subids-missing", "error", "warning"),
+        ("cgroups-v1", "warning", "warning"),
+        ("root-not-shared", "note", "note"),
+        ("qemu-missing", "error", "error"),
+    ],
+)
+def test_what_hurts_no_machine_is_no_error_where_there_is_no_podman(
+    fault_id: str, with_podman: str, without: str, asker: Asker
+) -> None:
+    finding = FAULTS[fault_id].found()
+    assert doctor._for(asker, finding).severity == with_podman
+    assert doctor._for(msgspec.structs.replace(asker, tools=()), finding).severity == without
 
 
 def test_root_is_told_no_sudo(asker: Asker) -> None:
@@ -195,6 +207,8 @@ def test_a_machine_that_outlived_its_container_is_found(asker: Asker, home: Home
     with (container / "disk.qcow2").open("w") as disk:
         vmm = subprocess.Popen([sleep, "60"], stdin=disk)
     try:
+        while "qemu-system" not in Path(f"/proc/{vmm.pid}/comm").read_text():
+            os.sched_yield()  # the kernel names it a moment after its exec has told us that it went well
         assert leftovers.gather(asker).orphans == ()
         shutil.rmtree(container)
         (finding,) = leftovers.check(asker, leftovers.gather(asker))

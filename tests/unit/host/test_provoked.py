@@ -94,6 +94,17 @@ def no_virtiofsd(world: World) -> None:
     world.env["FIRKIN_VIRTIOFSD"] = "/nowhere/virtiofsd"
 
 
+@provokes("emulator-missing")
+def no_emulator(world: World) -> None:
+    world.remove(world.binaries / "qemu-aarch64-static")
+
+
+@provokes("emulator-missing")
+def emulator_that_wants_libraries(world: World) -> None:
+    world.remove(world.binaries / "qemu-aarch64-static")
+    world.program("qemu-aarch64")
+
+
 @provokes("kvm-missing")
 def no_kvm(world: World) -> None:
     world.remove("/dev/kvm")
@@ -445,12 +456,35 @@ def no_control_groups(world: World) -> None:
     world.unmount("/sys/fs/cgroup")
 
 
+@provokes("cgroups-v1")
+def control_groups_of_version_1(world: World) -> None:
+    world.unmount("/sys/fs/cgroup")
+    mount("tmpfs", "/sys/fs/cgroup", "tmpfs", 0, "mode=755,size=64k")
+    group = Path("/sys/fs/cgroup/firkin")
+    group.mkdir()
+    mount("none", str(group), "cgroup", 0, "none,name=firkin")  # of no controller, which another may have
+
+
+@provokes("cgroups-hybrid")
+def control_groups_of_both_versions(world: World) -> None:
+    control_groups_of_version_1(world)
+    unified = Path("/sys/fs/cgroup/unified")
+    unified.mkdir()
+    mount("none", str(unified), "cgroup2")
+
+
 # --- what the kernel allows
 
 
 @provokes("network-helper-missing")
 def no_pasta(world: World) -> None:
     world.remove(world.binaries / "pasta")
+
+
+@provokes("pasta-missing")
+def slirp4netns_alone(world: World) -> None:
+    world.remove(world.binaries / "pasta")
+    world.program("slirp4netns")
 
 
 @provokes("ping-range")

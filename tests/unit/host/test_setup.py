@@ -11,11 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from firkin import __version__
 from firkin.cli.main import invoke
+from firkin.cli.setup import _run_each
+from firkin.faults.catalogue import FAULTS
 from firkin.host.asker import Asker
 from firkin.host.remedies import File, plan
+from firkin.host.shells import SCRIPTS
+from firkin.host.units import units
 from firkin.host.written import Written
 from firkin.settings import Settings
 from tests.support.faulty_host import UID, World
@@ -82,6 +88,123 @@ def test_what_is_written_makes_the_finding_disappear_and_undo_brings_it_back(
         "again": False,
         "undone": True,
     }
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("fault_id", "fault"),
+    [
+        ("runtime-open", test_provoked.run_directory_for_everybody),
+        ("credentials-open", test_provoked.logins_for_everybody),
+    ],
+)
+def test_what_needs_neither_root_nor_a_file_is_done_at_once(
+    fault_id: str, fault: Callable[[World], None], world: World
+) -> None:
+    chmod = Path(shutil.which("chmod") or "").read_bytes()
+
+    def prepared(world: World) -> None:
+        world.program("chmod").write_bytes(chmod)
+        fault(world)
+
+    def question() -> list[Any]:
+        before = set(world.look())
+        shown = setup(world, "--dry-run")
+        unchanged = set(world.look()) == before
+        setup(world)
+        return ["would run chmod" in shown, unchanged, sorted(before - set(world.look()))]
+
+    assert world.tells(prepared, question) == [True, True, [fault_id]]
+
+
+@pytest.mark.parametrize("fault_id", ["kernel-missing", "kernel-unreadable", "kernel-modules"])
+def test_a_kernel_is_installed_where_none_can_be_used(
+    fault_id: str, home: Home, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    planned = plan(
+        Asker(settings=settings, environ=home.environ()), [FAULTS[fault_id].found()], systemd=False
+    )
+    assert planned.own == ("firkin kernel install",)
+    assert planned.by_hand == ()
+    _run_each(["firkin version --format '{{.Version}}'", "exit 3"])  # by the firkin that is running
+    said = capfd.readouterr().out
+    assert f"\n{__version__}\n" in said
+    assert said.endswith("+ exit 3\n  ended with status 3\n")
+
+
+def no_program(name: str) -> Callable[[World], None]:
+    def fault(world: World) -> None:
+        world.remove(world.binaries / name)
+
+    return fault
+
+
+_APT = """\
+#!/bin/sh
+there() { printf '%s\\n' '#!/bin/sh' "echo '$2'" > "{bin}/$1"; chmod "${3:-0755}" "{bin}/$1"; }
+case "$*" in
+    *uidmap*) there newuidmap '' 4755 ;;
+    *passt*) there pasta ;;
+    *qemu-user-static*) cp {bin}/spare {bin}/qemu-aarch64-static ;;
+    *qemu-system-x86*) there qemu 'QEMU emulator version 7.2.0' ;;
+    *virtiofsd*) there virtiofsd ;;
+    *ca-certificates*) echo certificate > /etc/ssl/certs/ca-certificates.crt ;;
+esac
+"""
+
+
+def of_this_host() -> dict[str, bytes]:
+    """The programs that fixes are made of, and chroot(8), which gives no right up that its file has."""
+    found = {
+        name: shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+        for name in ("usermod", "sysctl", "tee", "chmod", "cp", "chroot")
+    }
+    return {name: Path(path).read_bytes() for name, path in found.items() if path}
+
+
+def let_be_root(world: World, programs: dict[str, bytes]) -> None:
+    """A sudo, what it is used for, and an apt that brings what packages have."""
+    for name, content in programs.items():
+        world.program(name, mode=0o4755 if name == "chroot" else 0o755).write_bytes(content)
+    world.program("sudo").write_text(f'#!/bin/sh\nexec {world.binaries}/chroot / "$@"\n')
+    world.program("apt").write_text(_APT.replace("{bin}", str(world.binaries)))
+    world.program("modprobe")
+    shutil.copy(world.binaries / "qemu-aarch64-static", world.binaries / "spare")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("fault_id", "fault"),
+    [
+        ("subids-missing", test_provoked.subordinate_ids_of_others_only),
+        ("subids-small", test_provoked.a_thousand_ids),
+        ("ping-range", test_provoked.nobody_may_ping),
+        ("inotify-few", test_provoked.few_watches),
+        ("tun-unusable", test_provoked.tun_of_root_only),
+        ("idmap-missing", test_provoked.no_newuidmap),
+        ("network-helper-missing", test_provoked.no_pasta),
+        ("pasta-missing", test_provoked.slirp4netns_alone),
+        ("emulator-missing", test_provoked.no_emulator),
+        ("certificates-missing", test_provoked.no_certificates),
+        ("qemu-missing", no_program("qemu")),
+        ("virtiofsd-missing", no_program("virtiofsd")),
+    ],
+)
+def test_what_root_runs_makes_the_finding_disappear(
+    fault_id: str, fault: Callable[[World], None], world: World
+) -> None:
+    programs = of_this_host()
+
+    def prepared(world: World) -> None:
+        let_be_root(world, programs)
+        fault(world)
+
+    def question() -> list[Any]:
+        before = set(world.look())
+        setup(world, "--sudo")
+        return sorted(before - set(world.look()))
+
+    assert world.tells(prepared, question) == [fault_id]
 
 
 @pytest.mark.root
@@ -172,30 +295,51 @@ def test_a_file_that_appears_meanwhile_is_not_written_over(home: Home) -> None:
     assert Path(file.path).read_text() == "theirs\n"
 
 
-def test_where_systemd_runs_a_service_of_the_users_is_planned(home: Home, settings: Settings) -> None:
+def test_where_systemd_runs_units_of_the_users_are_planned(home: Home, settings: Settings) -> None:
     asker = Asker(settings=settings, environ=home.environ())
     planned = plan(asker, [], systemd=True)
     assert "sudo loginctl enable-linger user" in planned.commands
     written = Written(home.root / "setup.json")
     written.write(planned.files)
-    service = home.root / "config/systemd/user/firkin.service"
-    wants = service.parent / "default.target.wants/firkin.service"
-    assert wants.resolve() == service
-    assert f"-m firkin.supervisor {settings.data_dir} {settings.run_dir}\n" in service.read_text()
+    place = home.root / "config/systemd/user"
+    service, sock = place / "firkin.service", place / "firkin.socket"
+    assert (place / "default.target.wants/firkin.service").resolve() == service
+    assert (place / "sockets.target.wants/firkin.socket").resolve() == sock
+    words = f"-m firkin.supervisor --foreground {settings.data_dir} {settings.run_dir}\n"
+    assert words in service.read_text()
+    lines = sock.read_text().splitlines()
+    assert f"ListenStream={settings.paths.supervisor_socket_path}" in lines
+    assert "SocketMode=0600" in lines
     if judge := shutil.which("systemd-analyze"):
-        verified = subprocess.run([judge, "verify", "--man=no", service], capture_output=True, text=True)
-        assert str(service.name) not in verified.stderr, verified.stderr
+        verified = subprocess.run(
+            [judge, "verify", "--man=no", service, sock], capture_output=True, text=True
+        )
+        assert "firkin." not in verified.stderr, verified.stderr
     written.undo()
     assert list((home.root / "config").iterdir()) == []
 
 
-def test_a_shell_is_told_what_may_follow(home: Home) -> None:
-    from tests.support.command import FIRKIN
+def test_what_systemd_expands_in_a_path_stays_as_it_is(settings: Settings) -> None:
+    odd = msgspec.structs.replace(settings, run_dir="/run/100% of $x", data_dir='/a "b"')
+    (_, sock, _), (_, service, _) = units(odd)
+    assert "ListenStream=/run/100%% of $x/supervisor.sock\n" in sock
+    assert ' "/a \\"b\\"" "/run/100%% of $$x"\n' in service
 
-    environ = home.environ() | {"PATH": f"{Path(FIRKIN[0]).parent}:{os.environ['PATH']}"}
-    script = (
-        'eval "$(_FIRKIN_COMPLETE=bash_source firkin)"; COMP_WORDS=(firkin docto); COMP_CWORD=1; '
-        '_firkin_completion firkin; echo "${COMPREPLY[@]}"'
-    )
-    ended = subprocess.run(["bash", "-c", script], env=environ, capture_output=True, text=True)
-    assert ended.stdout == "doctor\n", ended
+
+def test_a_socket_that_systemd_cannot_bind_is_left_to_the_service(settings: Settings) -> None:
+    long = msgspec.structs.replace(settings, run_dir="/run/" + "x" * 100)
+    ((name, text, _),) = units(long)
+    assert name == "firkin.service"
+    assert "firkin.socket" not in text
+    assert list(units(msgspec.structs.replace(settings, run_dir="/run/a\nExecStart=b"))) == []
+
+
+def test_completion_is_written_for_the_shells_that_are_used(home: Home, settings: Settings) -> None:
+    asker = Asker(settings=settings, environ=home.environ())
+    (asker.home).mkdir(exist_ok=True, parents=True)
+    bash_alone = {each.purpose.partition(",")[0] for each in plan(asker, [], systemd=False).files}
+    (asker.home / ".zshrc").touch()
+    (asker.config_home / "fish").mkdir(parents=True)
+    files = {each.purpose.partition(",")[0]: each for each in plan(asker, [], systemd=False).files}
+    assert bash_alone == {"completion in bash"}
+    assert {name.rpartition(" ")[2]: file.text for name, file in files.items()} == SCRIPTS

@@ -35,11 +35,11 @@ class UserNetwork(msgspec.Struct, frozen=True, kw_only=True):
         """The helper, for the launcher to start. Raises HostUnsupported where it is not installed."""
         program = shutil.which("pasta", path=_PLACES)
         if program is None:
-            from firkin.faults.kernel import NETWORK_HELPER_MISSING
+            from firkin.faults.kernel import PASTA_MISSING
 
             raise HostUnsupported(
                 "pasta, which gives containers in namespaces their network, is not installed",
-                hint=f"sudo apt install passt, or --network none; {NETWORK_HELPER_MISSING.more}",
+                hint=f"{PASTA_MISSING.hint()}; or do without: --network none",
             )
         return (
             program,
