@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/pidfd.h>
@@ -39,7 +40,7 @@ struct plan {
     char *site;         /* a directory of the host that the namespace's own root is mounted over */
     char *dir;          /* the container's, where "upper" and "work" are, made when missing */
     char *lower;        /* what the overlay shows; "": "upper" is the whole root */
-    struct strings binds; /* what the agent finds at /binds/0, /binds/1, ... */
+    struct strings binds; /* what the agent finds at /binds/0, /binds/1, ...: paths, or descriptors of mounts */
     struct strings helper; /* the program that brings the network, with HELPER_USER and HELPER_NET; none: no network */
 };
 
@@ -60,6 +61,81 @@ static int read_plan(int fd, struct plan *plan) {
     return fields_decode(&mp, plan_fields, COUNT(plan_fields), plan);
 }
 
+/* ---- what it is built of ---- */
+
+/* Opened in PID 1's own mount namespace, as mounting wants it, but with the rights of whoever started it: what he can
+ * reach, the namespace's root need not. */
+struct sources {
+    int site_fd, lower_fd, upper_fd, work_fd; /* -1: there is none */
+    int *bind_fds;
+};
+
+static bool is_handed(const char *bind) {
+    return bind[0] != '/';
+}
+
+static int open_binds(const struct strings *binds, int *fds) {
+    for (uint32_t i = 0; i < binds->count; i++) {
+        fds[i] = is_handed(binds->items[i]) ? atoi(binds->items[i]) : open(binds->items[i], O_PATH | O_CLOEXEC);
+        if (fds[i] < 0)
+            return fail(errno, "mount", "%s", binds->items[i]);
+    }
+    return 0;
+}
+
+/* What the overlay shows of its top directory is the upper one's. */
+static int make_upper(int dir_fd, int lower_fd) {
+    struct stat lower;
+    if (mkdirat(dir_fd, "upper", 0700) < 0)
+        return errno == EEXIST ? 0 : -errno;
+    if (fstat(lower_fd, &lower) < 0 || fchownat(dir_fd, "upper", lower.st_uid, lower.st_gid, 0) < 0 ||
+        fchmodat(dir_fd, "upper", lower.st_mode & 07777, 0) < 0)
+        return -errno;
+    return 0;
+}
+
+static int open_directory_at(int dir_fd, const char *path, int *fd) {
+    *fd = openat(dir_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? -errno : 0;
+}
+
+static int open_layers(int dir_fd, const char *lower, struct sources *sources) {
+    int error = open_directory_at(AT_FDCWD, lower, &sources->lower_fd);
+    if (error == 0)
+        error = make_upper(dir_fd, sources->lower_fd);
+    if (error == 0 && mkdirat(dir_fd, "work", 0700) < 0 && errno != EEXIST)
+        error = -errno;
+    return error == 0 ? open_directory_at(dir_fd, "work", &sources->work_fd) : error;
+}
+
+static int open_sources(const struct plan *plan, struct sources *sources) {
+    *sources = (struct sources){-1, -1, -1, -1, arena_alloc((plan->binds.count + 1) * sizeof(int), sizeof(int))};
+    if (sources->bind_fds == NULL)
+        return fail(E2BIG, "mount", "%u directories", plan->binds.count);
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return fail(errno, "mount", "/ (private)");
+    int error = open_binds(&plan->binds, sources->bind_fds);
+    if (error < 0)
+        return error;
+    error = open_directory_at(AT_FDCWD, plan->site, &sources->site_fd);
+    if (error < 0)
+        return fail(-error, "mount", "%s", plan->site);
+    _cleanup_fd_ int dir_fd = open(plan->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    error = dir_fd < 0 ? -errno : plan->lower[0] == '\0' ? 0 : open_layers(dir_fd, plan->lower, sources);
+    if (error == 0)
+        error = open_directory_at(dir_fd, "upper", &sources->upper_fd);
+    return error < 0 ? fail(-error, "layer", "%s", plan->dir) : 0;
+}
+
+static void close_sources(struct sources *sources, uint32_t bind_count) {
+    for (uint32_t i = 0; i < bind_count; i++)
+        close(sources->bind_fds[i]);
+    close_fd(&sources->site_fd);
+    close_fd(&sources->lower_fd);
+    close_fd(&sources->upper_fd);
+    close_fd(&sources->work_fd);
+}
+
 /* ---- the root that the agent lives in ---- */
 
 static int attach_at(int site_fd, int mount_fd, const char *name) {
@@ -68,13 +144,12 @@ static int attach_at(int site_fd, int mount_fd, const char *name) {
     return error < 0 ? fail(-error, "mount", "/%s", name) : 0;
 }
 
-static int open_site(const char *path) {
+static int open_site(const char *path, int target_fd) {
     const struct mount_options options = {
         .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, .settings = {{"mode", "0755"}}, .setting_count = 1,
     };
     static const char *const directories[] = {"proc", "sys", "dev", "run", "root", "binds"};
-    _cleanup_fd_ int target_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_fd_ int site_fd = target_fd < 0 ? -errno : mount_new("tmpfs", NULL, &options);
+    _cleanup_fd_ int site_fd = mount_new("tmpfs", NULL, &options);
     int error = site_fd < 0 ? site_fd : mount_attach(site_fd, target_fd);
     if (error < 0)
         return fail(-error, "mount", "%s", path);
@@ -129,6 +204,12 @@ static int show_binds(int site_fd, const struct strings *binds, const int *fds) 
             return fail(errno, "mount", "%s", binds->items[i]);
         if (made > 0)
             close(made);
+        if (is_handed(binds->items[i])) {
+            int error = attach_at(site_fd, fds[i], name);
+            if (error < 0)
+                return error;
+            continue;
+        }
         _cleanup_fd_ int copy_fd = mount_copy(fds[i], S_ISDIR(status.st_mode));
         int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, MOUNT_ATTR_NODEV, true);
         error = error < 0 ? fail(-error, "mount", "%s", binds->items[i]) : attach_at(site_fd, copy_fd, name);
@@ -139,17 +220,6 @@ static int show_binds(int site_fd, const struct strings *binds, const int *fds) 
 }
 
 /* ---- the container's root file system ---- */
-
-/* What the overlay shows of its top directory is the upper one's. */
-static int make_upper(int dir_fd, int lower_fd) {
-    struct stat lower;
-    if (mkdirat(dir_fd, "upper", 0700) < 0)
-        return errno == EEXIST ? 0 : -errno;
-    if (fstat(lower_fd, &lower) < 0 || fchownat(dir_fd, "upper", lower.st_uid, lower.st_gid, 0) < 0 ||
-        fchmodat(dir_fd, "upper", lower.st_mode & 07777, 0) < 0)
-        return -errno;
-    return 0;
-}
 
 static int set_layer(int context_fd, const char *key, int fd) {
     char path[40];
@@ -177,30 +247,16 @@ static int mount_overlay(int lower_fd, int upper_fd, int work_fd) {
     return mount_fd < 0 ? -errno : mount_fd;
 }
 
-static int open_overlay(int dir_fd, const char *lower) {
-    _cleanup_fd_ int lower_fd = open(lower, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int error = lower_fd < 0 ? -errno : make_upper(dir_fd, lower_fd);
-    if (error == 0 && mkdirat(dir_fd, "work", 0700) < 0 && errno != EEXIST)
-        error = -errno;
-    _cleanup_fd_ int upper_fd = error < 0 ? error : openat(dir_fd, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_fd_ int work_fd = upper_fd < 0 ? upper_fd : openat(dir_fd, "work", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (error < 0 || upper_fd < 0 || work_fd < 0)
-        return error < 0 ? error : -errno;
-    return mount_overlay(lower_fd, upper_fd, work_fd);
-}
-
-static int open_directory(int dir_fd) {
-    _cleanup_fd_ int fd = openat(dir_fd, "upper", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_fd_ int copy_fd = fd < 0 ? -errno : mount_copy(fd, false);
+static int open_whole(int upper_fd) {
+    _cleanup_fd_ int copy_fd = mount_copy(upper_fd, false);
     int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, MOUNT_ATTR_NODEV, false);
     return error < 0 ? error : steal_fd(&copy_fd);
 }
 
-static int show_root(int site_fd, const struct plan *plan) {
-    _cleanup_fd_ int dir_fd = open(plan->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+static int show_root(int site_fd, const struct plan *plan, const struct sources *sources) {
     bool layered = plan->lower[0] != '\0';
-    _cleanup_fd_ int root_fd =
-        dir_fd < 0 ? -errno : layered ? open_overlay(dir_fd, plan->lower) : open_directory(dir_fd);
+    _cleanup_fd_ int root_fd = layered ? mount_overlay(sources->lower_fd, sources->upper_fd, sources->work_fd)
+                                       : open_whole(sources->upper_fd);
     if (root_fd < 0)
         return fail(-root_fd, layered ? "overlay" : "mount", "%s", plan->dir);
     return attach_at(site_fd, root_fd, "root");
@@ -215,35 +271,18 @@ static int move_in(int site_fd) {
     return 0;
 }
 
-/* All that is to be found by the host's paths is opened before one of them is covered. */
-static int open_binds(const struct strings *binds, int *fds) {
-    for (uint32_t i = 0; i < binds->count; i++) {
-        fds[i] = open(binds->items[i], O_PATH | O_CLOEXEC);
-        if (fds[i] < 0)
-            return fail(errno, "mount", "%s", binds->items[i]);
-    }
-    return 0;
-}
-
-static int build(const struct plan *plan) {
-    int *fds = arena_alloc((plan->binds.count + 1) * sizeof(int), sizeof(int));
-    if (fds == NULL)
-        return fail(E2BIG, "mount", "%u directories", plan->binds.count);
-    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
-        return fail(errno, "mount", "/ (private)");
-    int error = open_binds(&plan->binds, fds);
-    _cleanup_fd_ int site_fd = error < 0 ? error : open_site(plan->site);
+static int build(const struct plan *plan, struct sources *sources) {
+    _cleanup_fd_ int site_fd = open_site(plan->site, sources->site_fd);
     if (site_fd < 0)
         return site_fd;
-    error = show_kernel(site_fd);
+    int error = show_kernel(site_fd);
     if (error == 0)
         error = show_devices(site_fd);
     if (error == 0)
-        error = show_binds(site_fd, &plan->binds, fds);
-    for (uint32_t i = 0; i < plan->binds.count; i++)
-        close(fds[i]);
+        error = show_binds(site_fd, &plan->binds, sources->bind_fds);
     if (error == 0)
-        error = show_root(site_fd, plan);
+        error = show_root(site_fd, plan, sources);
+    close_sources(sources, plan->binds.count);
     return error == 0 ? move_in(site_fd) : error;
 }
 
@@ -307,7 +346,10 @@ static void become_first(const struct plan *plan, int tie_fd, int launcher_fd, i
     char go;
     if (recv(tie_fd, &go, sizeof(go), 0) != sizeof(go))
         _exit(0); /* nobody is there to map us */
-    int error = take_users();
+    struct sources sources;
+    int error = open_sources(plan, &sources);
+    if (error == 0)
+        error = take_users();
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of users, which clears it */
     if (has_ended(launcher_fd))
         _exit(0);
@@ -315,7 +357,7 @@ static void become_first(const struct plan *plan, int tie_fd, int launcher_fd, i
     umask(0);
     tell(news_fd, NEWS_MAPPED);
     if (error == 0)
-        error = build(plan);
+        error = build(plan, &sources);
     if (error == 0) {
         open_network();
         error = await_network(plan);

@@ -98,12 +98,29 @@ static int set_capabilities(const struct capabilities *caps, uint64_t until_exec
     return 0;
 }
 
+static bool are_groups_denied(void) {
+    _cleanup_free_ char *said = NULL;
+    return read_text(AT_FDCWD, "/proc/self/setgroups", 64, &said) >= 0 && strncmp(said, "deny", 4) == 0;
+}
+
+/* Where a user namespace has one group alone the kernel lets nobody choose others (user_namespaces(7)). What /etc/group
+ * says beside it is nothing there, since no file can have such a group; what was asked for is missed. */
+static int take_groups(const struct spawn *spawn, const struct identity *identity) {
+    if (setgroups(identity->group_count, identity->groups) == 0)
+        return 0;
+    int error = errno;
+    if (error == EPERM && spawn->groups.count == 0 && are_groups_denied())
+        return 0;
+    return fail(error, "setgroups", "%s", spawn->user);
+}
+
 static int become(const struct spawn *spawn, const struct identity *identity) {
     int error = drop_bounding(spawn->caps.bounding);
     if (error < 0)
         return error;
-    if (setgroups(identity->group_count, identity->groups) < 0)
-        return fail(errno, "setgroups", "%s", spawn->user);
+    error = take_groups(spawn, identity);
+    if (error < 0)
+        return error;
     /* Without it, setresuid() would drop the capabilities that the next step is to choose from. */
     if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresgid(identity->gid, identity->gid, identity->gid) < 0 ||
         setresuid(identity->uid, identity->uid, identity->uid) < 0)

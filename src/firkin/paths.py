@@ -18,10 +18,12 @@ data/                                    the truth; survives a reboot
   snapshots/<id>/                        one snapshot, see snapshot.record
   snapshot-names/<name>                  link to the id of the snapshot that has the name; lock
   events/                                log: what happened, see container.journal
+  ids.lock                               flock: held while a container gets ids of its own
 run/                                     sockets; never the truth; 0700, short (a socket path holds 107 bytes)
   supervisor.sock  supervisor.lock       the lock is held by the supervisor while it lives; the socket may be
                                          systemd's
   c/<id12>/                              control.sock agent.sock qmp.sock netN.sock of one running container
+  driver.json  driver.lock               which storage driver works in this boot, see container.storage_driver
   n/<id12>.sock  .lock  .log             one private network's switch; the lock is held while it lives
 """
 
@@ -45,6 +47,14 @@ class Paths(msgspec.Struct, frozen=True):
     @property
     def lock_path(self) -> Path:
         return self.data / "lock"
+
+    @property
+    def driver_path(self) -> Path:
+        return self.run / "driver.json"
+
+    @property
+    def ids_lock_path(self) -> Path:
+        return self.data / "ids.lock"
 
     @property
     def blobs_dir(self) -> Path:

@@ -18,6 +18,7 @@ from firkin.paths import Paths
 from firkin.units import parse_size
 
 Accelerator = Literal["auto", "kvm", "tcg"]
+StorageDriver = Literal["auto", "overlay", "copy"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
@@ -42,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How many templates are kept, of which machines are forked; 0: every machine boots a kernel."""
     templates_bytes: Count = 4 << 30
     """How much disk they may take."""
+    storage_driver: StorageDriver = "auto"
+    """How containers in namespaces get a root of their own; auto: overlay where a probe says it works."""
     insecure_registries: tuple[str, ...] = ()
     """host[:port] of registries that may be spoken to by plain HTTP, beside the loopback ones."""
     parallel_layers: int = 3

@@ -8,7 +8,7 @@ from typing import Any
 
 from firkin.aio.thread import in_thread
 from firkin.container import volume_use
-from firkin.engine import volume_summary
+from firkin.engine import volume_owner, volume_summary
 from firkin.engine.volume_summary import VolumeSummary
 from firkin.settings import Settings
 
@@ -59,3 +59,13 @@ class AsyncVolumes:
         """
         gone, _ = await in_thread(partial(volume_summary.prune, self._settings.paths, all=all))
         return tuple(gone)
+
+    async def chown(self, name: str, uid: int, gid: int | None = None) -> None:
+        """Give a volume and all that is in it to a user of containers, and to the group of the same number
+        unless another is said; links are changed themselves, not what they lead to.
+
+        For volumes that are directories of this host. Raises VolumeNotFound, UsageError for a disk or an id
+        that this user may not map, HostUnsupported.
+        """
+        wanted = volume_owner.parse_owner(f"{uid}:{uid if gid is None else gid}")
+        await in_thread(partial(volume_owner.chown, self._settings.paths, name, *wanted))

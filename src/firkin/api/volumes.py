@@ -42,3 +42,7 @@ class Volumes:
     def prune(self, *, all: bool = False) -> tuple[str, ...]:
         """Remove those that nobody named and nothing uses, with `all` also named ones; says what went."""
         return self._loop.call(self._volumes.prune(all=all))
+
+    def chown(self, name: str, uid: int, gid: int | None = None) -> None:
+        """Give a volume that is a directory, and all that is in it, to a user of containers."""
+        self._loop.call(self._volumes.chown(name, uid, gid))

@@ -50,6 +50,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
         "Memory": settings.memory_bytes,
         "Cpus": settings.cpus,
         "Disk": settings.disk_bytes,
+        **_namespaces(settings),
     }
 
 
@@ -83,6 +84,14 @@ def _machine(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _namespaces(settings: Settings) -> dict[str, Any]:
+    """How containers in namespaces get a root of their own, and why not by an overlay."""
+    from firkin.container.storage_driver import choose
+
+    found = choose(settings.paths, settings.storage_driver)
+    return {"StorageDriver": found.driver, "StorageDriverReason": found.why}
+
+
 def _lines(facts: dict[str, Any]) -> str:
     from firkin.cli.report import printable
 
@@ -102,10 +111,15 @@ def _lines(facts: dict[str, Any]) -> str:
         ("images", facts["Images"]),
         *machine,
         ("a machine has", f"{size} of memory, {facts['Cpus']} CPU, {disk} of disk, unless told otherwise"),
+        ("in namespaces", f"a root by {facts['StorageDriver']}{_because(facts['StorageDriverReason'])}"),
         ("data", facts["DataDir"]),
         ("sockets", facts["RunDir"]),
     ]
     return "\n".join(f"{name:<14} {printable(str(value))}" for name, value in rows)
+
+
+def _because(why: str) -> str:
+    return f" ({why})" if why else ""
 
 
 def _binary(size_bytes: int) -> str:

@@ -14,13 +14,19 @@ from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.storage import Storage
 from firkin.linux.id_map import IdMap
+from firkin.linux.id_mode import IdMode
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
 from firkin.process.spec import ProcessSpec
+from firkin.volume.mount import Owners
 
 Isolation = Literal["vm", "namespace"]
 """What keeps a container apart: a machine of its own, or namespaces of the host's kernel."""
+
+
+StorageDriver = Literal["overlay", "copy"]
+"""How a root in namespaces stands on its image's tree: container.storage_driver."""
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +37,7 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True):
     readonly: bool = False
     options: tuple[str, ...] = ()
     """`nosuid`, `nodev`, `noexec`."""
+    owners: Owners = ""
 
 
 class Tmpfs(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +115,10 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     isolation: Isolation = "vm"
     id_map: IdMap | None = None
     """Whose ids its users are, in namespaces; a machine has users of its own."""
+    id_mode: IdMode = IdMode()
+    """What that was made of."""
+    storage_driver: StorageDriver = "overlay"
+    """How its root stands on its image's tree, in namespaces (container.storage_driver)."""
     snapshot: str = ""
     """The id of the snapshot that it was started from, which may be gone."""
     cold: bool = False

@@ -19,7 +19,7 @@ from firkin.container.naming import new_id
 from firkin.container.pod import Member
 from firkin.container.record import Record, create
 from firkin.container.root import OF_AN_IMAGE, Root
-from firkin.container.spec import ContainerSpec
+from firkin.container.spec import ContainerSpec, StorageDriver
 from firkin.engine import device_words, root_rules, rules, storage
 from firkin.engine.filters import filter_for
 from firkin.engine.image_names import here
@@ -120,6 +120,7 @@ def put_tree_on_record(
     image: Image,
     rootfs_key: str,
     id_map: IdMap,
+    storage_driver: StorageDriver,
     settings: Settings,
     *,
     detached: bool,
@@ -127,7 +128,9 @@ def put_tree_on_record(
 ) -> tuple[Record, Lock]:
     """put_on_record() of a container in namespaces, over the tree of that key."""
     return _put_on_record(
-        options, image, rootfs_key, OF_AN_IMAGE, settings, id_map, detached=detached, kept=kept
+        *(options, image, rootfs_key, OF_AN_IMAGE, settings, id_map, storage_driver),
+        detached=detached,
+        kept=kept,
     )
 
 
@@ -146,6 +149,7 @@ def _put_on_record(
     root: Root,
     settings: Settings,
     id_map: IdMap | None = None,
+    storage_driver: StorageDriver = "overlay",
     *,
     detached: bool,
     kept: bool,
@@ -182,6 +186,7 @@ def _put_on_record(
                 storage=made,
                 root=root,
                 id_map=id_map,
+                storage_driver=storage_driver,
                 detached=detached,
             )
             check_storage(spec)

@@ -344,21 +344,13 @@ class Engine(Heirs):
         with self._images.store.adding():
             image = await self.pull(options.image, platform=options.platform, policy=options.pull)
             if options.isolation == "namespace":
-                return await self._put_over_tree(options, image, detached=detached, kept=kept)
+                from firkin.engine.namespace_root import put
+
+                return await put(
+                    options, image, self.settings, self._images.store.open_blob, detached=detached, kept=kept
+                )
             rootfs = await self._rootfs(image, disk_bytes(options, self.settings))
             return put_on_record(options, image, rootfs, self.settings, detached=detached, kept=kept)
-
-    async def _put_over_tree(
-        self, options: RunOptions, image: Image, *, detached: bool, kept: bool
-    ) -> tuple[Record, Lock]:
-        from firkin.engine.begin import put_tree_on_record
-        from firkin.engine.namespace_root import default_map, tree_of
-
-        id_map = default_map()
-        tree = await in_thread(partial(tree_of, image, self.settings, id_map, self._images.store.open_blob))
-        return put_tree_on_record(
-            options, image, tree.key, id_map, self.settings, detached=detached, kept=kept
-        )
 
     def _require_open(self) -> None:
         if not self._entered:

@@ -23,10 +23,12 @@ def mount_facts(spec: ContainerSpec, paths: Paths) -> list[dict[str, Any]]:
 
 def binds(spec: ContainerSpec) -> list[str]:
     """`HostConfig.Binds`: what -v was told, but for volumes that nobody named."""
-    said = [(bind.source, bind.target, _mode(bind.readonly, bind.options)) for bind in spec.binds]
+    said = [
+        (bind.source, bind.target, _mode(bind.readonly, bind.options, bind.owners)) for bind in spec.binds
+    ]
     for volume in spec.storage.volumes:
         if not volume.anonymous:
-            said.append((volume.name, volume.target, _mode(volume.readonly, volume.options)))
+            said.append((volume.name, volume.target, _mode(volume.readonly, volume.options, volume.owners)))
     return [":".join(filter(None, each)) for each in said]
 
 
@@ -35,7 +37,7 @@ def _bind(bind: Bind) -> dict[str, Any]:
         "Type": "bind",
         "Source": bind.source,
         "Destination": bind.target,
-        "Mode": _mode(bind.readonly, bind.options),
+        "Mode": _mode(bind.readonly, bind.options, bind.owners),
         "RW": not bind.readonly,
         "Propagation": "rprivate",
         "Transport": "virtiofs",
@@ -50,7 +52,7 @@ def _volume(volume: VolumeMount, paths: Paths) -> dict[str, Any]:
         "Source": str(disk_path(paths, volume.name)) if disk else volume.path,
         "Destination": volume.target,
         "Driver": volume.driver,
-        "Mode": _mode(volume.readonly, volume.options),
+        "Mode": _mode(volume.readonly, volume.options, volume.owners),
         "RW": not volume.readonly,
         "Propagation": "",
         "Transport": "virtio-blk" if disk else "virtiofs",
@@ -82,5 +84,5 @@ def _tmpfs(each: Tmpfs) -> dict[str, Any]:
     }
 
 
-def _mode(readonly: bool, options: tuple[str, ...]) -> str:
-    return ",".join((*(["ro"] if readonly else []), *options))
+def _mode(readonly: bool, options: tuple[str, ...], owners: str = "") -> str:
+    return ",".join((*(["ro"] if readonly else []), *options, *filter(None, [owners])))

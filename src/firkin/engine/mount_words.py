@@ -13,12 +13,12 @@ from firkin.container.storage import Storage
 from firkin.engine.volumes import container_path, host_path, parse_tmpfs, parse_volume
 from firkin.errors import UsageError
 from firkin.units import parse_size
-from firkin.volume.mount import VolumeMount
+from firkin.volume.mount import Owners, VolumeMount
 from firkin.volume.record import check_name
 
 Mount = Bind | Tmpfs | VolumeMount
 
-_ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly"}
+_ALIASES = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly", "chown": "U"}
 _FLAGS = ("nosuid", "nodev", "noexec")
 _COMMON = {"type", "target", "readonly", *_FLAGS}
 _HINT = "write type=bind,source=/src,target=/dst,readonly, or type=volume, or type=tmpfs"
@@ -90,6 +90,7 @@ def _bind(word: str, fields: dict[str, str]) -> Bind:
         target=container_path("mount", fields["target"]),
         readonly=_flag(word, fields, "readonly"),
         options=_options(word, fields),
+        owners=_owners(word, fields),
     )
 
 
@@ -99,6 +100,7 @@ def _volume(word: str, fields: dict[str, str]) -> VolumeMount:
         target=container_path("mount", fields["target"]),
         readonly=_flag(word, fields, "readonly"),
         options=_options(word, fields),
+        owners=_owners(word, fields),
         copy=not _flag(word, fields, "volume-nocopy"),
     )
 
@@ -116,14 +118,21 @@ def _tmpfs(word: str, fields: dict[str, str]) -> Tmpfs:
 
 
 _KINDS: dict[str, tuple[set[str], Callable[[str, dict[str, str]], Mount]]] = {
-    "bind": ({"source", "bind-propagation"}, _bind),
-    "volume": ({"source", "volume-nocopy"}, _volume),
+    "bind": ({"source", "bind-propagation", "U", "idmap"}, _bind),
+    "volume": ({"source", "volume-nocopy", "U", "idmap"}, _volume),
     "tmpfs": ({"tmpfs-size", "tmpfs-mode"}, _tmpfs),
 }
 
 
 def _options(word: str, fields: dict[str, str]) -> tuple[str, ...]:
     return tuple(flag for flag in _FLAGS if _flag(word, fields, flag))
+
+
+def _owners(word: str, fields: dict[str, str]) -> Owners:
+    given, mapped = _flag(word, fields, "U"), _flag(word, fields, "idmap")
+    if given and mapped:
+        raise _bad(word, "both U and idmap")
+    return "U" if given else "idmap" if mapped else ""
 
 
 def _flag(word: str, fields: dict[str, str], key: str) -> bool:

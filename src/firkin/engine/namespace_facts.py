@@ -14,12 +14,11 @@ def namespace_facts(spec: ContainerSpec, paths: Paths) -> dict[str, Any]:
     if spec.id_map is None:
         return {}
     directory = paths.container_dir(spec.id)
-    data = {
-        "LowerDir": str(paths.rootfs_dir / spec.rootfs_key / "root"),
-        "UpperDir": str(directory / "upper"),
-        "WorkDir": str(directory / "work"),
-    }
-    return {"GraphDriver": {"Name": "overlay", "Data": data}}
+    data = {"UpperDir": str(directory / "upper")}
+    if spec.storage_driver == "overlay":
+        lower = str(paths.rootfs_dir / spec.rootfs_key / "root")
+        data = {"LowerDir": lower, **data, "WorkDir": str(directory / "work")}
+    return {"GraphDriver": {"Name": spec.storage_driver, "Data": data}}
 
 
 def namespace_host_config(spec: ContainerSpec) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def namespace_host_config(spec: ContainerSpec) -> dict[str, Any]:
     if spec.id_map is None:
         return {}
     return {
-        "UsernsMode": "private",
+        "UsernsMode": _userns(spec),
         "IDMappings": {"UidMap": _ranges(spec.id_map.uids), "GidMap": _ranges(spec.id_map.gids)},
         "Memory": spec.limits.memory_bytes or 0,
         "MachineMemory": 0,
@@ -35,6 +34,11 @@ def namespace_host_config(spec: ContainerSpec) -> dict[str, Any]:
         "MachineCpus": 0,
         "DiskSize": 0,
     }
+
+
+def _userns(spec: ContainerSpec) -> str:
+    """As podman says it; there is always a user namespace, so that "host" would be misread."""
+    return "private" if spec.id_mode.kind in ("host", "explicit") else str(spec.id_mode)
 
 
 def _ranges(ranges: IdRanges) -> list[str]:

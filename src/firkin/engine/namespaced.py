@@ -13,18 +13,22 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.aio.thread import in_thread
 from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_for
+from firkin.engine.given_away import give
 from firkin.engine.launch import Launched, shared_sockets, take_over
 from firkin.engine.namespace_root import lower_of
 from firkin.engine.spawn_op import rlimits_of, spawn_op
+from firkin.engine.standing import wake
 from firkin.engine.transcript import Transcript
 from firkin.errors import HostUnsupported
 from firkin.events import span
@@ -34,7 +38,9 @@ from firkin.machine.namespace.namespace import Namespace
 from firkin.machine.namespace.network import UserNetwork
 from firkin.machine.namespace.spec import ROOT, NamespaceSpec, bind_place
 from firkin.network.guest import guest_network
+from firkin.rootfs import upper
 from firkin.settings import Settings
+from firkin.store.files import disk_errors
 from firkin.wire import messages as wire
 
 if TYPE_CHECKING:
@@ -103,11 +109,12 @@ async def resume(
             await client.start(resume=True)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
-            if not state.paused:
-                await sockets.appear(running=True)
         counted = transcript.begin.plus(state.ahead)
         process = take_over(client, state.proc, transcript, counted)
-        yield Launched(namespace, client, process, counted, sockets)
+        launched = Launched(namespace, client, process, counted, sockets)
+        if not state.paused:
+            await wake(launched)  # its owner may have died while it was stopped to be read
+        yield launched
 
 
 async def begun(
@@ -118,6 +125,7 @@ async def begun(
     Raises HostUnsupported.
     """
     wanted = namespace_spec(record, spec, settings)
+    await in_thread(partial(make_ready, record, spec))
     try:
         with record.hold_alive() as alive:
             run_dir = record.paths.container_run_dir(record.id)
@@ -140,12 +148,24 @@ def namespace_spec(record: Record, spec: ContainerSpec, settings: Settings) -> N
     return NamespaceSpec(
         name=spec.name,
         dir=record.dir,
-        lower=lower_of(record.paths, spec),
+        lower=None if spec.storage_driver == "copy" else lower_of(record.paths, spec),
         id_map=spec.id_map,
         binds=_sources(spec),
+        idmapped=_idmapped(spec),
         network=_network(spec),
         boot_timeout_s=settings.boot_timeout_s,
     )
+
+
+def make_ready(record: Record, spec: ContainerSpec) -> None:
+    """Make what it writes to, where that is missing, and give it the volumes that are to be its user's.
+
+    Raises Corrupt, HostUnsupported, StorageFull."""
+    assert spec.id_map is not None
+    with disk_errors(record.dir):
+        lower = partial(lower_of, record.paths, spec)
+        upper.make(record.dir, lower, spec.id_map, copied=spec.storage_driver == "copy")
+        give(record, spec, lower)
 
 
 def _network(spec: ContainerSpec) -> UserNetwork | None:
@@ -168,6 +188,11 @@ def container_op(spec: ContainerSpec) -> wire.Container:
 def _sources(spec: ContainerSpec) -> tuple[str, ...]:
     """In the order of the shares that a machine would have."""
     return (*(bind.source for bind in spec.binds), *(each.path for each in spec.storage.directories))
+
+
+def _idmapped(spec: ContainerSpec) -> frozenset[int]:
+    owners = [bind.owners for bind in spec.binds] + [each.owners for each in spec.storage.directories]
+    return frozenset(number for number, each in enumerate(owners) if each == "idmap")
 
 
 def _as_bind(mount: wire.Mount) -> wire.Mount:

@@ -21,6 +21,7 @@ from firkin.container.storage import Storage
 from firkin.engine.bundled import Bundled
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.policy_options import PolicyOptions
+from firkin.linux.id_mode import IdMode
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import NetworkSpec
@@ -57,6 +58,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = UNLIMITED
     knobs: Knobs = Knobs()
     isolation: Isolation = "vm"
+    id_mode: IdMode = IdMode()
     read_only: bool = False
     binds: tuple[Bind, ...] = ()
     tmpfs: tuple[Tmpfs, ...] = ()

@@ -12,7 +12,7 @@ import msgspec
 from firkin.container.health import HealthCheck
 from firkin.container.pod import Member
 from firkin.container.root import OF_AN_IMAGE, Root
-from firkin.container.spec import ContainerSpec, Protected
+from firkin.container.spec import ContainerSpec, Protected, StorageDriver
 from firkin.container.storage import Storage
 from firkin.engine.environment import DEFAULT_PATH, merge_environment
 from firkin.engine.health_words import health_check
@@ -45,6 +45,7 @@ def container_spec(
     storage: Storage | None = None,
     root: Root = OF_AN_IMAGE,
     id_map: IdMap | None = None,
+    storage_driver: StorageDriver = "overlay",
     detached: bool = False,
 ) -> ContainerSpec:
     """What `options`, which passed rules.check, make of `image`, or of `root` where that is none's.
@@ -88,6 +89,8 @@ def container_spec(
         pod=options.pod,
         isolation=options.isolation,
         id_map=id_map,
+        id_mode=options.id_mode,
+        storage_driver=storage_driver,
     )
 
 

@@ -14,8 +14,10 @@ from firkin.engine.life_words import check_life
 from firkin.engine.machine_words import check_machine
 from firkin.engine.network_rules import check_network
 from firkin.engine.options import RunOptions
+from firkin.engine.owner_rules import check_owners
 from firkin.engine.root_rules import check_root
 from firkin.engine.socket_words import check_sockets
+from firkin.engine.userns_words import check_userns
 from firkin.errors import HostUnsupported, UsageError
 from firkin.process.raw import raw, shown
 
@@ -35,10 +37,12 @@ def check(options: RunOptions) -> None:
     check_machine(options)
     check_root(options)
     check_isolation(options)
+    check_userns(options)
     check_user(options.user)
     check_workdir(options.workdir)
     _check_sizes(options)
     _check_mounts(options)
+    check_owners(options)
     check_sockets(options.sockets)
     check_words((*(options.entrypoint or ()), *options.command, *options.env))
 

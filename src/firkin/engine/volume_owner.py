@@ -38,12 +38,13 @@ def chown(paths: Paths, name: str, uid: int, gid: int) -> None:
             hint=f"firkin run --rm -v {name}:/v IMAGE chown -R {uid}:{gid} /v",
         )
     id_map = storage_namespace.storage_map()
+    outside = []
     for word, number, ranges in (("uid", uid, id_map.uids), ("gid", gid, id_map.gids)):
-        if ranges.outside(number) is None:
+        found = ranges.outside(number)
+        if found is None:
             raise UsageError(
                 f"{word} {number} is not among the ids that this user may map: {ranges}",
                 hint="`firkin doctor --only subordinate-ids` says how to have more",
             )
-    storage_namespace.require(
-        ["/bin/chown", "-hRP", "--", f"{uid}:{gid}", record.path], f"chown {record.path}"
-    )
+        outside.append(found)
+    storage_namespace.give(record.path, outside[0], outside[1])

@@ -8,12 +8,13 @@ import posixpath
 from firkin.container.spec import Bind, Tmpfs
 from firkin.errors import UsageError
 from firkin.units import parse_size
-from firkin.volume.mount import VolumeMount
+from firkin.volume.mount import Owners, VolumeMount
 from firkin.volume.record import check_name
 
 _FLAGS = {"ro", "rw", "noexec", "exec", "nosuid", "suid", "nodev", "dev"}
 _TMPFS_DEFAULTS = ("nosuid", "nodev", "noexec")
 _OPTIONS = ("nosuid", "nodev", "noexec")
+_OWNERS = ("U", "idmap")
 _BIND_HINT = "write HOST:CONTAINER or HOST:CONTAINER:ro, such as -v $PWD:/src:ro"
 
 
@@ -27,12 +28,13 @@ def parse_volume(word: str) -> Bind | VolumeMount:
     if parts[0].startswith(("/", ".", "~")) or not 2 <= len(parts) <= 3 or not all(parts):
         return parse_bind(word)
     options = parts[2].split(",") if len(parts) == 3 else []
-    _check_options(word, options, ("ro", "rw", "nocopy", *_OPTIONS))
+    _check_options(word, options, ("ro", "rw", "nocopy", *_OWNERS, *_OPTIONS))
     return VolumeMount(
         name=check_name(parts[0]),
         target=container_path("volume", parts[1]),
         readonly="ro" in options,
         options=tuple(each for each in _OPTIONS if each in options),
+        owners=_owners(word, options),
         copy="nocopy" not in options,
     )
 
@@ -49,13 +51,20 @@ def parse_bind(word: str) -> Bind:
             hint=f"write ./{source} for a directory of that name",
         )
     options = parts[2].split(",") if len(parts) == 3 else []
-    _check_options(word, options, ("ro", "rw", *_OPTIONS))
+    _check_options(word, options, ("ro", "rw", *_OWNERS, *_OPTIONS))
     return Bind(
         source=host_path(source),
         target=container_path("volume", target),
         readonly="ro" in options,
         options=tuple(each for each in _OPTIONS if each in options),
+        owners=_owners(word, options),
     )
+
+
+def _owners(word: str, options: list[str]) -> Owners:
+    if "U" in options and "idmap" in options:
+        raise UsageError(f"volume {word!r}: both U and idmap", hint="choose one")
+    return "U" if "U" in options else "idmap" if "idmap" in options else ""
 
 
 def host_path(path: str) -> str:

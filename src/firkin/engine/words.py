@@ -30,6 +30,7 @@ from firkin.engine.root_words import RootWords, root_of
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
 from firkin.engine.stdio_words import StdioWords, stdio
+from firkin.engine.userns_words import UsernsWords, id_mode_of
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
 from firkin.process.raw import is_word, kept
@@ -75,6 +76,7 @@ class GroupWords(
     StdioWords,
     DeviceWords,
     IsolationWords,
+    UsernsWords,
     total=False,
 ):
     """Words of a container that have modules of their own."""
@@ -174,6 +176,7 @@ def run_options(
         limits=limits(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
         knobs=machine_knobs(more),
         isolation=isolation_of(more),
+        id_mode=id_mode_of(more),
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),
         read_only=read_only,

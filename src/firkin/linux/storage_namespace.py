@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from firkin.errors import HostUnsupported
+from firkin.errors import HostUnsupported, UsageError
 from firkin.linux import fork, user_namespace
 from firkin.linux.id_map import IdMap
 from firkin.linux.id_modes import whole
@@ -73,6 +73,21 @@ def run(argv: Sequence[str]) -> int:
             return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     finally:
         os.close(null_fd)
+
+
+def give(path: str, uid: int, gid: int) -> None:
+    """Give `path` and all below it to those ids of the host. Links are changed themselves, and none is
+    followed, whoever changes the tree meanwhile. Raises UsageError for an id that this user may not map,
+    HostUnsupported.
+    """
+    ours = storage_map()
+    inside = ours.uids.inside(uid), ours.gids.inside(gid)
+    if None in inside:
+        raise UsageError(
+            f"cannot give {path} to {uid}:{gid}: these ids are not among those that this user may map",
+            hint="`firkin doctor --only subordinate-ids` says how to have more",
+        )
+    require(["/bin/chown", "-hRP", "--", f"{inside[0]}:{inside[1]}", path], f"give {path} to {uid}:{gid}")
 
 
 def require(argv: Sequence[str], what: str) -> None:

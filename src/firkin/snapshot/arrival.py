@@ -20,6 +20,7 @@ from firkin.container.root import OF_AN_IMAGE
 from firkin.container.spec import ContainerSpec
 from firkin.errors import Corrupt, UsageError
 from firkin.events import event
+from firkin.linux.id_mode import IdMode
 from firkin.machine.knobs import check_kernel_args
 from firkin.machine.qcow2 import MAX_SIZE_BYTES
 from firkin.oci.descriptor import sound
@@ -55,7 +56,7 @@ def check_movable(spec: ContainerSpec, what: str) -> None:
             f"{what} is of a container with a kernel or an initramfs of its host: {', '.join(files)}",
             hint="only what a machine holds itself can be moved",
         )
-    if spec.isolation != "vm" or spec.id_map is not None:
+    if spec.isolation != "vm" or spec.id_map is not None or spec.id_mode != IdMode():
         raise UsageError(
             f"{what} is of a container in namespaces of its host",
             hint="only what a machine holds can be moved",

@@ -9,6 +9,10 @@ import msgspec
 Driver = Literal["disk", "dir"]
 """disk: an ext4 of its own, for one machine at a time. dir: a directory of this host, for any number."""
 
+Owners = Literal["", "U", "idmap"]
+"""Of files of this host in a container's namespaces. "": whose id is mapped there. U: all are given to the
+container's user before it first starts. idmap: a file of id N is N's in the container (mount_setattr(2))."""
+
 
 class VolumeMount(msgspec.Struct, frozen=True, kw_only=True):
     """A volume at `target` in the container."""
@@ -24,5 +28,6 @@ class VolumeMount(msgspec.Struct, frozen=True, kw_only=True):
     readonly: bool = False
     options: tuple[str, ...] = ()
     """`nosuid`, `nodev`, `noexec`."""
+    owners: Owners = ""
     copy: bool = True
     """Whether an empty volume begins with what the image has at `target`."""

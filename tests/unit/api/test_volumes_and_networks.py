@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from firkin import AsyncEngine, Engine, InUse, NameInUse, NetworkNotFound, Usage
 from firkin.container.record import create
 from firkin.container.spec import ContainerSpec
 from firkin.container.storage import Storage
+from firkin.linux import storage_namespace
 from firkin.network.spec import Interface, NetworkSpec
 from firkin.process.spec import ProcessSpec
 from firkin.settings import Settings
@@ -47,6 +50,30 @@ def test_volumes_are_made_listed_told_of_and_removed_by_name(settings: Settings)
             volumes.remove(other.name)
         with pytest.raises(UsageError, match="option 'sise'"):
             volumes.create("x1", options={"sise": "1g"})
+
+
+def test_a_volume_that_is_a_directory_is_given_to_a_user_of_containers(settings: Settings) -> None:
+    with Engine(settings) as engine:
+        volumes = engine.volumes
+        made = volumes.create("shared", driver="dir")
+        path = Path(made.record.path)
+        (path / "file").touch()
+        (path / "link").symlink_to(settings.data_dir)
+        ours = storage_namespace.storage_map()
+        if ours.uids.outside(7) is None:
+            pytest.skip("this user has no subordinate ids")
+        volumes.chown("shared", 7, 8)
+        owners = {(each.lstat().st_uid, each.lstat().st_gid) for each in (path, path / "file", path / "link")}
+        assert owners == {(ours.uids.outside(7), ours.gids.outside(8))}
+        assert os.stat(settings.data_dir).st_uid == os.geteuid()
+        volumes.chown("shared", 9)
+        assert path.stat().st_gid == ours.gids.outside(9)
+        with pytest.raises(UsageError, match="owner '-1:-1'"):
+            volumes.chown("shared", -1)
+        volumes.create("disk")
+        with pytest.raises(UsageError, match="a disk of its own"):
+            volumes.chown("disk", 7)
+        volumes.remove("shared")
 
 
 def test_networks_are_made_listed_told_of_and_removed_by_name(settings: Settings) -> None:

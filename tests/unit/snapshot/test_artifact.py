@@ -274,6 +274,8 @@ def test_directories_of_a_host_are_not_mounted_and_its_ports_are_not_opened(
     refused(settings, store, binding, UsageError, "with directories of its host: /etc")
     shared = altered(store, packed, lambda config: config["snapshot"]["spec"].update(isolation="namespace"))
     refused(settings, store, shared, UsageError, "in namespaces of its host")
+    kept = altered(store, packed, lambda config: config["snapshot"]["spec"].update(id_mode={"kind": "auto"}))
+    refused(settings, store, kept, UsageError, "in namespaces of its host")
     bound = structs.replace(snapshot.spec, binds=(Bind(source="/etc", target="/mnt"),))
     with pytest.raises(UsageError, match="snapshot frozen is of a container with directories"):
         pack(settings.paths, store, structs.replace(snapshot, spec=bound))
@@ -518,5 +520,5 @@ def test_the_records_are_the_ones_that_somebody_thought_of() -> None:
         "id name image image_digest rootfs_key process created_ns hostname cpus memory_bytes disk_bytes "
         "shm_bytes limits knobs read_only protected network ports binds tmpfs sockets storage root "
         "stop_signal stop_timeout_s auto_remove detached restart health labels pod isolation id_map "
-        "snapshot cold"
+        "id_mode storage_driver snapshot cold"
     )

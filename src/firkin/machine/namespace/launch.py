@@ -17,7 +17,7 @@ import msgspec
 
 from firkin.errors import HostUnsupported
 from firkin.events import event
-from firkin.linux import fork, unix_socket, user_namespace
+from firkin.linux import fork, mounts, unix_socket, user_namespace
 from firkin.linux.sink import Sink
 from firkin.machine.initramfs import agent_path
 from firkin.machine.launch import Lifetime
@@ -103,12 +103,14 @@ def _spawn(
     with ExitStack() as stack:
         plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
         stack.callback(os.close, plan_fd)
-        os.write(plan_fd, spec.plan(site))
+        mapped = _id_mapped(stack, spec)
+        os.write(plan_fd, spec.plan(site, mapped))
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null_fd)
         listening = stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET))
-        inherited = (plan_fd, theirs.fileno(), listening.fileno())
-        plan, tie, serving = map(str, inherited)
+        passed = (plan_fd, theirs.fileno(), listening.fileno())
+        plan, tie, serving = map(str, passed)
+        inherited = (*passed, *mapped.values())
         argv = [str(agent_path()), "--fd", serving, "--launch", plan, "--tie", tie]
         event("namespace.command", machine=spec.name, argv=argv)
         return fork.start(
@@ -123,6 +125,27 @@ def _spawn(
                 no_new_privs=False,  # a container's sudo(1) is its own affair, within its own users
             )
         )
+
+
+def _id_mapped(stack: ExitStack, spec: NamespaceSpec) -> dict[int, int]:
+    """Descriptors of the mounts that are idmapped, by their numbers, until `stack` ends. Raises
+    HostUnsupported.
+    """
+    if not spec.idmapped:
+        return {}
+    namespace_fd = user_namespace.create(spec.id_map)
+    stack.callback(os.close, namespace_fd)
+    found = {}
+    for number in sorted(spec.idmapped):
+        try:
+            found[number] = mounts.id_mapped(spec.binds[number], namespace_fd)
+        except OSError as error:
+            raise HostUnsupported(
+                f"cannot map the ids of {spec.binds[number]}: {error}",
+                hint="it needs root, Linux 5.12 and a file system that can; U gives the files away instead",
+            ) from error
+        stack.callback(os.close, found[number])
+    return found
 
 
 def _first(spec: NamespaceSpec, tie: socket.socket) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,16 +24,20 @@ class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     id_map: IdMap
     binds: tuple[str, ...] = ()
     """Directories and files of the host, which the agent finds at bind_place() of their number."""
+    idmapped: frozenset[int] = frozenset()
+    """The numbers of those whose files have the owners that they have here."""
     network: UserNetwork | None = None
     """None: a loopback, and nothing else."""
     boot_timeout_s: float = 60.0
 
-    def plan(self, site: Path) -> bytes:
-        """For the launcher, which mounts the namespace's own root over the directory `site`. Raises
-        HostUnsupported where what brings the network is not here.
+    def plan(self, site: Path, mounts: Mapping[int, int]) -> bytes:
+        """For the launcher, which mounts the namespace's own root over the directory `site`; `mounts` are
+        descriptors of those that are idmapped, by their numbers. Raises HostUnsupported where what brings the
+        network is not here.
         """
         lower = "" if self.lower is None else str(self.lower)
-        plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "binds": self.binds}
+        binds = [str(mounts.get(number, source)) for number, source in enumerate(self.binds)]
+        plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "binds": binds}
         helper = () if self.network is None else self.network.command()
         return msgspec.msgpack.encode({**plan, "helper": helper})
 
