@@ -144,15 +144,22 @@ def _history(config: ImageConfig) -> tuple[History, ...]:
 
 def _put_layer(store: Store, paths: Paths, container: Container) -> tuple[Descriptor, Digest]:
     """The blob of what changed, and the digest of what it uncompresses to."""
-    spec = container.spec
-    old = stack.of_image(paths, spec.rootfs_key, spec.image)
-    new = stack.of_container(Record(paths, container.id))
     hashed = hashlib.sha256()
     with store.ingest_unknown() as ingest:
-        for piece in _gzipped(_metered(_layer(old, new), hashed)):
+        for piece in _gzipped(_metered(_changed(paths, container), hashed)):
             ingest.write(piece)
         digest = ingest.commit()
         return Descriptor(types.OCI_LAYER_GZIP, digest, ingest.offset), Digest(f"sha256:{hashed.hexdigest()}")
+
+
+def _changed(paths: Paths, container: Container) -> Iterator[bytes]:
+    spec, record = container.spec, Record(paths, container.id)
+    if spec.isolation == "namespace":
+        from firkin.engine.namespace_root import lower_of
+        from firkin.snapshot import tree_compare
+
+        return tree_compare.layer(record, lower_of(paths, spec), OURS)
+    return _layer(stack.of_image(paths, spec.rootfs_key, spec.image), stack.of_container(record))
 
 
 def _layer(old: Stack, new: Stack) -> Iterator[bytes]:

@@ -43,10 +43,18 @@ async def of_container(paths: Paths, container: Container) -> list[Change]:
     Raises WrongState while it starts, Timeout where that would take too long, ContainerNotFound, Corrupt.
     """
     spec = container.spec
+    record = Record(paths, container.id)
+    if spec.isolation == "namespace":
+        from firkin.engine.namespace_root import lower_of
+        from firkin.snapshot import tree_compare
+
+        async with container.still():
+            tree = tree_compare.changes(record, lower_of(paths, spec), OURS)
+            return await in_thread(partial(list, tree))
     check_above_an_image(spec, "no image to compare with")
     image = stack.of_image(paths, spec.rootfs_key, spec.image)
     async with container.still():
-        found = _changes(image, stack.of_container(Record(paths, container.id)))
+        found = _changes(image, stack.of_container(record))
         return await in_thread(partial(list, found))
 
 

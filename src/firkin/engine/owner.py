@@ -22,7 +22,7 @@ from firkin.engine.keeper import Keeper, Opening
 from firkin.engine.launch import Launched, launch, resume
 from firkin.engine.logged import Ended
 from firkin.engine.options import ExecOptions
-from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
+from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse, refuse_in_pods
 from firkin.engine.transcript import Transcript
 from firkin.errors import FirkinError, MachineDied, WrongState
 from firkin.machine.start import Lifetime
@@ -382,12 +382,17 @@ class OwnedContainer:
     async def still(self) -> AsyncIterator[None]:
         """Its disk stands still in the block; see Container.still()."""
         from firkin.engine.disk_snapshots import frozen
+        from firkin.engine.paused import stopped
         from firkin.engine.stillness import of_ended
 
-        refuse(self.spec, OWN_DISK)
+        refuse_in_pods(self.spec, OWN_DISK)
         record = self._keeper.record
         if self._keeper.over:
             async with of_ended(record):
+                yield
+            return
+        if self.spec.isolation == "namespace":
+            async with self._snapshotting, stopped(self._keeper):
                 yield
             return
         launched = self._keeper.running()

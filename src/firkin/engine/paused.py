@@ -9,11 +9,15 @@ as running goes on as soon as somebody takes it over.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
 from firkin.aio.finish import finish
 from firkin.engine.deadline import within
 from firkin.engine.keeper import Keeper
+from firkin.engine.launch import Launched
 from firkin.engine.standing import rest, wake
-from firkin.errors import WrongState
+from firkin.errors import MachineDied, WrongState
 from firkin.events import event
 from firkin.wire.messages import Op
 
@@ -36,6 +40,30 @@ async def _pause(keeper: Keeper) -> None:
         await wake(launched)
         raise
     event("container.paused", container=keeper.record.id, name=keeper.spec.name)
+
+
+@asynccontextmanager
+async def stopped(keeper: Keeper) -> AsyncIterator[None]:
+    """None of the container's processes runs in the block, though it is not on record as paused: they go on
+    at its end, or when somebody takes it over. One that is paused stays so.
+
+    Raises WrongState where it does not run, MachineDied, Timeout.
+    """
+    launched = keeper.machine()
+    if keeper.paused:
+        yield
+        return
+    await rest(launched)
+    try:
+        yield
+    finally:
+        await finish(_go_on(keeper, launched))
+
+
+async def _go_on(keeper: Keeper, launched: Launched) -> None:
+    with suppress(MachineDied):  # its end is told elsewhere
+        async with within(PATIENCE_S, f"the waking of container {keeper.spec.name!r}"):
+            await wake(launched)
 
 
 async def unpause(keeper: Keeper, *ops: Op) -> None:

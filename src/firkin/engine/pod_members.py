@@ -102,11 +102,21 @@ def _read(paths: Paths) -> Iterator[tuple[Record, ContainerSpec]]:
 
 def refuse(spec: ContainerSpec, what: str) -> None:
     """Raise WrongState where `what` needs a machine of the container's own, and it has none."""
+    refuse_in_namespaces(spec, what)
+    refuse_in_pods(spec, what)
+
+
+def refuse_in_namespaces(spec: ContainerSpec, what: str) -> None:
+    """Raise WrongState where the container is in namespaces."""
     if spec.isolation == "namespace":
         raise WrongState(
             f"container {spec.name!r} is in namespaces, and {what}",
             hint="run it without --isolation namespace",
         )
+
+
+def refuse_in_pods(spec: ContainerSpec, what: str) -> None:
+    """Raise WrongState where the container is in a pod, or is one."""
     if isinstance(spec.pod, Member):
         raise WrongState(
             f"container {spec.name!r} is in a pod, and {what}",

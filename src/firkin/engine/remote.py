@@ -22,7 +22,7 @@ from firkin.container.volume_use import remove_container
 from firkin.engine import control_ops as ops
 from firkin.engine.container import check_removable, no_health_check
 from firkin.engine.options import ExecOptions
-from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse
+from firkin.engine.pod_members import OWN_DISK, SNAPSHOTS, refuse, refuse_in_pods
 from firkin.engine.remote_process import Loss, RemoteProcess, join
 from firkin.errors import ContainerNotFound, Corrupt, InUse, OutcomeUnknown, Timeout, WrongState
 from firkin.linux.unix_socket import connect
@@ -229,7 +229,7 @@ class RemoteContainer:
         from firkin.engine.stillness import of_ended
 
         if not isinstance(self.state, Running):
-            refuse(self.spec, OWN_DISK)
+            refuse_in_pods(self.spec, OWN_DISK)
             async with of_ended(self._record):
                 yield
             return

@@ -7,6 +7,7 @@ it; nothing is given to another id instead.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 from firkin.errors import HostUnsupported
 from firkin.ext4 import Node
@@ -14,7 +15,7 @@ from firkin.faults import reported
 from firkin.linux.id_map import IdMap, IdRanges
 
 CAPABILITY = b"security.capability"
-_ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
+ACLS = (b"system.posix_acl_access", b"system.posix_acl_default")
 _ACL_HEADER = 4
 _ACL_ENTRY = struct.Struct("<HHI")  # tag, permissions, id: linux/posix_acl_xattr.h
 _ACL_OF_USER, _ACL_OF_GROUP = 0x02, 0x08
@@ -37,18 +38,12 @@ class Owners:
 
     def attribute(self, name: bytes, value: bytes, path: bytes) -> bytes:
         """An attribute's value, with the ids in it. Raises HostUnsupported."""
-        if name in _ACLS:
+        if name in ACLS:
             return self._acl(value, path)
         return self._capability(value) if name == CAPABILITY else value
 
     def _acl(self, value: bytes, path: bytes) -> bytes:
-        entries = value[_ACL_HEADER : len(value) - (len(value) - _ACL_HEADER) % _ACL_ENTRY.size]
-        made = [value[:_ACL_HEADER]]
-        for tag, permissions, number in _ACL_ENTRY.iter_unpack(entries):
-            if tag in (_ACL_OF_USER, _ACL_OF_GROUP):
-                number = (self._uids if tag == _ACL_OF_USER else self._gids).of(number, path)
-            made.append(_ACL_ENTRY.pack(tag, permissions, number))
-        return b"".join(made)
+        return acl_with(value, lambda uid: self._uids.of(uid, path), lambda gid: self._gids.of(gid, path))
 
     def _capability(self, value: bytes) -> bytes:
         """Of the container's root: what the kernel calls revision 3 names whose root may use it."""
@@ -59,6 +54,17 @@ class Owners:
             return value
         revised = struct.pack("<I", magic & ~_REVISION_MASK | _REVISION_3)
         return revised + value[4:] + struct.pack("<I", self._root)
+
+
+def acl_with(value: bytes, uid_of: Callable[[int], int], gid_of: Callable[[int], int]) -> bytes:
+    """An access control list with other ids."""
+    entries = value[_ACL_HEADER : len(value) - (len(value) - _ACL_HEADER) % _ACL_ENTRY.size]
+    made = [value[:_ACL_HEADER]]
+    for tag, permissions, number in _ACL_ENTRY.iter_unpack(entries):
+        if tag in (_ACL_OF_USER, _ACL_OF_GROUP):
+            number = (uid_of if tag == _ACL_OF_USER else gid_of)(number)
+        made.append(_ACL_ENTRY.pack(tag, permissions, number))
+    return b"".join(made)
 
 
 class _Side:

@@ -164,7 +164,7 @@ def _make(
                     case Made():
                         return answer
                     case Failed():
-                        raise _failure(answer)
+                        raise failure(answer)
         raise HostUnsupported(
             "the process that makes a tree of files ended early",
             hint="`sudo dmesg | tail` says whether the kernel killed it for want of memory",
@@ -205,7 +205,8 @@ def _answers(job: Job) -> Generator[Answer, None, None]:
                 os.close(write_fd)
 
 
-def _failure(failed: Failed) -> Exception:
+def failure(failed: Failed) -> Exception:
+    """What the process said of itself, to be raised."""
     kind = getattr(errors, failed.error, None)
     if isinstance(kind, type) and issubclass(kind, FirkinError):
         return kind(failed.message, hint=failed.hint)
