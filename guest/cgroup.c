@@ -10,13 +10,21 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "failure.h"
 #include "mounts.h"
+#include "oom.h"
 
 #define NAME_BYTES 16
 #define MOST_DEPTH 32
 
 static int root_fd = -1;
 static uint32_t made;
+
+static struct {
+    int into_fd;
+    int join_fds[CGROUPS_GIVEN];
+    size_t joins;
+} given = {.into_fd = -1};
 
 void cgroups_begin(void) {
     static const char *const controllers[] = {"+cpu", "+memory", "+io", "+pids"};
@@ -32,6 +40,29 @@ void cgroups_begin(void) {
     }
 }
 
+int cgroups_take(const char *kinds, int *fds, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (fds[i] < 0 || given.joins == CGROUPS_GIVEN)
+            return -EPROTO;
+        if (kinds[i] == 'i' && given.into_fd < 0)
+            given.into_fd = steal_fd(&fds[i]);
+        else if (kinds[i] == 'j')
+            given.join_fds[given.joins++] = steal_fd(&fds[i]);
+        else if (kinds[i] == 'o')
+            oom_count_by(steal_fd(&fds[i]));
+        else
+            return -EPROTO;
+    }
+    return 0;
+}
+
+int cgroups_join(void) {
+    for (size_t i = 0; i < given.joins; i++)
+        if (write(given.join_fds[i], "0", 1) != 1)
+            return fail(errno, "cgroup", "joining it");
+    return 0;
+}
+
 static void name_of(const struct cgroup *cgroup, char name[NAME_BYTES]) {
     snprintf(name, NAME_BYTES, "c%u", cgroup->number);
 }
@@ -39,6 +70,8 @@ static void name_of(const struct cgroup *cgroup, char name[NAME_BYTES]) {
 struct cgroup cgroup_make(void) {
     char name[NAME_BYTES];
     struct cgroup cgroup = {.fd = -1, .number = ++made};
+    if (given.into_fd >= 0)
+        cgroup.fd = fcntl(given.into_fd, F_DUPFD_CLOEXEC, 3);
     name_of(&cgroup, name);
     if (root_fd >= 0 && mkdirat(root_fd, name, 0755) == 0)
         cgroup.fd = openat(root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -68,6 +101,10 @@ static void remove_inside(int fd, int depth) {
 
 void cgroup_remove(struct cgroup *cgroup) {
     char name[NAME_BYTES];
+    if (root_fd < 0) {
+        close_fd(&cgroup->fd); /* the host's */
+        return;
+    }
     if (cgroup->fd < 0)
         return;
     name_of(cgroup, name);

@@ -1,6 +1,10 @@
 /* The cgroups (v2) of a machine: one for each container, from before its first process until it is gone, so that
  * what is counted and limited there is the container's and nothing else's. The agent stays in the root, whose
- * controllers it hands down. Where there are none (a namespace, a kernel without them) containers live without. */
+ * controllers it hands down. Where there are none (a kernel without them) containers live without.
+ *
+ * In a namespace the host makes, limits, counts and removes them, and gives us descriptors: of a group's directory
+ * (v2), which a process is born into; or of the cgroup.procs of each group (v1), which a process joins by writing to
+ * it. The kernel heeds who opened those, so that whoever has none cannot leave. */
 #pragma once
 
 #include "util.h"
@@ -16,7 +20,18 @@ struct cgroup {
  * where that fails. */
 void cgroups_begin(void);
 
-/* A new one, empty; NO_CGROUP where there are none. */
+#define CGROUPS_GIVEN 16u
+
+/* Takes over the descriptors that the host gave a namespace; `kinds` has a letter for each: 'i' the directory to be
+ * born into, 'j' a file to join by, 'o' where the kernel counts whom it killed for want of memory. Returns 0 or
+ * -EPROTO. */
+int cgroups_take(const char *kinds, int *fds, size_t count);
+
+/* In a child that is to belong to the container: joins what the host gave, before anything runs. Returns 0 or
+ * -errno with the failure recorded. */
+int cgroups_join(void);
+
+/* A new one, empty, or in a namespace the one that the host gave; NO_CGROUP where there are none. */
 struct cgroup cgroup_make(void);
 
 /* Removes it, whose processes are gone, with those that the container made inside. May be called twice. */

@@ -34,5 +34,9 @@ int child_send(int fd, const void *bytes, size_t length, const int *fds, size_t 
 /* Receives what child_send sent into arena memory. Returns the length, or -errno; 0 when the other end is gone. */
 ssize_t child_receive(int fd, uint8_t **bytes, int *fds, size_t fd_count);
 
+/* Receives one message of at most `room` bytes, and up to `fd_count` descriptors with it, -1 for those that did not
+ * come. Returns its length, or -errno; 0 when the other end is gone. */
+ssize_t child_hear(int fd, void *bytes, size_t room, int *fds, size_t fd_count);
+
 /* Signals as a program expects them, descriptors from `lowest_fd` on closed. */
 void child_clean(unsigned lowest_fd);

@@ -58,6 +58,8 @@ static int prepare(void) {
 }
 
 static _Noreturn void live(int channel) {
+    if (cgroups_join() < 0)
+        child_fail(channel);
     /* Other processes' pipes must not stay open here, nor may a program see what we are. */
     if (dup3(channel, 3, O_CLOEXEC) < 0 && channel != 3)
         _exit(127);

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "cgroup.h"
 #include "child.h"
 #include "fields.h"
 #include "mounts.h"
@@ -343,11 +344,14 @@ static void tell(int news_fd, enum news news) {
 }
 
 static void become_first(const struct plan *plan, int tie_fd, int launcher_fd, int news_fd) {
-    char go;
-    if (recv(tie_fd, &go, sizeof(go), 0) != sizeof(go))
+    char go[1 + CGROUPS_GIVEN];
+    int given[CGROUPS_GIVEN];
+    ssize_t length = child_hear(tie_fd, go, sizeof(go), given, COUNT(given));
+    if (length <= 0)
         _exit(0); /* nobody is there to map us */
-    struct sources sources;
-    int error = open_sources(plan, &sources);
+    struct sources sources = {-1, -1, -1, -1, NULL};
+    int error = cgroups_take(go + 1, given, (size_t)length - 1);
+    error = error < 0 ? fail(-error, "cgroup", "the host's") : open_sources(plan, &sources);
     if (error == 0)
         error = take_users();
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the change of users, which clears it */

@@ -5,9 +5,15 @@
 
 #define VMSTAT_BYTES 16384u
 
+static int fd = -1; /* kept open: each spawn reads it */
+
+void oom_count_by(int counting_fd) {
+    close_fd(&fd);
+    fd = counting_fd;
+}
+
 static uint64_t of_machine(void) {
     static char text[VMSTAT_BYTES];
-    static int fd = -1; /* kept open: each spawn reads it */
     if (fd < 0)
         fd = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
     ssize_t length = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);

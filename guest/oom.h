@@ -10,3 +10,7 @@
 /* How many processes in `cgroup` the kernel has killed for want of memory; where there is none (NULL, or without such
  * counts) how many of the machine. 0 where it does not tell. */
 uint64_t oom_kills(const struct cgroup *cgroup);
+
+/* From now on `fd`, which has an oom_kill line as well (memory.oom_control of a v1 cgroup), counts in place of
+ * /proc/vmstat: there the kernel is somebody else's, too. */
+void oom_count_by(int fd);

@@ -155,6 +155,8 @@ static int start_child(const struct spawn *spawn, const struct container *contai
         return fail(errno, "fork", "%s", spawn->args.items[0]);
     if (launch->pid > 0)
         return 0;
+    if (container != NULL && cgroups_join() < 0)
+        child_fail(theirs);
     error = container == NULL ? 0 : container_join(container);
     if (error < 0) {
         fail(-error, "join", "%s", spawn->container);

@@ -157,7 +157,7 @@ def test_what_cannot_be_mounted_is_named(launcher, tmp_path):
     launched = launcher(lower=str(tmp_path / "missing"))
     launched.go(launched.first())
     kind, number, step, what = launched.report()
-    assert (kind, step, what) == (FAILURE, "overlay", str(tmp_path / "dir"))
+    assert (kind, step, what) == (FAILURE, "layer", str(tmp_path / "dir"))
     assert os.strerror(number) == "No such file or directory"
     assert launched.process.wait(DEADLINE_S) == 127
 

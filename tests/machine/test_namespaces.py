@@ -19,6 +19,7 @@ import firkin as firkin_api
 from firkin.container import record
 from firkin.container.record import Running
 from firkin.errors import FirkinError
+from firkin.linux.cgroup.places import here
 from firkin.linux.subordinate_ids import of
 from firkin.settings import Settings
 from tests.support import leaks
@@ -148,12 +149,17 @@ def test_exec_top_cp_and_pause_work_while_it_runs(host: Host, box: str):
     host.firkin("cp", "in", f"{box}:/tmp/in", check=True)
     assert host.sh(box, "hostname; cat /proc/1/comm /tmp/in").split() == ["harbour", "sh", "carried"]
     assert "sleep" in host.firkin("top", box, check=True).stdout
-    host.firkin("pause", box, check=True)
-    counted = host.upper(box) / "count"
-    before = counted.read_text()
-    assert host.firkin("exec", box, "true").status == 125
-    assert counted.read_text() == before
-    host.firkin("unpause", box, check=True)
+    paused = host.firkin("pause", box)
+    if host.uid == 0 and "freezer" in here().dirs:
+        counted = host.upper(box) / "count"
+        before = counted.read_text()
+        assert host.firkin("exec", box, "true").status == 125
+        assert counted.read_text() == before
+        host.firkin("unpause", box, check=True)
+    elif host.uid != 0 and here().version == 1:  # nobody gave him any
+        assert (paused.status, "no control group that freezes" in paused.stderr) == (125, True)
+        ended = host.firkin("stats", "--no-stream", box)
+        assert (ended.status, "no control group of its own" in ended.stderr) == (125, True)
     assert "A /count" in host.firkin("diff", box, check=True).stdout.splitlines()
 
 
@@ -233,8 +239,6 @@ def test_python_has_the_same_word_and_refuses_what_needs_a_machine(root: Host):
             for verb in (
                 box.snapshot,
                 box.suspend,
-                box.stats,
-                lambda: box.update(cpus=1),
                 lambda: box.fork(),
             ):
                 with pytest.raises(FirkinError, match="in namespaces"):

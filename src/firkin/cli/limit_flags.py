@@ -16,7 +16,10 @@ LIMIT_FLAGS = (
     _machine("--pids-limit", default=None, metavar="NUMBER",
              help="How many processes and threads it may have; -1 for no limit."),
     _machine("--memory-swap", default=None, metavar="SIZE",
-             help="Memory and swap together; a machine has no swap, so it is refused unless it is --memory."),
-    _machine("--cpu-shares", default=None, metavar="NUMBER", hidden=True,
-             help="Refused: nobody shares the processors of a machine."),
+             help="Memory and swap together, in namespaces; a machine has no swap: only the size of --memory "
+                  "will do."),
+    _machine("--cpu-shares", default=None, metavar="NUMBER",
+             help="Its part of the processors that others want, too, in namespaces; 1024 is a usual one."),
+    _machine("--cpuset-cpus", default="", metavar="LIST",
+             help="The processors of this host that it may run on, in namespaces: 0-2,5."),
 )  # fmt: skip

@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from firkin.engine.container import Container
 
 _REFUSED = {
-    "cpu_shares": "a container has the processors of its machine to itself, so there is nothing to share",
-    "cpuset_cpus": "which processors of the host it runs on is the host's to choose",
     "cpuset_mems": "a machine has one memory",
-    "blkio_weight": "a container has the disk of its machine to itself",
-    "memory_reservation": "the memory of a machine is its own, whoever else wants some",
+    "blkio_weight": "a machine has its disk to itself, and few kernels weigh for others",
+    "memory_reservation": "it is a wish, and a limit here is one that holds",
 }
-"""What docker can change, and why it means nothing here."""
+"""What docker can change, and we do not."""
 
 _hidden = partial(click.option, default=None, hidden=True)
 
@@ -31,10 +29,23 @@ _hidden = partial(click.option, default=None, hidden=True)
     "--memory-swap",
     default=None,
     metavar="SIZE",
-    help="Memory and swap together; a machine has no swap, so it is refused unless it is --memory.",
+    help="Memory and swap together, in namespaces; a machine has no swap: only --memory's size will do.",
 )
 @click.option(
     "--pids-limit", default=None, metavar="NUMBER", help="How many processes and threads; -1 for no limit."
+)
+@click.option(
+    "-c",
+    "--cpu-shares",
+    default=None,
+    metavar="NUMBER",
+    help="In namespaces: its part of the processors that others want, too; 1024 is a usual one.",
+)
+@click.option(
+    "--cpuset-cpus",
+    default="",
+    metavar="LIST",
+    help="In namespaces: the processors of this host that it may run on, such as 0-2,5.",
 )
 @click.option(
     "--restart",
@@ -42,8 +53,6 @@ _hidden = partial(click.option, default=None, hidden=True)
     metavar="no|on-failure[:N]|always|unless-stopped",
     help="Start it again when it ends, unless somebody stops it.",
 )
-@_hidden("-c", "--cpu-shares", metavar="NUMBER", help="Refused.")
-@_hidden("--cpuset-cpus", metavar="LIST", help="Refused.")
 @_hidden("--cpuset-mems", metavar="LIST", help="Refused.")
 @_hidden("--blkio-weight", metavar="NUMBER", help="Refused.")
 @_hidden("--memory-reservation", metavar="SIZE", help="Refused.")
@@ -52,7 +61,7 @@ def command(names: tuple[str, ...], **words: Any) -> int:
     """Change what containers may use, and when they are started again.
 
     One that runs is held to it at once, and its machine stays as large as it is. One that does not run gets a
-    machine of that size when it is started.
+    machine of that size when it is started. One in namespaces has no machine, and is held to it by this host.
     """
     from firkin.cli.session import for_each_container
     from firkin.engine.update_words import update_options

@@ -10,6 +10,7 @@
       disk.json      DiskRecord: which layers are under what it writes to its root now (container.layers)
       disk*.qcow2    the top of them
       suspended/     the machine of one that is suspended (engine.suspended)
+      cgroups.json   the control groups of one that runs in namespaces (engine.namespace_groups)
       lock           flock: held by its owner, the one process that may change anything here
       alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
       runs
@@ -140,6 +141,11 @@ class Record(msgspec.Struct, frozen=True):
     def disk_path(self) -> Path:
         """What the container writes to its root now."""
         return self.dir / self.disk().top
+
+    @property
+    def cgroups_path(self) -> Path:
+        """Where its control groups are told of."""
+        return self.dir / "cgroups.json"
 
     @property
     def alive_path(self) -> Path:

@@ -7,12 +7,12 @@ from typing import Literal
 import msgspec
 
 from firkin.container.health import HealthCheck
-from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.root import OF_AN_IMAGE, Root
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.storage import Storage
+from firkin.linux.cgroup.limits import UNLIMITED, Limits
 from firkin.linux.id_map import IdMap
 from firkin.linux.id_mode import IdMode
 from firkin.machine.knobs import Knobs

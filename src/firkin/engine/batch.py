@@ -12,10 +12,10 @@ import uuid
 
 import msgspec
 
-from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.container.storage import Storage
 from firkin.engine.shape import share_tag
+from firkin.linux.cgroup.limits import UNLIMITED, Limits
 from firkin.network.guest import GuestNetwork, hosts
 from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire

@@ -169,6 +169,7 @@ def _of_resources(resources: Resources) -> dict[str, Any]:
         "memory_swap": memory.swap or None if memory is not None else None,
         "cpus": _cpus(cpu),
         "cpu_shares": cpu.shares or None,
+        "cpuset_cpus": cpu.cpus or "",
         "pids_limit": pids.limit if pids is not None and (pids.limit or 0) > 0 else None,
     }
 

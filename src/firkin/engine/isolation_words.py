@@ -65,22 +65,10 @@ def _refusals(options: RunOptions) -> Iterator[tuple[str, str]]:
         yield "device", "a disk is given to a machine; a container in namespaces makes no devices"
     if options.disk_bytes is not None:
         yield "disk", "a container in namespaces has no disk of its own; it writes to the host's file system"
-    yield from _unlimited(options)
     if options.network.private:
         yield "network", "private networks connect machines; a container in namespaces has `user` or `none`"
     if options.network.ipv6:
         yield "network", "the user network of a container in namespaces has no IPv6"
-
-
-def _unlimited(options: RunOptions) -> Iterator[tuple[str, str]]:
-    given = {
-        "memory": options.memory_bytes,
-        "cpus": options.cpus if options.limits.cpus is None else options.limits.cpus,
-        "pids_limit": options.limits.pids,
-    }
-    for field, limit in given.items():
-        if limit is not None:
-            yield field, "nothing here holds a container in namespaces to a limit yet"
 
 
 def check_storage(spec: ContainerSpec) -> None:

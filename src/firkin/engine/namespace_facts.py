@@ -29,9 +29,12 @@ def namespace_host_config(spec: ContainerSpec) -> dict[str, Any]:
         "UsernsMode": _userns(spec),
         "IDMappings": {"UidMap": _ranges(spec.id_map.uids), "GidMap": _ranges(spec.id_map.gids)},
         "Memory": spec.limits.memory_bytes or 0,
+        "MemorySwap": spec.limits.memory_swap_bytes or 0,
         "MachineMemory": 0,
         "NanoCpus": round((spec.limits.cpus or 0) * 10**9),
         "MachineCpus": 0,
+        "CpuShares": spec.limits.shares or 0,
+        "CpusetCpus": spec.limits.cpuset,
         "DiskSize": 0,
     }
 

@@ -22,6 +22,7 @@ from firkin.aio.thread import in_thread
 from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
+from firkin.engine import namespace_groups as groups
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_for
 from firkin.engine.given_away import give
@@ -101,7 +102,9 @@ async def resume(
         sockets = shared_sockets(stack, spec, relayed, running=True)
         run_dir = record.paths.container_run_dir(record.id)
         ports = tuple(port for port in state.ports if not port.ipv6)
-        namespace = Namespace.adopt(spec.name, pid=state.pid, ports=ports, run_dir=run_dir)
+        stack.callback(groups.remove_left, record)
+        group = groups.left(record)
+        namespace = Namespace.adopt(spec.name, pid=state.pid, ports=ports, run_dir=run_dir, group=group)
         stack.push_async_callback(namespace.stop)
         client = await stack.enter_async_context(await AgentClient.open(namespace.open_agent(), spec.name))
         booting()
@@ -128,8 +131,11 @@ async def begun(
     await in_thread(partial(make_ready, record, spec))
     try:
         with record.hold_alive() as alive:
+            group = groups.made(stack, record, spec)
             run_dir = record.paths.container_run_dir(record.id)
-            namespace = Namespace.of(start(wanted, run_dir=run_dir, lifetime=lifetime, alive_fd=alive.fd))
+            namespace = Namespace.of(
+                start(wanted, run_dir=run_dir, lifetime=lifetime, alive_fd=alive.fd, group=group)
+            )
     except OSError as error:
         raise HostUnsupported(
             f"cannot start container {spec.name!r} in namespaces: {error}",

@@ -11,7 +11,6 @@ from typing import Literal
 
 import msgspec
 
-from firkin.container.limits import UNLIMITED, Limits
 from firkin.container.pod import Member, Sandbox
 from firkin.container.restart import RestartPolicy
 from firkin.container.root import OF_AN_IMAGE, Root
@@ -21,6 +20,7 @@ from firkin.container.storage import Storage
 from firkin.engine.bundled import Bundled
 from firkin.engine.health_options import AS_THE_IMAGE, HealthOptions
 from firkin.engine.policy_options import PolicyOptions
+from firkin.linux.cgroup.limits import UNLIMITED, Limits
 from firkin.linux.id_mode import IdMode
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort

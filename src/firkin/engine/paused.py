@@ -19,20 +19,24 @@ from firkin.engine.launch import Launched
 from firkin.engine.standing import rest, wake
 from firkin.errors import MachineDied, WrongState
 from firkin.events import event
+from firkin.machine.namespace.namespace import Namespace
 from firkin.wire.messages import Op
 
 PATIENCE_S = 20.0
 
 
 async def pause(keeper: Keeper) -> None:
-    """Let its machine stand still. Raises WrongState where it does so or does not run, StorageFull, and what
-    standing.rest() raises; then it goes on.
+    """Let its machine stand still. Raises WrongState where it does so or does not run, StorageFull,
+    HostUnsupported where it is in namespaces and nothing freezes them, and what standing.rest() raises; then
+    it goes on.
     """
     await finish(_pause(keeper))
 
 
 async def _pause(keeper: Keeper) -> None:
     launched = keeper.running()
+    if isinstance(launched.machine, Namespace):
+        launched.machine.freezer()
     await rest(launched)
     try:
         keeper.note_paused(True)

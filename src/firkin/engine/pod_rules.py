@@ -11,7 +11,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-from firkin.container.limits import Limits
 from firkin.container.pod import Member, PodMount, PodVolume, Sandbox
 from firkin.container.record import Running
 from firkin.container.spec import ContainerSpec
@@ -19,6 +18,7 @@ from firkin.engine import rules
 from firkin.engine.options import RunOptions
 from firkin.engine.pod_members import Pod
 from firkin.errors import HostUnsupported, UsageError, WrongState
+from firkin.linux.cgroup.limits import Limits
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import Dns, NetworkSpec

@@ -171,11 +171,19 @@ def _linux(spec: ContainerSpec, options: RunOptions, settings: Settings) -> oci.
 
 def _resources(spec: ContainerSpec, options: RunOptions) -> oci.Resources:
     """What was asked for; a machine's own size is no limit that another runtime has to hold."""
-    memory, cpus, pids = options.memory_bytes, spec.limits.cpus or options.cpus, spec.limits.pids
+    held = spec.limits
+    memory, cpus, pids = held.memory_bytes or options.memory_bytes, held.cpus or options.cpus, held.pids
+    quota = None if cpus is None else round(cpus * _PERIOD_US)
+    cpu = oci.Cpu(
+        quota=quota,
+        period=None if quota is None else _PERIOD_US,
+        shares=held.shares,
+        cpus=held.cpuset or None,
+    )
     return oci.Resources(
         devices=(oci.DeviceRule(allow=False, access="rwm"),),
-        memory=None if memory is None else oci.Memory(limit=memory),
-        cpu=None if cpus is None else oci.Cpu(quota=round(cpus * _PERIOD_US), period=_PERIOD_US),
+        memory=None if memory is None else oci.Memory(limit=memory, swap=held.memory_swap_bytes),
+        cpu=None if cpu == oci.Cpu() else cpu,
         pids=None if pids is None else oci.Pids(limit=pids),
     )
 

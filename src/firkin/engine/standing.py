@@ -3,7 +3,9 @@
     rest    its VMM stops the virtual processors; it keeps its memory and takes no processor time
     wake    what the agent is to be told is on its way, then the processors go on
 
-In namespaces there is no processor to stop: the container's processes are (SIGSTOP), and its agent is not.
+In namespaces there is no processor to stop: the container's processes are frozen, and its agent is not.
+Where no control group freezes, SIGSTOP stops them, which they see and can undo: enough to read their files
+meanwhile, and no pause (engine.paused).
 
 The rule: a container that stood still has the right time, and randomness of its own, when wake() returns.
 """
@@ -28,10 +30,11 @@ async def rest(launched: Launched) -> None:
 
     Raises MachineDied, Timeout.
     """
-    if isinstance(launched.machine, Namespace):
+    machine = launched.machine
+    if isinstance(machine, Namespace) and not machine.freezes:
         await launched.client.request(_everybody(launched, signal.SIGSTOP))
     else:
-        await launched.machine.pause()
+        await machine.pause()
 
 
 async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
@@ -41,7 +44,10 @@ async def wake(launched: Launched, ops: Sequence[Op] = ()) -> None:
     Raises MachineDied, Timeout where its VMM does not answer; how long the agent may take is the caller's.
     """
     if isinstance(launched.machine, Namespace):
-        await launched.client.batch((*ops, _everybody(launched, signal.SIGCONT)))
+        goes_on = () if launched.machine.freezes else (_everybody(launched, signal.SIGCONT),)
+        if ops or goes_on:
+            await launched.client.batch((*ops, *goes_on))
+        launched.machine.resume()
     else:
         await _go_on(launched, launched.machine, ops)
     if launched.sockets is not None:

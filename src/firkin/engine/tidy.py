@@ -79,6 +79,10 @@ def _bury(found: Record) -> None:
     if isinstance(state, Created) and state.kept:
         return  # it is as it is to be
     shutil.rmtree(found.paths.container_run_dir(found.id), ignore_errors=True)
+    if found.cgroups_path.exists():
+        from firkin.engine.namespace_groups import remove_left
+
+        remove_left(found)
     if isinstance(state, Suspended):
         return  # it is as it is to be
     started = found.started()

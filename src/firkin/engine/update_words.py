@@ -1,4 +1,7 @@
-"""The words for changing a container's limits and its restart policy, with the names of `docker update`."""
+"""The words for changing a container's limits and its restart policy, with the names of `docker update`.
+
+Which of them mean anything depends on what the container is held by: engine.updating refuses the others.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,9 @@ from typing import TypedDict
 import msgspec
 
 from firkin.container.restart import RestartPolicy
-from firkin.engine.limit_words import check_swap, parse_cpus, pids, refuse_shares
+from firkin.engine.limit_words import LEAST_MEMORY_BYTES, cpuset, parse_cpus, pids, shares, swap
 from firkin.errors import UsageError
 from firkin.units import parse_size
-
-LEAST_MEMORY_BYTES = 6 << 20  # as Docker has it: less holds no process
 
 
 class UpdateWords(TypedDict, total=False):
@@ -23,6 +24,7 @@ class UpdateWords(TypedDict, total=False):
     pids_limit: int | str | None
     restart: str | RestartPolicy | None
     cpu_shares: int | str | None
+    cpuset_cpus: str
 
 
 class UpdateOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +35,10 @@ class UpdateOptions(msgspec.Struct, frozen=True, kw_only=True):
     pids: int | None = None
     """0: no limit."""
     restart: RestartPolicy | None = None
+    memory_swap_bytes: int | None = None
+    """Memory and swap together; -1: any amount of swap."""
+    shares: int | None = None
+    cpuset: str | None = None
 
 
 NOTHING = UpdateOptions()
@@ -40,15 +46,15 @@ NOTHING = UpdateOptions()
 
 def update_options(words: UpdateWords) -> UpdateOptions:
     """What `words` ask for. Raises UsageError."""
-    refuse_shares(words.get("cpu_shares"))
     cpus, said_pids, restart = words.get("cpus"), words.get("pids_limit"), words.get("restart")
-    memory_bytes = _memory(words.get("memory"))
-    check_swap(words.get("memory_swap"), memory_bytes)
     asked = UpdateOptions(
         cpus=None if cpus is None else parse_cpus(cpus),
-        memory_bytes=memory_bytes,
+        memory_bytes=_memory(words.get("memory")),
         pids=None if said_pids is None else pids(said_pids) or 0,
         restart=RestartPolicy.parse(restart) if isinstance(restart, str) else restart,
+        memory_swap_bytes=swap(words.get("memory_swap")),
+        shares=shares(words.get("cpu_shares")),
+        cpuset=cpuset(words.get("cpuset_cpus") or "") or None,
     )
     if asked == NOTHING:
         raise UsageError(

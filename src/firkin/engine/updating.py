@@ -1,14 +1,16 @@
 """Updating: what a container may use, changed while it runs, or for its next start.
 
     running    its cgroup in the guest, at once; its machine stays as large as it is
+               in namespaces its control group on this host, at once
     else       on record: a machine of that size at the next start, as if it had been made so
 
-The rule: what is on record is what the guest holds to; what the machine cannot give is refused.
+The rule: what is on record is what the kernel holds to; what the machine or the host cannot give is refused.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -18,10 +20,16 @@ from firkin.container.restart import RestartPolicy
 from firkin.container.spec import ContainerSpec
 from firkin.engine.batch import limit_op
 from firkin.engine.keeper import Keeper
-from firkin.engine.limit_words import machine_cpus
+from firkin.engine.launch import Launched
+from firkin.engine.limit_words import check_swap, checked, machine_cpus, refuse_cpuset, refuse_shares
 from firkin.engine.rules import MIN_MEMORY_BYTES
 from firkin.engine.update_words import UpdateOptions
-from firkin.errors import FirkinError, UsageError, WrongState
+from firkin.errors import FirkinError, HostUnsupported, UsageError, WrongState
+from firkin.faults.kernel import CGROUPS_UNDELEGATED
+from firkin.linux.cgroup.group import Unheld
+from firkin.linux.cgroup.limits import Limits
+from firkin.machine.namespace.limits import MACHINE, refused
+from firkin.machine.namespace.namespace import Namespace
 from firkin.units import format_size
 
 
@@ -33,10 +41,10 @@ def updated(spec: ContainerSpec, state: State, asked: UpdateOptions) -> Containe
     if asked == UpdateOptions(restart=asked.restart):
         return spec
     if spec.isolation == "namespace":
-        raise UsageError(
-            f"container {spec.name!r} is in namespaces, and nothing here holds it to a limit",
-            hint="run it in a machine: without --isolation namespace",
-        )
+        return msgspec.structs.replace(spec, limits=checked(_held(spec.limits, asked)))
+    refuse_shares(asked.shares)
+    refuse_cpuset(asked.cpuset or "")
+    check_swap(asked.memory_swap_bytes, asked.memory_bytes)
     _check_not_saved(spec, state)
     pids = spec.limits.pids if asked.pids is None else asked.pids or None
     spec = msgspec.structs.replace(spec, limits=msgspec.structs.replace(spec.limits, pids=pids))
@@ -49,20 +57,54 @@ def updated(spec: ContainerSpec, state: State, asked: UpdateOptions) -> Containe
 
 async def update(keeper: Keeper, asked: UpdateOptions) -> None:
     """Change what the running container of `keeper` may use. Raises UsageError, WrongState, AgentError,
-    StorageFull; then nothing is changed.
+    HostUnsupported, StorageFull; then nothing is changed.
     """
     spec = updated(keeper.spec, keeper.state, asked)
     if spec.limits == keeper.spec.limits:
         keeper.update(spec)
         return
-    client = keeper.running().client
-    await client.request(limit_op(spec.id, spec.limits))
+    launched = keeper.running()
+    await _hold(launched, spec, spec.limits, keeper.spec.limits)
     try:
         keeper.update(spec)
     except FirkinError:
         with suppress(FirkinError):  # its end is told elsewhere
-            await client.request(limit_op(spec.id, keeper.spec.limits))
+            await _hold(launched, spec, keeper.spec.limits, spec.limits)
         raise
+
+
+async def _hold(launched: Launched, spec: ContainerSpec, wanted: Limits, held: Limits) -> None:
+    """Hold the container to `wanted` from now on, or else to `held`. Raises as update()."""
+    if not isinstance(launched.machine, Namespace):
+        await launched.client.request(limit_op(spec.id, wanted))
+        return
+    group = launched.machine.group
+    if group is None:
+        raise HostUnsupported(
+            f"nothing here holds container {spec.name!r} to a limit: it is in no control group of its own",
+            hint=f"{CGROUPS_UNDELEGATED.more}; {MACHINE}",
+        )
+    try:
+        group.hold(wanted, held)
+    except Unheld as error:
+        with suppress(Unheld):
+            group.hold(held, wanted)
+        raise refused(spec.name, error) from error
+
+
+def _held(limits: Limits, asked: UpdateOptions) -> Limits:
+    """`limits` with what was asked for of the host."""
+    asked_for = {
+        "cpus": asked.cpus,
+        "memory_bytes": asked.memory_bytes,
+        "memory_swap_bytes": asked.memory_swap_bytes,
+        "cpuset": asked.cpuset,
+        "shares": asked.shares,
+    }
+    changes: dict[str, Any] = {name: value for name, value in asked_for.items() if value is not None}
+    if asked.pids is not None:
+        changes["pids"] = asked.pids or None
+    return msgspec.structs.replace(limits, **changes)
 
 
 def _check_restart(spec: ContainerSpec, state: State, policy: RestartPolicy) -> None:

@@ -1,4 +1,7 @@
-"""Usage: what a running container has used by its guest's word, and its VMM takes by the host kernel's."""
+"""Usage: what a running container has used by its guest's word, and its VMM takes by the host kernel's.
+
+Of one in namespaces all of it is the host kernel's word (engine.namespace_usage).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from firkin.errors import HostUnsupported, WrongState
+from firkin.errors import WrongState
 from firkin.machine.namespace.namespace import Namespace
 from firkin.wire.messages import convert
 from firkin.wire.usage import Stats, Usage
@@ -24,12 +27,11 @@ async def usage_of(launched: Launched, container_id: str) -> Usage:
     HostUnsupported for one in namespaces.
     """
     if isinstance(launched.machine, Namespace):
-        raise HostUnsupported(
-            f"nothing counts what container {launched.machine.name!r} uses: it is in namespaces",
-            hint="`firkin top` shows its processes",
-        )
+        from firkin.engine.namespace_usage import usage_in_namespaces
+
+        return usage_in_namespaces(launched.machine)
     told = convert(await launched.client.request(Stats(container=container_id)), Usage)
-    return msgspec.structs.replace(told, vmm_rss_bytes=_rss_bytes(launched.machine.pid))
+    return msgspec.structs.replace(told, vmm_rss_bytes=rss_bytes(launched.machine.pid))
 
 
 async def followed(container: Container, every_s: float) -> AsyncIterator[Usage]:
@@ -43,7 +45,7 @@ async def followed(container: Container, every_s: float) -> AsyncIterator[Usage]
         await asyncio.sleep(every_s)
 
 
-def _rss_bytes(pid: int) -> int:
+def rss_bytes(pid: int) -> int:
     """What process `pid` has of the host's memory; 0 where it is gone."""
     try:
         with open(f"/proc/{pid}/statm", "rb") as file:

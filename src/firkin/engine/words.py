@@ -17,7 +17,13 @@ from firkin.engine.environment import parse_environment
 from firkin.engine.health_words import HealthWords, health_options
 from firkin.engine.isolation_words import IsolationWords, isolation_of
 from firkin.engine.life_words import LifeWords, restart_policy
-from firkin.engine.limit_words import LimitWords, limits, machine_cpus, parse_cpus
+from firkin.engine.limit_words import (
+    LimitWords,
+    limits,
+    limits_in_namespaces,
+    machine_cpus,
+    parse_cpus,
+)
 from firkin.engine.lists import listed
 from firkin.engine.machine_words import MachineWords, machine_knobs
 from firkin.engine.mount_words import Mount
@@ -153,6 +159,8 @@ def run_options(
     streams = stdio(more, terminal=bool(terminal))
     wanted_cpus = None if cpus is None else parse_cpus(cpus)
     memory_bytes = size_bytes("memory", memory)
+    isolation = isolation_of(more)
+    held = isolation == "namespace"
     mounted = all_mounts(volumes, listed("tmpfs", tmpfs), listed("mounts", mounts))
     return RunOptions(
         image=image,
@@ -171,11 +179,11 @@ def run_options(
         outputs=streams.outputs,
         terminal=_terminal(terminal),
         auto_remove=auto_remove,
-        cpus=None if wanted_cpus is None else machine_cpus(wanted_cpus),
-        memory_bytes=memory_bytes,
-        limits=limits(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
+        cpus=None if held or wanted_cpus is None else machine_cpus(wanted_cpus),
+        memory_bytes=None if held else memory_bytes,
+        limits=(limits_in_namespaces if held else limits)(more, cpus=wanted_cpus, memory_bytes=memory_bytes),
         knobs=machine_knobs(more),
-        isolation=isolation_of(more),
+        isolation=isolation,
         id_mode=id_mode_of(more),
         disk_bytes=size_bytes("disk", disk),
         shm_bytes=size_bytes("shm_size", shm_size),

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from firkin.container.limits import Limits
 from firkin.container.pod import Member
 from firkin.container.spec import ContainerSpec, Protected
 from firkin.engine.environment import DEFAULT_PATH
 from firkin.kube.expansion import escape
 from firkin.kube.probe import written
 from firkin.kube.quantity import format_bytes, format_cpus
+from firkin.linux.cgroup.limits import Limits
 from firkin.machine.spec import PublishedPort
 from firkin.process import capabilities
 from firkin.process.policy import ProcessPolicy

@@ -119,6 +119,7 @@ class Cpu(_Spec, frozen=True, kw_only=True):
     quota: int | None = None
     period: int | None = None
     shares: int | None = None
+    cpus: str | None = None
 
 
 class Pids(_Spec, frozen=True, kw_only=True):
@@ -181,7 +182,7 @@ _CANNOT = {
                                                        "disableOOMKiller")),
         "say memory.limit"),
     **dict.fromkeys(
-        (f"linux.resources.cpu.{name}" for name in ("burst", "realtimeRuntime", "realtimePeriod", "cpus",
+        (f"linux.resources.cpu.{name}" for name in ("burst", "realtimeRuntime", "realtimePeriod",
                                                     "mems", "idle")),
         "say cpu.quota and cpu.period"),
     **dict.fromkeys((f"process.scheduler.{name}" for name in ("runtime", "deadline", "period")),

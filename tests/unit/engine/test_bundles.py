@@ -189,6 +189,7 @@ def test_mounts_are_the_hosts_and_memory_and_the_rest_is_there_anyway(
         ({"linux": {"devices": [{"path": "/dev/kvm", "type": "c"}]}}, "/dev/kvm is of no machine"),
         ({"linux": {"resources": {"devices": [{"allow": True}]}}}, r"devices\[0\] allows one"),
         ({"linux": {"resources": {"cpu": {"shares": 512}}}}, "cpu_shares"),
+        ({"linux": {"resources": {"cpu": {"cpus": "0-1"}}}}, "cpuset_cpus"),
         ({"linux": {"resources": {"memory": {"limit": 1 << 20}}}}, "memory: 1048576 bytes are too few"),
         ({"linux": {"resources": {"memory": {"swap": 1 << 30}}}}, "a machine has no swap"),
         (

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from firkin.container.health import HealthCheck
-from firkin.container.limits import Limits
 from firkin.container.pod import Member, PodMount
 from firkin.container.record import Exited, Record, Running
 from firkin.container.restart import RestartPolicy
@@ -18,6 +17,7 @@ from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import Bind, ContainerSpec, Protected, Tmpfs
 from firkin.container.storage import Storage
 from firkin.engine.facts import container_facts
+from firkin.linux.cgroup.limits import Limits
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import Dns, HostEntry, NetworkSpec
 from firkin.paths import Paths

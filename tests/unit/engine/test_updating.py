@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from firkin.container.limits import Limits
 from firkin.container.pod import Member
 from firkin.container.record import Created, Exited, Running, State, Streams, Suspended
 from firkin.container.restart import RestartPolicy
@@ -15,6 +14,7 @@ from firkin.container.spec import ContainerSpec
 from firkin.engine.update_words import update_options
 from firkin.engine.updating import updated
 from firkin.errors import UsageError, WrongState
+from firkin.linux.cgroup.limits import Limits
 from firkin.process.spec import ExitStatus, ProcessSpec
 
 M = 1 << 20
@@ -69,6 +69,7 @@ def test_a_policy_is_changed_in_any_state() -> None:
         (RUNNING, {"memory": "64m", "memory_swap": "1g"}, "^memory_swap: "),
         (RUNNING, {"pids_limit": "-2"}, "^pids_limit: "),
         (RUNNING, {"cpu_shares": 512}, "^cpu_shares: "),
+        (RUNNING, {"cpuset_cpus": "0"}, "^cpuset_cpus: "),
         (RUNNING, {"restart": "often"}, "^restart: "),
         (msgspec.structs.replace(RUNNING, detached=False), {"restart": "always"}, "^restart: .* its owner"),
         (SUSPENDED, {"pids_limit": 5}, "saved"),
@@ -82,3 +83,13 @@ def test_what_cannot_be_held_to_is_refused(state: State, words: dict[str, Any], 
 def test_one_that_is_removed_at_its_end_is_not_restarted() -> None:
     with pytest.raises(UsageError, match=r"^restart: .* removed"):
         changed(RUNNING, msgspec.structs.replace(SPEC, auto_remove=True), restart="always")
+
+
+def test_one_in_namespaces_is_held_to_what_the_host_gives() -> None:
+    spec = msgspec.structs.replace(SPEC, isolation="namespace", limits=Limits(memory_bytes=64 * M, pids=9))
+    for state in (RUNNING, ENDED):
+        limited = changed(state, spec, cpus=3.5, memory="1g", pids_limit=-1, cpuset_cpus="0", cpu_shares=512)
+        assert limited.limits == Limits(cpus=3.5, memory_bytes=1024 * M, cpuset="0", shares=512)
+        assert (limited.cpus, limited.memory_bytes) == (spec.cpus, spec.memory_bytes)
+    with pytest.raises(UsageError, match=r"^memory_swap: "):
+        changed(RUNNING, spec, memory_swap="32m")

@@ -59,7 +59,6 @@ def test_what_crun_writes_is_read_and_written_with_nothing_lost(flags: list[str]
         "linux.resources.blockIO.weight",
         "linux.resources.unified.x",
         "linux.resources.memory.reservation",
-        "linux.resources.cpu.cpus",
         "linux.resources.hugepageLimits",
         "linux.resources.rdma.x",
         "linux.resources.network.classID",

@@ -1,6 +1,7 @@
 """The start of a namespace: the launcher runs, and the users of its PID 1 are mapped.
 
     launcher ──► PID 1's pid ──► we map it ──► go ──► PID 1 builds its root and serves agent.sock
+                                               with descriptors of its container's control groups
 
 The rule: whatever fails leaves no process and no descriptor. Why PID 1 could not begin is read from its tie.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from firkin.errors import HostUnsupported
 from firkin.events import event
 from firkin.linux import fork, mounts, unix_socket, user_namespace
+from firkin.linux.cgroup.group import Group
 from firkin.linux.sink import Sink
 from firkin.machine.initramfs import agent_path
 from firkin.machine.launch import Lifetime
@@ -47,13 +49,20 @@ class StartedNamespace(msgspec.Struct, frozen=True, kw_only=True):
     complaints: Sink
     ports: tuple[PublishedPort, ...]
     boot_timeout_s: float
+    group: Group | None = None
 
 
 def launch(
-    spec: NamespaceSpec, *, run_dir: Path, lifetime: Lifetime, alive_fd: int | None
+    spec: NamespaceSpec,
+    *,
+    run_dir: Path,
+    lifetime: Lifetime,
+    alive_fd: int | None,
+    group: Group | None = None,
 ) -> StartedNamespace:
     """A namespace, for a Namespace to take over. With lifetime `owner` it ends with the thread that started
-    it; PID 1 inherits `alive_fd`. Raises HostUnsupported, PortInUse, UsageError, OSError.
+    it; PID 1 inherits `alive_fd`, and lets the container's processes into `group`. Raises HostUnsupported,
+    PortInUse, UsageError, OSError.
     """
     if spec.network is not None:
         network = msgspec.structs.replace(spec.network, ports=claim_ports(spec.network.ports))
@@ -72,7 +81,8 @@ def launch(
         pidfd = os.pidfd_open(pid)
         failed.callback(os.close, pidfd)
         user_namespace.write_map(pid, spec.id_map)
-        tie.send(_GO)
+        with nullcontext((b"", ())) if group is None else group.doors() as (kinds, doors):
+            socket.send_fds(tie, [_GO + kinds], doors)
         tie.setblocking(False)
         failed.pop_all()
     return StartedNamespace(
@@ -86,6 +96,7 @@ def launch(
         complaints=complaints,
         ports=() if spec.network is None else spec.network.ports,
         boot_timeout_s=spec.boot_timeout_s,
+        group=group,
     )
 
 
