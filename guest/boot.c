@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "card.h"
 #include "module.h"
 #include "network.h"
 #include "power.h"
@@ -92,8 +93,6 @@ static int await_port(const char *name) {
     }
 }
 
-#define NO_SIX(card) {"/proc/sys/net/ipv6/conf/eth" #card "/disable_ipv6", "1"}
-
 /* What is set for the whole machine before anything runs, so that no start has to. */
 static const struct {
     const char *path, *value;
@@ -102,7 +101,7 @@ static const struct {
     {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
     {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
     /* A card has no IPv6 until it gets an address of it: else its own are made and asked around for. */
-    NO_SIX(0), NO_SIX(1), NO_SIX(2), NO_SIX(3), NO_SIX(4), NO_SIX(5), NO_SIX(6), NO_SIX(7),
+    {"/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1"},
     /* A virtual disk is ordered and slowed down by its host, if at all. */
     {"/sys/block/vda/queue/scheduler", "none"},
     {"/sys/block/vda/queue/wbt_lat_usec", "0"},
@@ -122,6 +121,7 @@ int boot_machine(const char *port_name) {
     fill_standard_fds();
     say_to_kernel_log();
     modules_load_listed();
+    cards_begin();
     translators_register();
     apply_settings();
     network_bring_up("lo");

@@ -36,7 +36,7 @@ static op_function op_batch;
 static const struct op ops[] = {
     {"batch", op_batch, false},          {"clock", op_clock, true},     {"entropy", op_entropy, true},
     {"load", op_load, true},             {"network", op_network, true}, {"container", op_container, false},
-    {"guard", op_guard, true},
+    {"guard", op_guard, true},           {"unplug", op_unplug, true},   {"files", op_files, false},
     {"spawn", op_spawn, false},          {"signal", op_signal, false},  {"resize", op_resize, false},
     {"ps", op_ps, false},                {"forget", op_forget, false},  {"remove", op_remove, false},
     {"sync", op_sync, false},            {"poweroff", op_poweroff, false},

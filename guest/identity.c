@@ -121,6 +121,28 @@ static int become(struct container *container, const struct identity_request *wa
     return error;
 }
 
+struct files_request {
+    char *container;
+    struct span files;
+};
+
+static const struct field files_fields[] = {
+    REQUEST_FIELDS,
+    NEED(files_request, container, FIELD_STRING),
+    NEED(files_request, files, FIELD_VALUE),
+};
+
+int op_files(struct span request, struct mpw *ok) {
+    (void)ok;
+    struct mp mp = mp_over(request);
+    struct files_request wanted;
+    int error = fields_decode(&mp, files_fields, COUNT(files_fields), &wanted);
+    if (error < 0)
+        return error;
+    const struct container *container = container_find_running("files", wanted.container);
+    return container == NULL ? -failure_last()->error : files_replace(container->kept[ROOT_STAGE_FD], wanted.files);
+}
+
 int op_identity(struct span request, struct mpw *ok) {
     (void)ok;
     struct mp mp = mp_over(request);

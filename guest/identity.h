@@ -8,6 +8,9 @@
 
 op_function op_identity;
 
+/* Replaces files that the agent made for a container, in place. */
+op_function op_files;
+
 /* Has the kernel know where the machine-ids of all containers are, or that there are none: a machine that is saved
  * behind this finds them without its disk. */
 void identity_look_ahead(void);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/syscall.h>
 
+#include "card.h"
+
 #define LIST_BYTES 65536u
 
 static int initramfs_fd = -1;
@@ -39,7 +41,12 @@ void modules_load_listed(void) {
         return; /* a kernel with everything built in needs no list */
     char *rest = list;
     for (char *name; (name = strtok_r(rest, "\n", &rest)) != NULL;) {
+        bool cards = strcmp(name, CARD_DRIVER) == 0;
+        if (cards)
+            cards_probe(false);
         int error = module_load(name);
+        if (cards)
+            cards_probe(true);
         if (error < 0)
             say("module %s: %s", name, strerror(-error));
     }

@@ -9,9 +9,11 @@
 #include <sys/socket.h>
 
 #include "arp.h"
+#include "card.h"
 #include "netlink.h"
 
 #define MOST_LINKS 16u
+#define NO_CARD UINT32_MAX
 
 /* ---- addresses ---- */
 
@@ -44,7 +46,7 @@ static bool parse_address(const char *text, struct address *address) {
 
 struct network_request {
     char *interface;
-    uint32_t mtu;
+    uint32_t card, mtu;
     struct span hwaddr;
     struct strings addresses;
     struct span routes;
@@ -53,6 +55,7 @@ struct network_request {
 static const struct field network_fields[] = {
     REQUEST_FIELDS,
     NEED(network_request, interface, FIELD_STRING),
+    MAY(network_request, card, FIELD_U32),
     MAY(network_request, mtu, FIELD_U32),
     MAY(network_request, hwaddr, FIELD_BYTES),
     MAY(network_request, addresses, FIELD_STRINGS),
@@ -271,7 +274,7 @@ int op_network(struct span request, struct mpw *ok) {
         return 0;
     done.length = 0;
     struct mp mp = mp_over(request);
-    struct network_request wanted = {0};
+    struct network_request wanted = {.card = NO_CARD};
     int error = fields_decode(&mp, network_fields, COUNT(network_fields), &wanted);
     if (error < 0)
         return error;
@@ -279,11 +282,36 @@ int op_network(struct span request, struct mpw *ok) {
     struct link link = {.netlink_fd = netlink_fd};
     if (netlink_fd < 0)
         return fail(-netlink_fd, "netlink", "%s", wanted.interface);
+    error = wanted.card == NO_CARD ? 0 : card_take(wanted.card, wanted.interface);
+    if (error < 0)
+        return fail(-error, "card", "%u as %s", wanted.card, wanted.interface);
     error = find_link(&link, wanted.interface);
     error = error < 0 ? fail(-error, "link", "%s", wanted.interface) : configure(&link, &wanted);
     if (error == 0)
         note_done(request);
     return error;
+}
+
+struct unplug_request {
+    uint32_t card;
+};
+
+static const struct field unplug_fields[] = {REQUEST_FIELDS, NEED(unplug_request, card, FIELD_U32)};
+
+int op_unplug(struct span request, struct mpw *ok) {
+    (void)ok;
+    struct mp mp = mp_over(request);
+    struct unplug_request wanted;
+    unsigned index;
+    int error = fields_decode(&mp, unplug_fields, COUNT(unplug_fields), &wanted);
+    if (error < 0)
+        return error;
+    error = card_leave(wanted.card, &index);
+    struct configured *it = index > 0 ? find_configured(index) : NULL;
+    if (it != NULL && error == 0)
+        *it = (struct configured){0};
+    done.length = 0;
+    return error < 0 ? fail(-error, "card", "%u", wanted.card) : 0;
 }
 
 void network_bring_up(const char *name) {

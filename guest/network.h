@@ -10,3 +10,6 @@ void network_bring_up(const char *name);
 void network_open_to_others(void);
 
 op_function op_network;
+
+/* Takes a card out of use, with all that was set up on it; nothing happens where it is not in use. */
+op_function op_unplug;

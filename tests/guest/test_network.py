@@ -18,7 +18,7 @@ import pytest
 
 from tests.guest.test_c import FLAGS, GUEST
 
-PARTS = ["network.c", "netlink.c", "arp.c", "msgpack.c", "fields.c", "failure.c", "util.c"]
+PARTS = ["network.c", "netlink.c", "arp.c", "card.c", "msgpack.c", "fields.c", "failure.c", "util.c"]
 FIRST, SECOND = bytes.fromhex("525400aabb01"), bytes.fromhex("525400aabb02")
 USER = {
     "interface": "eth0",

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from firkin.container.record import Running, find
+from firkin.settings import Settings
 from tests.support.command import Command
 from tests.support.home import Home
+from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -43,15 +48,16 @@ def _card(firkin: Command, name: str) -> dict[str, Any]:
     return card
 
 
-def _switches(home: Home) -> list[int]:
-    """The processes that are switches of this test's networks."""
+def _switches(home: Home, network: str = "") -> list[int]:
+    """The processes that are switches of this test's networks, or of that one."""
     found = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             words = (directory / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"firkin.switch" in words and any(os.fsencode(home.root) in word for word in words):
+        ours = b"firkin.switch" in words and any(os.fsencode(home.root) in word for word in words)
+        if ours and network in ("", words[-2].decode()):
             found.append(int(directory.name))
     return found
 
@@ -147,3 +153,103 @@ def test_an_internal_network_leads_nowhere_else_and_forks_and_pods_are_machines_
     assert "has no ports outside" in refused.stderr
     firkin("rm", "-f", "first", "second", check=True)
     assert firkin("network", "prune", "-f", check=True).stdout == "blue\n"
+
+
+def test_a_running_container_comes_to_networks_and_leaves_them(firkin: Command, stocked: Home) -> None:
+    for name in ("blue", "green", "red"):
+        firkin("network", "create", name, check=True)
+    firkin("run", "-d", "--name", "db", "--network", "blue", "busybox", "sleep", "inf", check=True)
+    serve = "httpd -p 80 -h /etc; exec sleep inf"
+    published = ("-p", "127.0.0.1::80")
+    firkin("run", "-d", "--name", "web", *published, "busybox", "sh", "-c", serve, check=True)
+    assert _interfaces(firkin, "web") == ["eth0", "lo"]
+
+    with socket.create_connection(("127.0.0.1", _port(firkin, "web")), timeout=60) as held:
+        firkin("network", "connect", "--alias", "www", "blue", "web", check=True)
+        held.sendall(b"GET /hostname HTTP/1.0\r\n\r\n")
+        assert held.recv(12) == b"HTTP/1.1 200"
+    card = _card(firkin, "web")
+    assert card["Interface"] == "eth1"
+    seen = _inside(firkin, "web", "ip address show dev eth1; ip route; cat /etc/resolv.conf /etc/hosts")
+    assert f"inet {card['IPAddress']}/24" in seen
+    assert card["MacAddress"] in seen
+    assert f"nameserver {card['Gateway']}\n" in seen
+    assert "default via" in seen
+    assert f"{card['IPAddress']}\t" in seen
+    assert "received" in _inside(firkin, "web", "ping -c 1 -W 30 db")
+    assert "received" in _inside(firkin, "db", "ping -c 1 -W 30 www")
+    firkin("rename", "web", "shop", check=True)
+    assert "received" in _inside(firkin, "db", "ping -c 1 -W 30 shop")
+
+    firkin("network", "connect", "green", "shop", check=True)
+    assert _interfaces(firkin, "shop") == ["eth0", "eth1", "eth2", "lo"]
+    full = firkin("network", "connect", "red", "shop")
+    assert (full.status, "has 2 cards for private networks" in full.stderr) == (125, True), full
+
+    firkin("suspend", "shop", check=True)
+    firkin("resume", "shop", check=True)
+    assert "received" in _inside(firkin, "shop", "ping -c 1 -W 30 db")
+    firkin("fork", "--name", "twin", "shop", check=True)
+    on_green = _inside(firkin, "shop", "ip -4 -o address show dev eth2").split()[3].partition("/")[0]
+    _inside(firkin, "twin", f"ping -c 1 -W 30 shop && ping -c 1 -W 30 {on_green} && ping -c 1 -W 30 db")
+    assert _card(firkin, "twin")["IPAddress"] not in (card["IPAddress"], _card(firkin, "db")["IPAddress"])
+
+    _kill_supervisor(stocked)
+    _leave_half(stocked, "shop", "green")
+    assert _interfaces(firkin, "shop") == ["eth0", "eth1", "lo"]
+    firkin("network", "disconnect", "blue", "shop", check=True)
+    assert _interfaces(firkin, "shop") == ["eth0", "lo"]
+    assert firkin("exec", "db", "ping", "-c", "1", "-W", "1", card["IPAddress"]).status == 1
+    assert "bad address" in firkin("exec", "db", "ping", "-c", "1", "shop").stderr
+    firkin("network", "disconnect", "blue", "twin", check=True)
+    for network in ("red", "green"):
+        firkin("network", "connect", network, "shop", check=True)
+    assert _interfaces(firkin, "shop") == ["eth0", "eth1", "eth2", "lo"]
+    firkin("network", "connect", "red", "twin", check=True)
+    assert "received" in _inside(firkin, "shop", "ping -c 1 -W 30 twin")
+    with socket.create_connection(("127.0.0.1", _port(firkin, "shop")), timeout=60) as again:
+        again.sendall(b"GET /hostname HTTP/1.0\r\n\r\n")
+        assert again.recv(12) == b"HTTP/1.1 200"
+
+    firkin("restart", "-t", "0", "shop", check=True)
+    assert _interfaces(firkin, "shop") == ["eth0", "eth1", "eth2", "lo"]
+    assert "received" in _inside(firkin, "shop", "ping -c 1 -W 30 twin")
+    firkin("rm", "-f", "db", "shop", "twin", check=True)
+    form = "{{.Action}} {{.Actor.Attributes.name}}"
+    filters = ("--filter", "type=network", "--filter", "network=blue")
+    told = firkin("events", "--since", "1h", "--until", "0s", *filters, "--format", form, check=True).stdout
+    assert told.splitlines() == [
+        "create blue", "connect blue", "connect blue", "disconnect blue", "connect blue", "connect blue",
+        "disconnect blue", "disconnect blue", "disconnect blue",
+    ]  # fmt: skip
+    assert sorted(firkin("network", "prune", "-f", check=True).stdout.split()) == ["blue", "green", "red"]
+
+
+def _port(firkin: Command, name: str) -> int:
+    return int(firkin("port", name, check=True).stdout.rpartition(":")[2])
+
+
+def _interfaces(firkin: Command, name: str) -> list[str]:
+    return _inside(firkin, name, "ls /sys/class/net").split()
+
+
+def _leave_half(home: Home, name: str, network: str) -> None:
+    """What an owner leaves that died just after it had put on record that a container left a network, on
+    whose switch it had no port any more.
+    """
+    for pid in _switches(home, network):
+        os.kill(pid, signal.SIGKILL)
+    record = find(Settings.load(home.environ()).paths, name)
+    spec, state = record.spec(), record.started()
+    assert isinstance(state, Running)
+    left = tuple(card for card in spec.network.interfaces if card.network != network)
+    record.set_running(msgspec.structs.replace(state, rewiring=True))
+    record.connect(
+        msgspec.structs.replace(spec, network=msgspec.structs.replace(spec.network, interfaces=left))
+    )
+
+
+def _kill_supervisor(home: Home) -> None:
+    (pid,) = [found.pid for found in processes_of(str(home.root)) if SUPERVISOR in found.command]
+    os.kill(pid, signal.SIGKILL)
+    wait_until_gone([pid], 60)

@@ -236,9 +236,11 @@ class AsyncContainer(AsyncFiles):
     async def connect(
         self, network: str, *, ip: str = "", ip6: str = "", aliases: Iterable[str] = (), mac_address: str = ""
     ) -> None:
-        """Let it be on one more network, which it has from its next start on. What is not said is chosen.
+        """Let it be on one more network: at once where it runs, else from its next start on. What is not
+        said is chosen.
 
-        Raises WrongState where it runs or is on it already, UsageError, NetworkNotFound, AddressInUse.
+        Raises WrongState where its machine has no card left or it is on it already, UsageError,
+        NetworkNotFound, AddressInUse.
         """
         from firkin.engine.card_words import card as card_of
         from firkin.engine.joining import Join
@@ -247,8 +249,8 @@ class AsyncContainer(AsyncFiles):
         await self._container.rewire(Join(card=card))
 
     async def disconnect(self, network: str, *, force: bool = False) -> None:
-        """Let it leave a network. Raises WrongState where it runs, UsageError where it publishes ports by it,
-        NotFound where it is not on it and `force` is not given.
+        """Let it leave a network. Raises WrongState where it runs and that is `user`, UsageError where it
+        publishes ports by it, NotFound where it is not on it and `force` is not given.
         """
         from firkin.engine.joining import Leave
 

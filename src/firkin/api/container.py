@@ -178,7 +178,9 @@ class Container(Files):
     def connect(
         self, network: str, *, ip: str = "", ip6: str = "", aliases: Iterable[str] = (), mac_address: str = ""
     ) -> None:
-        """Let it be on one more network, which it has from its next start on. What is not said is chosen."""
+        """Let it be on one more network: at once where it runs, else from its next start on. What is not said
+        is chosen.
+        """
         self._loop.call(
             self._container.connect(network, ip=ip, ip6=ip6, aliases=aliases, mac_address=mac_address)
         )

@@ -41,7 +41,7 @@ def command(
 ) -> int:
     """Let a container be on one more network.
 
-    One that does not run has it from its next start on.
+    At once where it runs, else from its next start on.
     """
     from firkin.cli.session import with_engine
     from firkin.engine.card_words import card

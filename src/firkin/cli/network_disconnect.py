@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 @click.argument("network")
 @click.argument("container")
 def command(force: bool, network: str, container: str) -> int:
-    """Let a container leave a network.
+    """Let a container leave a network, at once where it runs.
 
-    `user` is one, too: without it and without another that leads outside, it reaches nothing there.
+    `user` is one, too: without it and without another that leads outside, it reaches nothing there. One that
+    runs keeps that.
     """
     from firkin.cli.session import with_engine
     from firkin.engine.joining import Leave

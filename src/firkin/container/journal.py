@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.container.pod import Member
 from firkin.decoder import json_decoder
 from firkin.events import event
 from firkin.paths import Paths
@@ -54,11 +55,25 @@ def note_container(paths: Paths, action: str, spec: ContainerSpec, **attributes:
     )
 
 
+def note_start(paths: Paths, spec: ContainerSpec) -> None:
+    """Write down that the container of `spec` runs."""
+    note_networks(paths, "connect", spec)
+    note_container(paths, "start", spec)
+
+
+def note_networks(paths: Paths, action: str, spec: ContainerSpec) -> None:
+    """Write down what happened to each private network of the container, which is not its pod's."""
+    if not isinstance(spec.pod, Member):
+        for card in spec.network.private:
+            note_network(paths, action, card.id, card.network, spec.id)
+
+
 def note_end(paths: Paths, spec: ContainerSpec, status: ExitStatus) -> None:
     """Write down how the container of `spec` ended."""
     if status.why == "oom":
         note_container(paths, "oom", spec)
     note_container(paths, "die", spec, exitCode=str(status.status))
+    note_networks(paths, "disconnect", spec)
 
 
 def note_volume(paths: Paths, action: str, name: str, driver: str) -> None:

@@ -72,6 +72,10 @@ def _leased(paths: Paths, network: NetworkSpec, container_id: str) -> NetworkSpe
             others = [other for spec, other in listed.get(card.network, ()) if spec.id != container_id]
             own_mac = _own_mac(container_id, index, {each.mac for each in cards})
             card = _lease(found[card.network], card, others, own_mac)
+        if card.network != USER and card.place is None:
+            places = {each.place for each in (*cards, *settled)}
+            free = next(place for place in range(len(cards)) if place not in places)
+            card = msgspec.structs.replace(card, place=free)
         settled.append(card)
     return msgspec.structs.replace(network, interfaces=tuple(settled))
 

@@ -90,6 +90,10 @@ class Running(msgspec.Struct, frozen=True, kw_only=True, tag="running", tag_fiel
     """Those that it took, this start among them, since somebody started it."""
     paused: bool = False
     """Whether its machine stands still, and is to (engine.paused)."""
+    cards: int = 0
+    """How many cards for private networks its machine has, those that are spare among them."""
+    rewiring: bool = False
+    """Whether its guest may not yet have the cards that its spec names (engine.rewiring)."""
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited", tag_field="is"):

@@ -36,7 +36,7 @@ def identity_ops(spec: ContainerSpec, guest: GuestNetwork, was: str) -> tuple[wi
         rename=spec.id if spec.id != was else "",
         hostname=spec.hostname,
         machine_id=uuid.uuid4().hex,
-        files=_own_files(spec, guest),
+        files=own_files(spec, guest),
     )
     return (*guest.guards, identity, *guest.cards)
 
@@ -61,7 +61,7 @@ def container_op(spec: ContainerSpec, guest: GuestNetwork, single_files: frozens
         hostname=spec.hostname,
         mounts=tuple(mounts),
         devices=_devices(spec) if spec.storage.devices else msgspec.UNSET,
-        files=_own_files(spec, guest),
+        files=own_files(spec, guest),
         masked=spec.protected.masked,
         readonly_paths=spec.protected.read_only,
         sysctls=_domain(spec) | spec.network.sysctls,
@@ -134,7 +134,7 @@ def _volume_mount(kind: str, source: str, volume: VolumeMount) -> wire.Mount:
     return wire.Mount(type=kind, source=source, target=volume.target, options=options)
 
 
-def _own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...]:
+def own_files(spec: ContainerSpec, guest: GuestNetwork) -> tuple[wire.File, ...]:
     """The files that are the agent's, but for those that the container mounts something else over."""
     covered = {each.target for each in spec.binds} | {each.target for each in spec.tmpfs}
     covered |= {each.target for each in spec.storage.volumes}

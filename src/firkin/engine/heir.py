@@ -49,7 +49,7 @@ def own_cards(network: NetworkSpec, container_id: str) -> NetworkSpec:
     cards = tuple(
         msgspec.structs.replace(card, mac=mac.of_container(container_id, index))
         if card.network == USER
-        else Interface(network=card.network, aliases=card.aliases)
+        else Interface(network=card.network, aliases=card.aliases, place=card.place)
         for index, card in enumerate(network.interfaces)
     )
     return msgspec.structs.replace(network, interfaces=cards)

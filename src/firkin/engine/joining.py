@@ -1,7 +1,7 @@
 """Joining: a container's networks, changed after it was made.
 
 The rule: which networks it is on, and what it is there, stands in its spec. That changes while the table of
-networks is held, so an address is promised to one container only.
+networks is held, so an address is promised to one container only. What runs is rewired (engine.rewiring).
 """
 
 from __future__ import annotations
@@ -62,24 +62,20 @@ def check(spec: ContainerSpec, state: State) -> None:
             f"container {spec.name!r} goes on in the machine that was saved, with the cards of then",
             hint="let it go on, and change its networks then",
         )
-    if isinstance(state, Running):
-        raise WrongState(
-            f"container {spec.name!r} runs, and no card can be put into its machine or taken out of it",
-            hint=f"firkin stop {spec.name}, change its networks, and firkin start {spec.name}",
-        )
 
 
 def put_on_record(record: Record, spec: ContainerSpec, state: State, change: Change) -> ContainerSpec:
     """Change the networks of a container that does not run and that the caller owns. Its spec from now on."""
     check(spec, state)
+    if isinstance(state, Running):
+        raise WrongState(f"container {spec.name!r} runs, and its owner has to be asked", hint="try again")
     with changed(record.paths, spec, change) as new:
         record.connect(new)
-    note(record.paths, spec, new)
     return record.spec()
 
 
 def note(paths: Paths, old: ContainerSpec, new: ContainerSpec) -> None:
-    """Write down for `firkin events` which networks it has come to and gone from."""
+    """Write down for `firkin events` which networks a running container has come to and gone from."""
     before = {card.network: card for card in old.network.private}
     after = {card.network: card for card in new.network.private}
     for name in before.keys() - after.keys():

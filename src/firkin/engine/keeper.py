@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from firkin.container.journal import note_container, note_end
+from firkin.container.journal import note_container, note_end, note_networks, note_start
 from firkin.container.locks import Lock
 from firkin.container.log import Stream
 from firkin.container.record import Created, Exited, Record, Running, State, Streams, Suspended
@@ -161,6 +161,7 @@ class Keeper:
         launched.client.part(self._was_suspended())
         event("container.suspended", container=self.record.id, name=self._name)
         note_container(self.record.paths, "checkpoint", self.spec)
+        note_networks(self.record.paths, "disconnect", self.spec)
         self._kill.set()
         await self.gone()
 
@@ -178,6 +179,26 @@ class Keeper:
 
     def _was_suspended(self) -> WrongState:
         return WrongState(f"container {self._name!r} was suspended", hint=f"`firkin resume {self._name}`")
+
+    def begin_rewiring(self, spec: ContainerSpec) -> None:
+        """Put on record that its networks are those of `spec`, and that its guest is yet to have them.
+
+        Raises StorageFull.
+        """
+        self._note_rewiring(True)
+        self.record.connect(spec)
+        self.spec = self.record.spec()
+
+    def end_rewiring(self) -> None:
+        """Its guest has the networks that are on record."""
+        with suppress(FirkinError):  # else whoever takes it over sees to that once more
+            self._note_rewiring(False)
+
+    def _note_rewiring(self, rewiring: bool) -> None:
+        if isinstance(self.state, Running) and self.state.rewiring != rewiring:  # and has not ended meanwhile
+            noted = msgspec.structs.replace(self.state, rewiring=rewiring)
+            self.record.set_running(noted)
+            self.state = noted
 
     def rename(self, name: str) -> None:
         """Give it another name. Raises as Record.rename()."""
@@ -285,9 +306,11 @@ class Keeper:
                 detached=self._detached,
                 ahead=launched.counted.minus(self._transcript.begin),
                 tries=self._tries,
+                cards=machine.cards,
             )
             self.record.set_running(self.state)
-            note_container(self.record.paths, "start", self.spec)
+            note_start(self.record.paths, self.spec)
+        self.end_rewiring()  # by whoever took it over
         self.launched = launched
         self._started.set()
 

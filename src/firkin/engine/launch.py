@@ -29,7 +29,7 @@ from firkin.engine.shape import machine_spec as machine_spec
 from firkin.engine.storage import make_ready
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, BootFailed, MachineDied, WrongState
-from firkin.events import span
+from firkin.events import event, span
 from firkin.machine.qemu.exit import death
 from firkin.machine.qemu.machine import Machine
 from firkin.machine.spec import PublishedPort
@@ -40,6 +40,7 @@ from firkin.settings import Settings
 if TYPE_CHECKING:
     from firkin.agent.client import AgentClient
     from firkin.agent.process import RemoteProcess
+    from firkin.engine.cords import Cords
     from firkin.engine.shared_sockets import SharedSockets
     from firkin.machine.namespace.namespace import Namespace
     from firkin.machine.saved import Saved
@@ -57,6 +58,8 @@ class Launched(msgspec.Struct, frozen=True):
     """How much of its output came before the transcript's begin, by the agent's count."""
     sockets: SharedSockets | None = None
     """Those that it shares with the host; they appear once it goes on, where it was taken over paused."""
+    cords: Cords | None = None
+    """Those of its cards in the switches of private networks; None: it cannot have any."""
 
     @property
     def vm(self) -> Machine:
@@ -127,12 +130,12 @@ async def launch(
         except MachineDied as error:
             await machine.booted(_raised(error))  # which says why it died
             raise
-        await on_networks(stack, record, spec, machine)
+        cords = await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(connection, spec.name))
         process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
-        return Launched(machine, client, process, sockets=sockets)
+        return Launched(machine, client, process, sockets=sockets, cords=cords)
 
     async with AsyncExitStack() as stack:
         yield await retried(stack, spec.name, attempt)
@@ -155,21 +158,23 @@ async def resume(
     async with AsyncExitStack() as stack:
         relayed = tuple(port for port in state.ports if port.ipv6)
         sockets = shared_sockets(stack, spec, relayed, running=True)
-        machine, client = await greeted(stack, record, spec, state, booting)
+        machine, client, cords = await greeted(stack, record, spec, state, booting)
+        if state.rewiring:
+            await _settled(client, spec, machine.cards)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
             if not state.paused:
                 await sockets.appear(running=True)
         counted = transcript.begin.plus(state.ahead)
         process = take_over(client, state.proc, transcript, counted)
-        yield Launched(machine, client, process, counted, sockets)
+        yield Launched(machine, client, process, counted, sockets, cords)
 
 
 async def greeted(
     stack: AsyncExitStack, record: Record, spec: ContainerSpec, state: Running, booting: Callable[[], object]
-) -> tuple[Machine, AgentClient]:
-    """The machine of a dead owner, and its agent, which has answered; it ends with `stack`. Raises as
-    resume().
+) -> tuple[Machine, AgentClient, Cords]:
+    """The machine of a dead owner, its agent, which has answered, and its cords; they end with `stack`.
+    Raises as resume().
     """
     from firkin.engine.greeting import reach
     from firkin.machine.save import recover
@@ -181,23 +186,39 @@ async def greeted(
         ports=tuple(port for port in state.ports if not port.ipv6),
         dir=record.dir,
         run_dir=record.paths.container_run_dir(record.id),
+        cards=state.cards,
         boot_log=spec.knobs.boot_log,
     )
     stack.push_async_callback(machine.stop)
-    await on_networks(stack, record, spec, machine)
+    cords = await on_networks(stack, record, spec, machine)
     if not state.paused:
         await recover(machine)  # its owner may have died while it was being saved
     booting()
     client = await reach(stack, machine, paused=state.paused)
-    return machine, client
+    return machine, client, cords
 
 
-async def on_networks(stack: AsyncExitStack, record: Record, spec: ContainerSpec, machine: Machine) -> None:
-    """Plug the machine's cards into its private networks, until `stack` ends. Raises as plugged()."""
-    if spec.network.private:
-        from firkin.engine.switches import plugged
+async def _settled(client: AgentClient, spec: ContainerSpec, cards: int) -> None:
+    """Let a guest have the networks that are on record, whose owner died while it changed them."""
+    from firkin.engine.card_ops import settling_ops
 
-        await stack.enter_async_context(plugged(record, spec, machine.pid))
+    try:
+        await client.batch(settling_ops(spec, cards))
+    except AgentError as error:  # nothing passes but what is on record: the switches see to that
+        event("network.unsettled", container=spec.id, error=error)
+
+
+async def on_networks(stack: AsyncExitStack, record: Record, spec: ContainerSpec, machine: Machine) -> Cords:
+    """The machine's cards in the switches of its private networks, until `stack` ends. Raises as
+    Cords.plug().
+    """
+    from firkin.engine.cords import Cords
+
+    cords = Cords(record.paths, machine.pid)
+    stack.push_async_callback(cords.end)
+    for card in spec.network.private:
+        await cords.plug(spec, card)
+    return cords
 
 
 def take_over(client: AgentClient, proc: int, transcript: Transcript, counted: Streams) -> RemoteProcess:
@@ -259,7 +280,7 @@ async def booted(
     with record.hold_alive() as alive:
         machine = await stack.enter_async_context(
             boot(
-                machine_spec(spec, disk, settings),
+                machine_spec(spec, disk, settings, cards=None if saved is None else saved.machine.cards),
                 settings=settings,
                 dir=record.dir,
                 run_dir=record.paths.container_run_dir(record.id),

@@ -14,9 +14,7 @@ from firkin.network.user import ADDRESS, ADDRESS6, MACS, NAMESERVER6
 
 def network_settings(spec: ContainerSpec, state: State) -> dict[str, Any]:
     """`NetworkSettings`. The outer address is that of the first card."""
-    networks = {
-        card.network: _endpoint(spec, index, card) for index, card in enumerate(spec.network.interfaces)
-    }
+    networks = {card.network: _endpoint(spec, card) for card in spec.network.interfaces}
     first = next(iter(networks.values()), _NOWHERE)
     ports = state.ports if isinstance(state, Running) else spec.ports
     exposed: dict[str, list[dict[str, str]]] = {port: [] for port in spec.network.exposed}
@@ -63,25 +61,25 @@ _NOWHERE = {
 }  # fmt: skip
 
 
-def _endpoint(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
+def _endpoint(spec: ContainerSpec, card: Interface) -> dict[str, Any]:
     if card.network != USER:
-        return _private(spec, index, card)
+        return _private(spec, card)
     published = bool(spec.forwarded_ports) or spec.network.host_loopback
     six = {"GlobalIPv6Address": ADDRESS6, "GlobalIPv6PrefixLen": 128, "IPv6Gateway": NAMESERVER6}
     return (_NOWHERE | six if spec.network.ipv6 else _NOWHERE) | {
-        "Interface": f"eth{index}",
+        "Interface": spec.network.called(card),
         "IPAddress": ADDRESS,
         "IPPrefixLen": 32,
         "Gateway": GATEWAY if published else NAMESERVER,
-        "MacAddress": card.mac or MACS[index],
+        "MacAddress": card.mac or MACS[0],
     }
 
 
-def _private(spec: ContainerSpec, index: int, card: Interface) -> dict[str, Any]:
+def _private(spec: ContainerSpec, card: Interface) -> dict[str, Any]:
     address, _, prefix = card.address.partition("/")
     six, _, prefix6 = card.address6.partition("/")
     return _NOWHERE | {
-        "Interface": f"eth{index}",
+        "Interface": spec.network.called(card),
         "NetworkID": card.id,
         "IPAddress": address,
         "IPPrefixLen": int(prefix or 0),

@@ -246,7 +246,10 @@ class OwnedContainer:
     async def rename(self, name: str) -> None:
         """Give it another name; see Container.rename()."""
         if not self._keeper.over:
-            return self._keeper.rename(name)
+            self._keeper.rename(name)
+            if self._keeper.launched is not None and self._keeper.launched.cords is not None:
+                await self._keeper.launched.cords.tell(self.spec)
+            return
         with self._keeper.record.own():
             self._keeper.rename(name)
 
@@ -264,7 +267,10 @@ class OwnedContainer:
         from firkin.engine import joining
 
         if not self._keeper.over:
-            return joining.check(self.spec, self.state)
+            from firkin.engine.rewiring import rewire
+
+            async with self._snapshotting:
+                return await rewire(self._keeper, change)
         with self._keeper.record.own():
             self._keeper.spec = joining.put_on_record(self._keeper.record, self.spec, self.state, change)
 

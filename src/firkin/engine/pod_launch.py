@@ -87,7 +87,7 @@ async def launch_pod(
     kept = await in_thread(partial(pod_store.kept_layers, record))
     async with AsyncExitStack() as stack:
         machine = await booted(stack, record, spec, sandbox, ports, settings, "detached")
-        await on_networks(stack, record, spec, machine)
+        cords = await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         process = client.register(_pause(spec), stdout=False, stderr=False)
         assert process.op is not None
@@ -103,7 +103,7 @@ async def launch_pod(
         booting()
         await machine.booted(client.start(ops))
         await fill(client, sandbox.volumes)
-        yield Launched(machine, client, process)
+        yield Launched(machine, client, process, cords=cords)
 
 
 async def booted(
@@ -143,11 +143,11 @@ async def resume_pod(
     Raises MachineDied, AgentError, Timeout.
     """
     async with AsyncExitStack() as stack:
-        machine, client = await greeted(stack, record, spec, state, booting)
+        machine, client, cords = await greeted(stack, record, spec, state, booting)
         process = client.processes.get(state.proc)
         if process is None:
             raise AgentError(f"machine {client.machine!r} does not know its pod's process")
-        yield Launched(machine, client, process)
+        yield Launched(machine, client, process, cords=cords)
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ async def restore(
     async with AsyncExitStack() as stack:
         sockets = shared_sockets(stack, spec, spec.relayed_ports)
         machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
-        await on_networks(stack, record, spec, machine)
+        cords = await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
         answer = asyncio.create_task(client.start(_rebirth(spec, origin), resume=True, whole=True))
         await asyncio.sleep(0)  # it is sent; now the machine has to wake
@@ -101,7 +101,7 @@ async def restore(
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
             await sockets.appear()
-        yield Launched(machine, client, process, origin.counted, sockets)
+        yield Launched(machine, client, process, origin.counted, sockets, cords)
 
 
 def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:

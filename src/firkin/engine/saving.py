@@ -102,7 +102,7 @@ async def write(
     record, machine, settings = source.record, source.launched.vm, source.settings
     spec = record.spec()
     check_saveable(spec)
-    wanted = machine_spec(spec, ready(record), settings)
+    wanted = machine_spec(spec, ready(record), settings, cards=machine.cards)
     prepared = await prepare(wanted, settings)
     described = await in_thread(partial(prepared.describe, wanted))
     with disk_errors(dir):

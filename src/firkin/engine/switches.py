@@ -1,6 +1,7 @@
 """Switches: the cards of a running container in the switches of its private networks, whoever dies.
 
-    owner ── plug ──► switch        started where none answers; asked again, or the next one, when it is gone
+    owner ── plug ──► switch     started where none answers; asked again, or the next one, when it is gone
+          ── unplug ──► switch   and no frame passes any more
 
 The rule: a machine's first process starts with its cards plugged in. From then on the switch's death is seen
 by the end of the owner's connection to it, and traffic goes on with the next one.
@@ -12,13 +13,11 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import suppress
 
 import msgspec
 
 from firkin.agent.channel import Channel
-from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
 from firkin.engine.deadline import within
 from firkin.errors import FirkinError, HostUnsupported, OutcomeUnknown, Timeout
@@ -36,26 +35,12 @@ _PAUSE_S = 1.0
 _MAX_COMPLAINT_BYTES = 4096
 
 
-@asynccontextmanager
-async def plugged(record: Record, spec: ContainerSpec, vmm: int) -> AsyncIterator[None]:
-    """The container's cards on private networks are in their switches, from the beginning of the block to its
-    end. `vmm` is the process of its machine's VMM.
-
-    Raises what keeps one from that at the beginning.
-    """
-    async with AsyncExitStack() as stack:
-        for number, card in enumerate(spec.network.private):
-            cord = Cord(record.paths, card, _plug(record, spec, vmm, number, card))
-            await cord.begin()
-            stack.push_async_callback(cord.end)
-        yield
-
-
-def _plug(record: Record, spec: ContainerSpec, vmm: int, number: int, card: Interface) -> Plug:
+def plug_of(paths: Paths, spec: ContainerSpec, vmm: int, card: Interface) -> Plug:
+    """What a switch is told of `card`. `vmm` is the process of its machine's VMM."""
     return Plug(
         container=spec.id,
         vmm=vmm,
-        socket=str(record.paths.container_run_dir(spec.id) / card_socket(number)),
+        socket=str(paths.container_run_dir(spec.id) / card_socket(card.place or 0)),
         mac=card.mac,
         address=card.address.partition("/")[0],
         address6=card.address6.partition("/")[0],
@@ -72,12 +57,39 @@ class Cord:
         self._paths = paths
         self._card = card
         self._plug = plug
+        self._channel: Channel | None = None
+        """To the switch that has it."""
         self._keeping: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Plug it in. Raises HostUnsupported, Timeout, InUse, NetworkNotFound."""
         channel = await self._plugged()
         self._keeping = asyncio.create_task(self._keep(channel))
+
+    async def tell(self, plug: Plug) -> None:
+        """Let the switch know it as `plug` from now on, and the next one, where this one dies."""
+        self._plug = plug
+        if self._channel is not None:
+            with suppress(FirkinError):  # the next one is told
+                await self._channel.request({"op": "plug", "plug": msgspec.to_builtins(plug)})
+
+    async def pull(self) -> None:
+        """Take it out: no frame passes any more when this returns. Raises Timeout, and what a switch refuses;
+        then it is plugged in, and looked after, as before.
+        """
+        async with within(_DEADLINE_S, f"leaving network {self._card.network!r}"):
+            await self.end()
+            try:
+                await self._pulled()
+            except BaseException:
+                self._keeping = asyncio.create_task(self._keep(None))
+                raise
+
+    async def _pulled(self) -> None:
+        with suppress(OSError, OutcomeUnknown):  # a switch that is gone has taken its ports along
+            sock = connect(self._paths.switch_socket_path(self._card.id))
+            async with await Channel.open(sock, f"network {self._card.network!r}", lost=_lost) as channel:
+                await channel.request({"op": "unplug", "plug": msgspec.to_builtins(self._plug)})
 
     async def end(self) -> None:
         """Look after it no more. The VMM's end pulls it out. May be called twice."""
@@ -88,8 +100,7 @@ class Cord:
     async def _keep(self, channel: Channel | None) -> None:
         while True:
             if channel is not None:
-                async with channel:
-                    await channel.gone.wait()
+                await self._held(channel)
                 event("network.unplugged", network=self._card.network, container=self._plug.container)
             channel = None
             try:
@@ -97,6 +108,15 @@ class Cord:
             except (FirkinError, OSError) as error:
                 event("network.lost", network=self._card.network, reason=str(error))
                 await asyncio.sleep(_PAUSE_S)
+
+    async def _held(self, channel: Channel) -> None:
+        """Keep the connection to a switch until that is gone."""
+        async with channel:
+            self._channel = channel
+            try:
+                await channel.gone.wait()
+            finally:
+                self._channel = None
 
     async def _plugged(self) -> Channel:
         """The connection to a switch that has the card."""

@@ -13,7 +13,7 @@ from firkin.errors import Corrupt, FirkinError, UsageError
 from firkin.machine import programs, template
 from firkin.machine.knobs import Knobs
 from firkin.machine.saved import SavedMachine, load
-from firkin.machine.spec import Disk, MachineSpec, NetworkMode
+from firkin.machine.spec import SPARE_CARDS, Disk, MachineSpec, NetworkMode
 from firkin.settings import Settings
 
 
@@ -54,6 +54,7 @@ async def make(
         settings.cpus if cpus is None else cpus,
         settings.memory_bytes if memory_bytes is None else memory_bytes,
         network,
+        SPARE_CARDS if network == "user" else 0,
     )
     if reason := template.why_not(spec, settings):
         raise UsageError(f"no template can be made: {reason}", hint="set `templates` above 0")
@@ -101,7 +102,7 @@ def _summary(path: Path, machine: SavedMachine, settings: Settings) -> TemplateS
 
 def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
     """Whether this is the template that a machine of its shape would be forked from now."""
-    spec = _shape(machine.cpus, machine.memory_bytes, machine.network, machine.disks)
+    spec = _shape(machine.cpus, machine.memory_bytes, machine.network, machine.cards, machine.disks)
     spec = msgspec.structs.replace(spec, knobs=Knobs(entropy="entropy" in machine.devices))
     try:
         prepared = programs.known(spec, settings)
@@ -110,8 +111,13 @@ def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
         return False  # no machine starts here at all
 
 
-def _shape(cpus: int, memory_bytes: int, network: NetworkMode, disks: int = 1) -> MachineSpec:
+def _shape(cpus: int, memory_bytes: int, network: NetworkMode, cards: int, disks: int = 1) -> MachineSpec:
     disk = Disk(path=Path("/dev/null"), format="raw")
     return MachineSpec(
-        name="template", cpus=cpus, memory_bytes=memory_bytes, network=network, disks=(disk,) * disks
+        name="template",
+        cpus=cpus,
+        memory_bytes=memory_bytes,
+        network=network,
+        cards=cards,
+        disks=(disk,) * disks,
     )

@@ -90,6 +90,7 @@ def launch(
         complaints=complaints,
         daemons=tuple(daemons),
         confinement=walls,
+        cards=spec.cards,
         boot_timeout_s=spec.boot_timeout_s,
         incoming=incoming,
         forked=isinstance(origin, Restored),

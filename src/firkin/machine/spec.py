@@ -114,6 +114,10 @@ def _bad_port(text: str, reason: str) -> UsageError:
 
 
 NetworkMode = Literal["user", "none"]
+PLACES = 24
+"""How many virtio devices a machine has room for (QEMU's microvm), the agent's port among them."""
+SPARE_CARDS = 2
+"""Which a machine on any network has, so that it can come to more of them while it runs."""
 
 
 class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,9 +132,15 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     host_loopback: bool = False
     """Whether the guest may reach what listens on the host's loopback."""
     cards: int = 0
-    """Of private networks, each a socket in the machine's run directory (qemu.files)."""
+    """For private networks, spare ones among them: each a socket in its run directory (qemu.files)."""
     ipv6: bool = False
     """Whether its network has IPv6, too."""
     ports: tuple[PublishedPort, ...] = ()
     knobs: Knobs = Knobs()
     boot_timeout_s: float = 60.0
+
+    @property
+    def free_places(self) -> int:
+        """How many more devices it has room for."""
+        devices = 1 + len(self.disks) + len(self.shares) + self.cards + len(self.knobs.devices)
+        return max(0, PLACES - devices - (1 if self.network == "user" else 0))

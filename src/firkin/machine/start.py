@@ -86,6 +86,7 @@ def adopt(
     ports: tuple[PublishedPort, ...],
     dir: Path,
     run_dir: Path,
+    cards: int = 0,
     boot_log: str = "",
 ) -> Machine:
     """The detached machine that somebody else started and no longer owns; the caller owns it now.
@@ -116,6 +117,7 @@ def adopt(
             ports=ports,
             run_dir=run_dir,
             console=console,
+            cards=cards,
         )
     )
 

@@ -44,6 +44,8 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     boot_timeout_s: float = 60.0
     incoming: socket.socket | None = None
     """The connection on which a fork is told what to become."""
+    cards: int = 0
+    """Of private networks, those that are spare among them."""
     forked: bool = False
     template_path: Path | None = None
 

@@ -46,8 +46,10 @@ def guest_network(network: NetworkSpec, ports: Sequence[PublishedPort] = ()) -> 
     gateway = bool(ports) or network.host_loopback
     six = _routes6(gateway=network.host_loopback) if network.ipv6 else ()
     cards = tuple(
-        _user(index, card, six, gateway=gateway) if card.network == USER else _private(index, card)
-        for index, card in enumerate(network.interfaces)
+        _user(card, six, gateway=gateway)
+        if card.network == USER
+        else _private(card, network.number(card), network.called(card))
+        for card in network.interfaces
     )
     open_to_host = network.host_loopback or not (ports or six)
     guards = () if open_to_host else (_guard(ports, NAMESERVER6 if six else ""),)
@@ -89,12 +91,13 @@ def hosts(network: NetworkSpec, hostname: str, address: str) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _private(index: int, card: Interface) -> Network:
+def _private(card: Interface, number: int, called: str) -> Network:
     """A card of a private network, whose subnet is on its link, and nothing else. Its frames never leave this
     host, so they are as large as they can be.
     """
     return Network(
-        interface=f"eth{index}",
+        interface=called,
+        card=number,
         mtu=PRIVATE_MTU,
         hwaddr=mac.packed(card.mac),
         addresses=(card.address, *((card.address6,) if card.address6 else ())),
@@ -120,7 +123,7 @@ def _routes6(*, gateway: bool) -> tuple[Route, ...]:
     )
 
 
-def _user(index: int, card: Interface, six: tuple[Route, ...], *, gateway: bool) -> Network:
+def _user(card: Interface, six: tuple[Route, ...], *, gateway: bool) -> Network:
     """The card of the user network, which reaches the outside, but no other address of the VMM's subnet than
     the name server: whatever listens on the host's loopback trusts who can reach it (docs/design/network.md).
 
@@ -135,7 +138,7 @@ def _user(index: int, card: Interface, six: tuple[Route, ...], *, gateway: bool)
         Route(dst=LOOPBACK, kind="prohibit"),
     )
     return Network(
-        interface=f"eth{index}",
+        interface="eth0",
         hwaddr=mac.packed(card.mac) if card.mac else None,
         addresses=(f"{ADDRESS}/32", *((f"{ADDRESS6}/128",) if six else ())),
         routes=(*routes, *six),

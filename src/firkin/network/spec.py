@@ -29,6 +29,8 @@ class Interface(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers for names there."""
     aliases: tuple[str, ...] = ()
     """Names by which others on that network find it, beside its own."""
+    place: int | None = None
+    """Which of its machine's private cards it is, from 0 on; None: that is yet to be chosen."""
 
 
 class Dns(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +80,24 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
     def private(self) -> tuple[Interface, ...]:
         """Its cards on private networks, in their order."""
         return tuple(each for each in self.interfaces if each.network != USER)
+
+    def number(self, card: Interface) -> int:
+        """The number of `card` among the cards of its machine: the one that leads outside is the first."""
+        return 0 if card.network == USER else self.first_private + (card.place or 0)
+
+    @property
+    def first_private(self) -> int:
+        """The number of its machine's first private card."""
+        return 1 if self.mode == "user" else 0
+
+    def called(self, card: Interface) -> str:
+        """What `card` is called in the guest."""
+        return f"eth{self.number(card)}"
+
+    @property
+    def most_used(self) -> int:
+        """How many private cards its machine has at least."""
+        return max((1 + (card.place or 0) for card in self.private), default=0)
 
     @property
     def names(self) -> tuple[str, ...]:

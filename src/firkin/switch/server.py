@@ -1,6 +1,7 @@
 """Server: what the owners of machines ask of a network's switch, and how long that lives.
 
     owner ── plug {container, vmm, socket, mac, ...} ──► switch ── connects ──► the card's socket of the VMM
+          ── unplug {...} ──► switch ── closes ──► that connection
 
 The rule: a port lives as long as its VMM holds the other end, whoever dies meanwhile. An owner keeps its
 connection, by whose end it hears that it has to ask the next switch. The switch leaves when there is neither
@@ -15,6 +16,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -33,6 +35,13 @@ from firkin.switch.wire import Wire
 MOST_PORTS = 1024
 FIRST_PATIENCE_S = 10.0
 """How long it waits for whoever started it."""
+
+
+class _Asked(msgspec.Struct):
+    """What an owner asks for."""
+
+    op: Literal["plug", "unplug"]
+    plug: Plug
 
 
 class Plugged(msgspec.Struct):
@@ -101,10 +110,13 @@ class Server:
 
     async def _served(self, message: Message) -> Message:
         try:
-            plug = msgspec.convert(message.pop("plug", None), Plug)
+            asked = msgspec.convert(message, _Asked)
         except msgspec.ValidationError as error:
             raise UsageError(f"the switch was asked for what it does not know: {error}") from error
-        await self.plug(plug)
+        if asked.op == "plug":
+            await self.plug(asked.plug)
+        else:
+            self.unplug(asked.plug)
         return {}
 
     async def plug(self, plug: Plug) -> None:
@@ -114,7 +126,7 @@ class Server:
         """
         lease = _lease(plug)
         held = self._plugged.get(lease.mac)
-        if held is not None and (held.plug.container, held.plug.vmm) == (plug.container, plug.vmm):
+        if held is not None and _same_card(held.plug, plug) and held.port.lease == lease:
             _describe(held.port, plug)
             held.plug = plug
             return
@@ -123,6 +135,14 @@ class Server:
             held.wire.close()
             self._unplug(lease.mac, held.wire)
         await self._connect(plug, lease)
+
+    def unplug(self, plug: Plug) -> None:
+        """Let the card of `plug` have no port any more, if it has one; its VMM waits for the next switch."""
+        address = _lease(plug).mac
+        held = self._plugged.get(address)
+        if held is not None and _same_card(held.plug, plug):
+            held.wire.close()
+            self._unplug(address, held.wire)
 
     def _check_free(self, plug: Plug, lease: Lease) -> None:
         """Raise InUse where another container's card is there with one of its addresses."""
@@ -187,6 +207,10 @@ def _lease(plug: Plug) -> Lease:
         return Lease(mac.packed(mac.parse(plug.mac)), _packed(plug.address), six)
     except ValueError as error:
         raise UsageError(f"the switch was given a card that is none: {error}") from error
+
+
+def _same_card(one: Plug, other: Plug) -> bool:
+    return (one.container, one.vmm, one.socket) == (other.container, other.vmm, other.socket)
 
 
 def _packed(address: str) -> bytes:

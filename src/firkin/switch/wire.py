@@ -36,17 +36,21 @@ class Wire(asyncio.Protocol):
         self._rest = bytearray()
         """The beginning of a frame."""
         self._transport: asyncio.Transport | None = None
+        self._closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._closed:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._lost()
 
     def close(self) -> None:
-        """Let go of the card."""
+        """Let go of the card, also where the connection to it is yet to be made."""
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 

@@ -55,10 +55,19 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class Network(Op, frozen=True, kw_only=True):
     op: ClassVar[str] = "network"
     interface: str
+    card: int | msgspec.UnsetType = msgspec.UNSET
+    """Which of the machine's cards it is, where that may be a spare one."""
     mtu: int = 0
     hwaddr: bytes | None = None
     addresses: tuple[str, ...] = ()
     routes: tuple[Route, ...] = ()
+
+
+class Unplug(Op, frozen=True, kw_only=True):
+    """A card of the machine goes out of use, and its interface with it, if there is one."""
+
+    op: ClassVar[str] = "unplug"
+    card: int
 
 
 class Guard(Op, frozen=True, kw_only=True):
@@ -200,6 +209,14 @@ class Identity(Op, frozen=True, kw_only=True):
     hostname: str = ""
     machine_id: str = ""
     files: tuple[File, ...] = ()
+
+
+class Files(Op, frozen=True, kw_only=True):
+    """Other contents for files that the agent made for a container."""
+
+    op: ClassVar[str] = "files"
+    container: str
+    files: tuple[File, ...]
 
 
 class Freeze(Op, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from firkin.container import record
-from firkin.container.journal import read
+from firkin.container.journal import note_end, note_start, read
 from firkin.container.leases import leased
 from firkin.container.naming import new_id
 from firkin.container.pod import Member
@@ -16,7 +16,7 @@ from firkin.container.record import Created, Exited, Record, Running, State, Str
 from firkin.container.spec import ContainerSpec
 from firkin.engine import networks
 from firkin.engine.card_words import card
-from firkin.engine.joining import Change, Join, Leave, put_on_record
+from firkin.engine.joining import Change, Join, Leave, note, put_on_record
 from firkin.errors import AddressInUse, FirkinError, NetworkNotFound, NotFound, UsageError, WrongState
 from firkin.machine.spec import PublishedPort
 from firkin.network.spec import Interface, NetworkSpec
@@ -60,7 +60,7 @@ def test_one_comes_to_networks_and_leaves_them_with_cards_of_its_own(paths: Path
     assert on_red.interfaces[1:] == (
         Interface(
             network="red", id=on_red.private[0].id, mac="02:00:00:00:00:07", address="10.91.0.7/24",
-            gateway="10.91.0.1", aliases=("db",),
+            gateway="10.91.0.1", aliases=("db",), place=0,
         ),
     )  # fmt: skip
     on_both = changed(web, join("blue"))
@@ -69,13 +69,25 @@ def test_one_comes_to_networks_and_leaves_them_with_cards_of_its_own(paths: Path
     assert changed(web, Leave(network="red")).names == ("user", "blue")
     again = changed(web, join("red"))
     assert again.private[1].address == "10.91.0.2/24"
+    assert [each.place for each in again.private] == [1, 0], "what stays keeps its place"
     assert len({each.mac for each in again.private}) == 2
     assert [each.network for each in web.spec().network.interfaces] == ["user", "blue", "red"]
-    happened = [each for each in read(paths) if each.type == "network"]
-    noted = [(each.action, each.attributes["name"], each.attributes.get("container")) for each in happened]
-    assert noted[2:] == [
-        ("connect", "red", web.id), ("connect", "blue", web.id),
-        ("disconnect", "red", web.id), ("connect", "red", web.id),
+
+
+def test_the_journal_has_the_networks_of_what_runs_alone_as_docker_tells_of_them(paths: Paths) -> None:
+    web = made(paths, "web", Interface(network="blue"))
+    changed(web, join("red"))
+    spec = web.spec()
+    note_start(paths, spec)
+    note(paths, spec, _spec(paths, "web", network=NetworkSpec(interfaces=spec.network.interfaces[:2])))
+    note_end(paths, _spec(paths, "web", network=spec.network), ExitStatus(code=0))
+    note_start(paths, _spec(paths, "web", pod=Member(pod="b" * 64)))
+    told = [(each.action, each.attributes["name"], each.attributes.get("container")) for each in read(paths)]
+    assert told[3:] == [
+        ("connect", "blue", web.id), ("connect", "red", web.id), ("start", "web", None),
+        ("disconnect", "red", web.id),
+        ("die", "web", None), ("disconnect", "blue", web.id), ("disconnect", "red", web.id),
+        ("start", "web", None),
     ]  # fmt: skip
 
 

@@ -141,6 +141,30 @@ async def test_addresses_that_a_running_container_has_are_refused_to_others(tmp_
     machine.end()
 
 
+async def test_who_leaves_hears_and_is_heard_no_more_and_its_card_is_free_for_another_network(
+    tmp_path: Path,
+) -> None:
+    one, two = Machine(tmp_path / "1"), Machine(tmp_path / "2")
+    async with served(tmp_path / "s"), await owner_of(tmp_path / "s") as owner:
+        await plugged(owner, one, plug(2, one.path))
+        await plugged(owner, two, plug(3, two.path))
+        stranger = msgspec.to_builtins(plug(2, one.path, vmm=99))
+        await owner.request({"op": "unplug", "plug": stranger})  # of another machine: it has no card here
+        for _ in range(2):
+            await owner.request({"op": "unplug", "plug": msgspec.to_builtins(plug(3, two.path))})
+        async with asyncio.timeout(60):
+            assert await two.reader.read() == b""
+        one.send(arp(1, ONE, BROADCAST, TWO.address))
+        one.send(arp(1, ONE, BROADCAST, OWN.address))
+        assert (await one.frame())[:6] == ONE.mac
+        other = plug(3, two.path, container="f" * 64)  # has its addresses now
+        await plugged(owner, two, other)
+        one.send(hello := arp(1, ONE, BROADCAST, TWO.address))
+        assert await two.frame() == hello
+    one.end()
+    two.end()
+
+
 async def test_a_vmm_that_sends_no_frames_loses_its_port(tmp_path: Path) -> None:
     machine = Machine(tmp_path / "1")
     async with served(tmp_path / "s"), await owner_of(tmp_path / "s") as owner:

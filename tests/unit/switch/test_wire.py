@@ -94,6 +94,12 @@ def test_one_that_does_not_read_loses_whole_frames_only() -> None:
     assert sides.others[0].frames() == frames[:2]
 
 
+def test_a_card_that_is_let_go_of_before_it_is_connected_never_is() -> None:
+    wire = Wire(lambda _: None, lambda _: None, lambda: None)
+    wire.close()
+    assert Vmm(wire).gone
+
+
 def test_what_is_no_frame_ends_the_connection_wherever_its_length_is_cut() -> None:
     for length in (HEADER_BYTES - 1, 1 << 30):
         for cut in range(5):

@@ -40,6 +40,7 @@ class Namespace:
 
     accelerator = ""
     forked = False
+    cards = 0
 
     def __init__(
         self,

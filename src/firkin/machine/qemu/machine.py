@@ -37,8 +37,8 @@ class Machine:
     """One machine and its VMM, of which it is the owner from now on. Needs a running event loop.
 
     `forked` says that it went on from what was saved, and booted no kernel. `pid` is the VMM's, `ports` have
-    the host_port that was chosen, `confinement` is what holds the VMM (None for an adopted machine: whoever
-    started it was told).
+    the host_port that was chosen, `cards` is how many it has for private networks, `confinement` is what
+    holds the VMM (None for an adopted machine: whoever started it was told).
     """
 
     def __init__(self, started: Started) -> None:
@@ -46,6 +46,7 @@ class Machine:
         self.pid = started.pid
         self.accelerator: Accelerator = started.accelerator
         self.ports = started.ports
+        self.cards = started.cards
         self.confinement = started.confinement
         self.forked = started.forked
         self._template_path = started.template_path
