@@ -16,6 +16,7 @@ struct connection {
     const struct container *container;
     uint32_t id, input, output;
     int fd; /* while it is being connected; then its streams have duplicates */
+    enum stream_kind kind;
     bool used, holds_root;
 };
 
@@ -34,7 +35,7 @@ static struct connection *reserve(const char *step, uint32_t id) {
     for (size_t i = 0; i < MAX_CONNECTIONS; i++) {
         if (connections[i].used)
             continue;
-        connections[i] = (struct connection){.id = id, .fd = -1, .used = true};
+        connections[i] = (struct connection){.id = id, .fd = -1, .used = true, .kind = STREAM_SOCKET};
         return &connections[i];
     }
     fail(EMFILE, step, "more than %u connections", MAX_CONNECTIONS);
@@ -90,12 +91,12 @@ static int open_streams(struct connection *connection) {
     int input_fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
     if (input_fd < 0)
         return -errno;
-    if (stream_open_input(connection->input, input_fd, STREAM_SOCKET) == NULL) {
+    if (stream_open_input(connection->input, input_fd, connection->kind) == NULL) {
         close_fd(&input_fd);
         return -ENOSPC;
     }
     int output_fd = steal_fd(&connection->fd);
-    if (stream_open_output(connection->output, output_fd, STREAM_SOCKET) == NULL) {
+    if (stream_open_output(connection->output, output_fd, connection->kind) == NULL) {
         close_fd(&output_fd);
         return -ENOSPC;
     }
@@ -160,10 +161,11 @@ static void connection_ready(struct watch *watch, uint32_t events) {
 
 /* A socket that is connected, or is being. Returns 0, or the errno of a place that takes no connection. */
 static int reach(struct connection *connection, const union address *address, socklen_t length) {
-    connection->fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int type = connection->kind == STREAM_DATAGRAMS ? SOCK_DGRAM : SOCK_STREAM;
+    connection->fd = socket(address->any.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (connection->fd < 0)
         return errno;
-    if (address->any.sa_family != AF_UNIX)
+    if (address->any.sa_family != AF_UNIX && type == SOCK_STREAM)
         setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     return connect(connection->fd, &address->any, length) < 0 ? errno : 0;
 }
@@ -183,6 +185,7 @@ static int reach_path(struct connection *connection, const struct container *con
 struct connect_request {
     struct place place;
     uint32_t connection, input, output;
+    bool datagrams;
 };
 
 static const struct field connect_fields[] = {
@@ -191,11 +194,16 @@ static const struct field connect_fields[] = {
     NEED(connect_request, connection, FIELD_U32),
     NEED(connect_request, input, FIELD_U32),
     NEED(connect_request, output, FIELD_U32),
+    MAY(connect_request, datagrams, FIELD_BOOL),
 };
 
 static int begin_connecting(struct connection *connection, const struct connect_request *wanted,
                             const struct container *container) {
     union address address;
+    if (wanted->datagrams)
+        connection->kind = STREAM_DATAGRAMS;
+    if (wanted->datagrams && wanted->place.path[0] != '\0')
+        return EPROTOTYPE;
     if (wanted->place.path[0] != '\0')
         return reach_path(connection, container, wanted->place.path);
     int length = address_of_port("connect", &wanted->place, &address);

@@ -14,6 +14,9 @@ static struct stream *buckets[BUCKETS];
 static struct stream *queue_head, *queue_tail;
 static uint8_t scratch[MAX_DATA_BYTES];
 
+#define LENGTH_BYTES 2u
+#define MOST_DATAGRAM_BYTES (LENGTH_BYTES + 65535u)
+
 static void stream_ready(struct watch *watch, uint32_t events);
 
 int streams_init(void) {
@@ -119,8 +122,33 @@ static void end_output(struct stream *stream) {
     stream->eof_due = !stream->discarding;
 }
 
+/* Whether a socket for datagrams has only told what became of an earlier one (udp(7), "Error handling"). */
+static bool is_past(int error) {
+    return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EMSGSIZE;
+}
+
+/* One datagram, behind its length. */
+static ssize_t read_datagram(struct stream *stream) {
+    ssize_t got = recv(stream->fd, scratch + LENGTH_BYTES, sizeof(scratch) - LENGTH_BYTES, 0);
+    if (got < 0 && is_past(errno))
+        errno = EINTR;
+    if (got < 0)
+        return got;
+    scratch[0] = (uint8_t)(got >> 8);
+    scratch[1] = (uint8_t)got;
+    ring_append(&stream->ring, scratch, (size_t)got + LENGTH_BYTES);
+    return got + (ssize_t)LENGTH_BYTES;
+}
+
+static bool has_room(const struct stream *stream) {
+    size_t needed = stream->kind == STREAM_DATAGRAMS ? MOST_DATAGRAM_BYTES : 1;
+    return ring_held(&stream->ring) + needed <= WINDOW_BYTES;
+}
+
 static ssize_t read_some(struct stream *stream) {
     struct iovec pieces[2];
+    if (stream->kind == STREAM_DATAGRAMS)
+        return read_datagram(stream);
     if (stream->discarding)
         return read(stream->fd, scratch, sizeof(scratch));
     int count = ring_space(&stream->ring, pieces);
@@ -131,7 +159,7 @@ static ssize_t read_some(struct stream *stream) {
 }
 
 static void pull(struct stream *stream) {
-    while (stream->fd >= 0 && stream->ready && ring_held(&stream->ring) < WINDOW_BYTES) {
+    while (stream->fd >= 0 && stream->ready && has_room(stream)) {
         ssize_t got = read_some(stream);
         if (got > 0 || (got < 0 && errno == EINTR))
             continue;
@@ -216,8 +244,43 @@ static ssize_t write_some(struct stream *stream, const uint8_t *bytes, size_t co
     return 0;
 }
 
+static void copy_out(const struct ring *ring, uint64_t offset, size_t count, uint8_t *out) {
+    struct iovec pieces[2];
+    int filled = ring_bytes(ring, offset, count, pieces);
+    for (int i = 0; i < filled; i++) {
+        memcpy(out, pieces[i].iov_base, pieces[i].iov_len);
+        out += pieces[i].iov_len;
+    }
+}
+
+/* What became of an earlier datagram is told instead of sending this one, once. */
+static ssize_t send_datagram(const struct stream *stream, size_t length) {
+    ssize_t sent = send(stream->fd, scratch, length, 0);
+    return sent < 0 && is_past(errno) ? send(stream->fd, scratch, length, 0) : sent;
+}
+
+/* Every datagram that is here whole. One that its socket refuses is lost, as datagrams are. */
+static void push_datagrams(struct stream *stream) {
+    struct ring *ring = &stream->ring;
+    while (stream->fd >= 0 && stream->ready && ring_held(ring) >= LENGTH_BYTES) {
+        uint8_t head[LENGTH_BYTES];
+        copy_out(ring, ring->first, LENGTH_BYTES, head);
+        size_t length = (size_t)head[0] << 8 | head[1];
+        if (ring_held(ring) < LENGTH_BYTES + length)
+            break;
+        copy_out(ring, ring->first + LENGTH_BYTES, length, scratch);
+        stream->ready = send_datagram(stream, length) >= 0 || errno != EAGAIN;
+        if (stream->ready)
+            ring_drop(ring, ring->first + LENGTH_BYTES + length);
+    }
+    if (stream->ended) /* the rest is no datagram, nor ever will be */
+        ring_drop(ring, ring->last);
+}
+
 static void push(struct stream *stream) {
-    while (stream->fd >= 0 && stream->ready && ring_held(&stream->ring) > 0) {
+    if (stream->kind == STREAM_DATAGRAMS)
+        push_datagrams(stream);
+    while (stream->kind != STREAM_DATAGRAMS && stream->fd >= 0 && stream->ready && ring_held(&stream->ring) > 0) {
         struct iovec pieces[2];
         ring_bytes(&stream->ring, stream->ring.first, WINDOW_BYTES, pieces);
         ssize_t took = write_some(stream, pieces[0].iov_base, pieces[0].iov_len);
@@ -241,7 +304,7 @@ static int take_data(struct stream *stream, uint64_t offset, const uint8_t *byte
     count -= (uint32_t)known;
     if (ring->last + count > stream->credited + WINDOW_BYTES)
         return -EPROTO;
-    if (ring_held(ring) == 0 && stream->fd >= 0) {
+    if (ring_held(ring) == 0 && stream->fd >= 0 && stream->kind != STREAM_DATAGRAMS) {
         size_t took = (size_t)write_some(stream, bytes, count);
         ring->first = ring->last += took;
         bytes += took;
@@ -298,7 +361,8 @@ static void stream_ready(struct watch *watch, uint32_t events) {
         return;
     }
     /* A pipe whose last reader is gone says EPOLLERR, before anybody writes to it. */
-    if (stream->kind != STREAM_TERMINAL && (events & (EPOLLERR | EPOLLHUP)))
+    bool tells = stream->kind == STREAM_PIPE || stream->kind == STREAM_SOCKET;
+    if (tells && (events & (EPOLLERR | EPOLLHUP)))
         break_input(stream);
     push(stream);
 }

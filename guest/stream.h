@@ -10,8 +10,9 @@
 #include "watch.h"
 
 /* What is behind a stream's descriptor: a terminal's master has no end of its own in either direction; a socket
- * has both directions, each with an end of its own. Those two are duplicated, one descriptor for each direction. */
-enum stream_kind { STREAM_PIPE, STREAM_TERMINAL, STREAM_SOCKET };
+ * has both directions, each with an end of its own; datagrams stand in the stream each behind its length (u16, big
+ * endian), and none is the end of them. All but pipes are duplicated, one descriptor for each direction. */
+enum stream_kind { STREAM_PIPE, STREAM_TERMINAL, STREAM_SOCKET, STREAM_DATAGRAMS };
 
 struct stream {
     struct watch watch;

@@ -7,11 +7,13 @@ import hashlib
 import os
 import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from firkin.linux.unix_socket import connect
-from tests.guest.driver import ALL_CAPS, Host, Refused
+from tests.guest.driver import ALL_CAPS, Host, Refused, agent
 
 BUSY = 1 << 20
 
@@ -46,6 +48,54 @@ def test_a_port_is_connected_to_and_each_direction_ends_by_itself(c1):
     with pytest.raises(Refused) as refused:
         c1.ask("hangup", connection=3)
     assert refused.value.errno == errno.ENOENT
+
+
+def test_datagrams_come_and_go_whole_and_nothing_but_a_hangup_is_their_end(box, namespaces):
+    ours, theirs = socket.socketpair()
+    with ours, agent(theirs) as child:
+        host = Host(ours)
+        host.sync()
+        raise_loopback(host)
+        box.running(host)
+        assert host.connect(3, port=9000, datagrams=True) == 0  # whether somebody is there, or not
+        host.write(31, framed(b"nobody") + framed(b"there"))  # each tells of the one before by an error
+        largest = os.urandom(65507)
+        sent = framed(b"one") + framed(largest) + framed(b"") + framed(b"four")
+        enter = ["nsenter", f"--net=/proc/{child.pid}/ns/net"]
+        with subprocess.Popen([*enter, sys.executable, "-c", ECHO], **PIPES) as echo:
+            assert echo.stdout.readline() == b"listening\n"
+            host.write(31, sent[:1])
+            host.write(31, sent[1:40000])  # in pieces, none of which is a datagram
+            host.write(31, sent[40000:])
+            host.until(lambda: len(host.output[32]) >= len(sent), "the answers")
+            assert bytes(host.output[32]) == sent
+            for number in range(1, 9):  # more than a window each way
+                host.take(32)
+                host.write(31, framed(largest))
+                host.until(lambda n=number: len(host.output[32]) >= len(sent) + n * 65509, "the rest")
+            assert bytes(host.output[32][len(sent) :]) == framed(largest) * 8
+            echo.stdin.close()
+        assert host.connect(5, path="/tmp/x", datagrams=True) == errno.EPROTOTYPE
+        host.ask("hangup", connection=3)
+        assert host.connect(3, port=9000, datagrams=True) == 0  # its number is free again
+        host.write(31, framed(b"x" * 9)[:5])
+        host.end(31)  # in the middle of one, which is lost
+
+
+# Answers each datagram at port 9000 with itself, until its standard input ends.
+ECHO = """
+import select, socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("127.0.0.1", 9000))
+print("listening", flush=True)
+while sock in select.select([sock, sys.stdin], [], [])[0]:
+    sock.sendto(*sock.recvfrom(65536))
+"""
+PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+
+
+def framed(data):
+    return len(data).to_bytes(2, "big") + data
 
 
 def test_what_nobody_listens_on_is_refused_with_the_reason(c1, box):

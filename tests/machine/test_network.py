@@ -156,12 +156,21 @@ def test_a_container_with_ipv6_reaches_the_outside_and_not_the_hosts_loopback(
 
 
 def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Command, stocked: Home) -> None:
-    publish = ("-p", "127.0.0.1::80", "-p", "127.0.0.1::9000/udp", "-p", "[::1]::79-80")
+    publish = (
+        "-p",
+        "127.0.0.1::80",
+        "-p",
+        "127.0.0.1::9000/udp",
+        "-p",
+        "[::1]::79-80",
+        "-p",
+        "[::1]::9000/udp",
+    )
     firkin("network", "create", "blue", check=True)
     on_blue = ("run", "-d", "--name", "held", "--network", "blue")
     firkin(*on_blue, *publish, "debian", "perl", "-e", _BOTH, check=True)
     at = [line.rpartition(":")[2] for line in firkin("port", "held", check=True).stdout.splitlines()]
-    web, datagrams, closed6, web6 = (int(number) for number in at)
+    web, datagrams, closed6, web6, datagrams6 = (int(number) for number in at)
     assert _greeting(web) == b"answer"
     assert _greeting(web6, "::1") == b"answer"
     _kill_supervisor(stocked)
@@ -173,6 +182,10 @@ def test_published_ports_answer_and_are_no_way_to_the_hosts_loopback(firkin: Com
         client.settimeout(0.2)
         client.connect(("127.0.0.1", datagrams))
         assert _ask(client, b"hello") == b"echo hello"
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client6:
+        client6.settimeout(0.2)
+        client6.connect(("::1", datagrams6))
+        assert _ask(client6, b"six") == b"echo six"
     with socket.create_server(("127.0.0.1", 0)) as server:
         number = server.getsockname()[1]
         tried = firkin("exec", "held", "perl", "-e", _KNOCK, str(number), check=True).stdout

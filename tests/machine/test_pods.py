@@ -260,7 +260,8 @@ def test_files_of_members_that_do_not_run_go_in_and_out(busybox: Command, tmp_pa
 def test_ports_of_a_pod_and_of_its_containers(busybox: Command) -> None:
     busybox("pod", "create", "--name", "ports", "-p", "127.0.0.1::81", check=True)
     serve = "while :; do echo served | nc -l -p {}; done"
-    words = ("--pod", "ports", "--name", "a1", "-p", "127.0.0.1::80", "busybox", "sh", "-c", serve.format(80))
+    published = ("-p", "127.0.0.1::80", "-p", "[::1]::80")
+    words = ("--pod", "ports", "--name", "a1", *published, "busybox", "sh", "-c", serve.format(80))
     busybox("create", *words, check=True)
     clash = busybox("create", "--pod", "ports", "-p", "127.0.0.1::80", "busybox", "true")
     assert clash.status == 125
@@ -268,19 +269,22 @@ def test_ports_of_a_pod_and_of_its_containers(busybox: Command) -> None:
     busybox("pod", "start", "ports", check=True)
     late = busybox("run", "--pod", "ports", "-p", "127.0.0.1::82", "busybox", "true")
     assert "runs, and does not publish 82/tcp" in late.stderr
-    (binding,) = inspected(busybox, "ports")["Ports"]["80/tcp"]
-    assert fetched(int(binding["HostPort"])) == b"served\n"
-    assert binding["HostPort"] in busybox("ps", "--format", "{{.Ports}}", check=True).stdout
+    bindings = {each["HostIp"]: each["HostPort"] for each in inspected(busybox, "ports")["Ports"]["80/tcp"]}
+    shown = busybox("ps", "--format", "{{.Ports}}", check=True).stdout
+    assert bindings.keys() == {"127.0.0.1", "::1"}
+    for host, port in bindings.items():
+        assert fetched(int(port), host) == b"served\n"
+        assert port in shown
     busybox("pod", "rm", "-f", "ports", check=True)
 
 
-def fetched(port: int) -> bytes:
+def fetched(port: int, host: str = "127.0.0.1") -> bytes:
     import socket
     import time
 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as peer:
+        with socket.create_connection((host, port), timeout=60) as peer:
             if said := peer.recv(100):
                 return said
     raise AssertionError("nobody serves")

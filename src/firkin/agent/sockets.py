@@ -35,8 +35,9 @@ class Sockets:
         self._listeners: dict[int, Listener] = {}
         self._last_connection = self._last_listener = 0
 
-    async def connect(self, container: str, place: Place) -> Connection:
-        """A connection to `place` in the container. How long that may take is the caller's.
+    async def connect(self, container: str, place: Place, *, datagrams: bool = False) -> Connection:
+        """A connection to `place` in the container, or a way for UDP's `datagrams` to that port, each behind
+        its length (u16, big endian). How long that may take is the caller's.
 
         Raises NotListening, MachineDied, AgentError.
         """
@@ -44,7 +45,7 @@ class Sockets:
         refusals: list[int] = []
         for address in addresses:
             while True:
-                connection, refusal = await self._connect(container, place, address)
+                connection, refusal = await self._connect(container, place, address, datagrams)
                 if refusal == 0:
                     return connection
                 if refusal != errno.EAGAIN:
@@ -56,7 +57,9 @@ class Sockets:
             hint="see what listens there: firkin exec CONTAINER ss -ltnx, or firkin top",
         )
 
-    async def _connect(self, container: str, place: Place, address: str) -> tuple[Connection, int]:
+    async def _connect(
+        self, container: str, place: Place, address: str, datagrams: bool
+    ) -> tuple[Connection, int]:
         connection = self.open(place)
         wanted = Connect(
             container=container,
@@ -66,6 +69,7 @@ class Sockets:
             connection=connection.number,
             input=connection.writer.stream,
             output=connection.reader.stream,
+            datagrams=datagrams or msgspec.UNSET,
         )
         try:
             await self.post(wanted)

@@ -12,7 +12,7 @@ MOST_PORTS = 1000
 """QEMU is told of them in one word of its command line, which execve(2) bounds."""
 
 MOST_RELAYED = 128
-"""On IPv6 addresses: each is a descriptor of the container's owner."""
+"""On IPv6 addresses, of one machine: each is a descriptor of its owner."""
 
 
 def check_network(options: RunOptions) -> None:
@@ -30,17 +30,12 @@ def check_network(options: RunOptions) -> None:
             "publish: a container without network has no ports", hint="leave out --network none or -p"
         )
     check_ports(options.ports)
-    _check_relayed(options)
+    check_relayed(options.ports)
 
 
-def _check_relayed(options: RunOptions) -> None:
-    """Refuse IPv6 where nobody would relay it. Raises UsageError."""
-    relayed = [port for port in options.ports if port.ipv6]
-    if options.pod is not None and relayed:
-        raise UsageError(
-            f"publish: cannot publish on {relayed[0].host_ip}: a pod publishes on IPv4 addresses",
-            hint="use 0.0.0.0 or 127.0.0.1",
-        )
+def check_relayed(ports: tuple[PublishedPort, ...]) -> None:
+    """Refuse more ports on IPv6 addresses than one machine's owner relays. Raises UsageError."""
+    relayed = [port for port in ports if port.ipv6]
     if len(relayed) > MOST_RELAYED:
         raise UsageError(
             f"publish: {len(relayed)} ports on IPv6 addresses are more than {MOST_RELAYED}",
@@ -59,16 +54,11 @@ def check_way_in(options: RunOptions) -> None:
 
 
 def check_ports(ports: tuple[PublishedPort, ...]) -> None:
-    """Refuse too many, addresses that cannot be published on, and one given twice. Raises UsageError."""
+    """Refuse too many, and one given twice. Raises UsageError."""
     if len(ports) > MOST_PORTS:
         raise UsageError(f"publish: {len(ports)} ports are more than {MOST_PORTS}", hint="publish fewer")
     taken: set[tuple[str, int, str]] = set()
     for port in ports:
-        if port.ipv6 and port.protocol != "tcp":
-            raise UsageError(
-                f"publish: cannot publish {port.guest_port}/udp on {port.host_ip}: over IPv6 only TCP is",
-                hint="use 0.0.0.0 or 127.0.0.1",
-            )
         known = (port.host_ip, port.host_port, port.protocol)
         if port.host_port and known in taken:
             raise UsageError(

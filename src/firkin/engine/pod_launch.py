@@ -83,9 +83,11 @@ async def launch_pod(
     """The machine of a pod with its pausing process; it ends with the block. Raises as engine.launch."""
     from firkin.agent.client import AgentClient
 
-    ports = (*spec.ports, *(port for member in members for port in member.ports))
+    asked = (*spec.ports, *(port for member in members for port in member.ports))
+    ports = tuple(port for port in asked if not port.ipv6)
     kept = await in_thread(partial(pod_store.kept_layers, record))
     async with AsyncExitStack() as stack:
+        sockets = shared_sockets(stack, spec, tuple(port for port in asked if port.ipv6))
         machine = await booted(stack, record, spec, sandbox, ports, settings, "detached")
         cords = await on_networks(stack, record, spec, machine)
         client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
@@ -103,7 +105,9 @@ async def launch_pod(
         booting()
         await machine.booted(client.start(ops))
         await fill(client, sandbox.volumes)
-        yield Launched(machine, client, process, cords=cords)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+        yield Launched(machine, client, process, sockets=sockets, cords=cords)
 
 
 async def booted(
@@ -143,11 +147,15 @@ async def resume_pod(
     Raises MachineDied, AgentError, Timeout.
     """
     async with AsyncExitStack() as stack:
+        relayed = tuple(port for port in state.ports if port.ipv6)
+        sockets = shared_sockets(stack, spec, relayed, running=True)
         machine, client, cords = await greeted(stack, record, spec, state, booting)
         process = client.processes.get(state.proc)
         if process is None:
             raise AgentError(f"machine {client.machine!r} does not know its pod's process")
-        yield Launched(machine, client, process, cords=cords)
+        if sockets is not None:
+            await stack.enter_async_context(sockets.serving(client))
+        yield Launched(machine, client, process, sockets=sockets, cords=cords)
 
 
 @asynccontextmanager

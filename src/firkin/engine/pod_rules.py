@@ -15,6 +15,7 @@ from firkin.container.pod import Member, PodMount, PodVolume, Sandbox
 from firkin.container.record import Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import rules
+from firkin.engine.network_rules import check_relayed
 from firkin.engine.options import RunOptions
 from firkin.engine.pod_members import Pod
 from firkin.errors import HostUnsupported, UsageError, WrongState
@@ -62,6 +63,8 @@ def joined(options: RunOptions, pod: Pod) -> RunOptions:
 def check_ports(options: RunOptions, pod: Pod) -> None:
     """Refuse ports that clash in the pod, or that come too late. Raises UsageError, WrongState."""
     _check_clashes(options.ports, pod)
+    theirs = tuple(port for _, spec in pod.members() for port in spec.ports)
+    check_relayed((*options.ports, *theirs, *pod.spec.ports))
     state = pod.record.state()
     if not isinstance(state, Running):
         return
@@ -87,11 +90,16 @@ def _check_clashes(ports: Iterable[PublishedPort], pod: Pod) -> None:
                     "and a pod has one network",
                     hint="let one of them listen on another port",
                 )
-            if port.host_port and (port.host_port, port.protocol) == (other.host_port, other.protocol):
+            if port.host_port and _on_host(port) == _on_host(other):
                 raise UsageError(
                     f"publish: host port {port.host_port}/{port.protocol} is taken by {name}",
                     hint="choose another",
                 )
+
+
+def _on_host(port: PublishedPort) -> tuple[int, str, bool]:
+    """What two ports of one pod cannot have both."""
+    return port.host_port, port.protocol, port.ipv6
 
 
 def check_fits(stored_bytes: int, image: str, pod: Pod) -> None:

@@ -23,6 +23,7 @@ import msgspec
 
 from firkin.container.shared_socket import SharedSocket
 from firkin.container.spec import ContainerSpec
+from firkin.engine.datagrams import relay_datagrams
 from firkin.engine.deadline import within
 from firkin.engine.forward import MAX_RELAYS, Relays, to_container, to_host
 from firkin.engine.host_socket import listening
@@ -151,10 +152,14 @@ class SharedSockets:
     async def _relayed(
         self, client: AgentClient, each: SharedSocket | PublishedPort, guest: Place, sock: socket.socket
     ) -> None:
+        datagrams = isinstance(each, PublishedPort) and each.protocol == "udp"
+
         async def dial() -> Connection:
             async with within(DIAL_TIMEOUT_S, f"dialling {guest.called} of container {self._spec.name!r}"):
-                return await client.sockets.connect(self._spec.id, guest)
+                return await client.sockets.connect(self._spec.id, guest, datagrams=datagrams)
 
+        if datagrams:
+            return await relay_datagrams(sock, dial, partial(self._refused, each), most=MOST_CALLERS)
         most = MAX_RELAYS if isinstance(each, SharedSocket) else MOST_CALLERS
         await to_container(sock, dial, partial(self._refused, each), self._relays, most=most)
 

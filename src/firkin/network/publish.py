@@ -38,9 +38,10 @@ def claim_ports(ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
 
 
 def listening(port: PublishedPort) -> socket.socket:
-    """A socket that listens where `port` is published. Raises as claim_ports()."""
+    """A socket that listens where `port` is published, or takes its datagrams. Raises as claim_ports()."""
     sock = _bind(port)
-    sock.listen(_BACKLOG)
+    if port.protocol == "tcp":
+        sock.listen(_BACKLOG)
     sock.setblocking(False)
     return sock
 

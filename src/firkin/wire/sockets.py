@@ -87,6 +87,8 @@ class Connect(Op, frozen=True, kw_only=True):
     connection: int
     input: int
     output: int
+    datagrams: bool | msgspec.UnsetType = msgspec.UNSET
+    """UDP's; in the streams each stands behind its length (u16, big endian)."""
 
 
 class Hangup(Op, frozen=True, kw_only=True):
