@@ -182,7 +182,7 @@ int op_container(struct span request, struct mpw *ok) {
     if (container == NULL)
         return fail(ENOSPC, "container", "more than %u", MAX_CONTAINERS);
     *container = (struct container){
-        .used = true, .pid = -1, .pidfd = -1, .channel = -1, .kept = {-1, -1, -1},
+        .used = true, .pid = -1, .pidfd = -1, .channel = -1, .kept = {-1, -1, -1, -1},
         .cgroup = NO_CGROUP,
         .disk = root_is_disk(&wanted.root),
     };

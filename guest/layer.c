@@ -60,7 +60,7 @@ static int mount_overlay(void) {
     return mount_fd < 0 ? -errno : mount_fd;
 }
 
-int layer_mount(const struct root *root, int stage_fd) {
+int layer_mount(const struct root *root, int stage_fd, int *upper_fd) {
     _cleanup_fd_ int lower_fd = device_mount_locked(root->device, root->fstype);
     int error = lower_fd < 0 ? lower_fd : put_on_stage(stage_fd, LOWER, lower_fd);
     if (error < 0)
@@ -74,6 +74,7 @@ int layer_mount(const struct root *root, int stage_fd) {
         error = -errno;
     if (error < 0 || fchdir(stage_fd) < 0)
         return fail(error < 0 ? -error : errno, "layer", "%s", root->upper);
-    int mount_fd = mount_overlay();
+    *upper_fd = openat(layer_fd, "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int mount_fd = *upper_fd < 0 ? -errno : mount_overlay();
     return mount_fd < 0 ? fail(-mount_fd, "mount", "overlay of %s on %s", root->upper, root->device) : mount_fd;
 }

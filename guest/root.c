@@ -67,7 +67,7 @@ static bool is_directory(int fd) {
 
 static int prepare_defaults(int stage_fd) {
     _cleanup_fd_ int fd = openat(stage_fd, DEFAULTS, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    const struct site site = {.stage_fd = stage_fd, .root_fd = fd, .boot_id_fd = -1};
+    const struct site site = {.stage_fd = stage_fd, .root_fd = fd, .written_fd = -1, .boot_id_fd = -1};
     return fd < 0 ? fail(errno, "stage", DEFAULTS) : site_prepare_defaults(&site);
 }
 
@@ -111,13 +111,15 @@ static int open_root(struct site *site) {
     if (root_pauses(root))
         site->root_fd = empty_root();
     else if (root_has_layer(root))
-        site->root_fd = layer_mount(root, site->stage_fd);
+        site->root_fd = layer_mount(root, site->stage_fd, &site->written_fd);
     else
         site->root_fd = disk ? device_mount(root->device, root->fstype, root->readonly) : bind_root(root);
     if (site->root_fd < 0)
         return root_has_layer(root) ? site->root_fd : fail(-site->root_fd, "mount", "%s", root->device);
     _cleanup_fd_ int target_fd = openat(site->stage_fd, "root", O_PATH | O_CLOEXEC);
     int error = target_fd < 0 ? -errno : mount_attach(site->root_fd, target_fd);
+    if (error == 0 && !root_has_layer(root))
+        error = (site->written_fd = fcntl(site->root_fd, F_DUPFD_CLOEXEC, 0)) < 0 ? -errno : 0;
     if (error < 0)
         return fail(-error, "mount", "the root");
     error = root->grow_bytes > 0 && disk ? device_grow(root->device, site->root_fd, root->grow_bytes) : 0;
@@ -316,12 +318,13 @@ bool root_pauses(const struct root *root) {
 }
 
 int root_build(const struct container_request *wanted, int stage_fd, int kept[ROOT_KEPT]) {
-    struct site site = {.wanted = wanted, .stage_fd = stage_fd, .root_fd = -1, .boot_id_fd = -1};
+    struct site site = {.wanted = wanted, .stage_fd = stage_fd, .root_fd = -1, .written_fd = -1, .boot_id_fd = -1};
     if (sethostname(wanted->hostname, strlen(wanted->hostname)) < 0)
         return fail(errno, "hostname", "%s", wanted->hostname);
     int error = build(&site);
     kept[ROOT_FD] = site.root_fd;
     kept[ROOT_STAGE_FD] = site.stage_fd;
     kept[ROOT_BOOT_ID_FD] = site.boot_id_fd;
+    kept[ROOT_WRITTEN_FD] = site.written_fd;
     return error;
 }

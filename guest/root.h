@@ -40,6 +40,7 @@ enum root_kept {
     ROOT_FD,         /* its root directory */
     ROOT_STAGE_FD,   /* the tmpfs with the files that were made for it: see files.h */
     ROOT_BOOT_ID_FD, /* a mount that is attached nowhere yet: its boot_id, for files_renew_boot_id */
+    ROOT_WRITTEN_FD, /* the directory that takes what is written to it: its root, or that of a layer over it */
     ROOT_KEPT,
 };
 

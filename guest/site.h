@@ -12,6 +12,7 @@ struct site {
     const struct container_request *wanted;
     int stage_fd; /* a tmpfs of this container alone, gone with its namespace but for what was bound out of it */
     int root_fd;
+    int written_fd; /* see ROOT_WRITTEN_FD */
     int boot_id_fd; /* a mount, attached nowhere */
 };
 

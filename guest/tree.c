@@ -30,7 +30,7 @@ struct tree_request {
     struct strings paths, names;
     struct span owner_value;
     struct owner owner;
-    bool create, whiteouts, replace, follow, mounts;
+    bool create, whiteouts, replace, follow, mounts, written;
 };
 
 static const struct field unpack_fields[] = {
@@ -58,6 +58,7 @@ static const struct field pack_fields[] = {
     NEED(tree_request, result, FIELD_U32),
     MAY(tree_request, follow, FIELD_BOOL),
     MAY(tree_request, mounts, FIELD_BOOL),
+    MAY(tree_request, written, FIELD_BOOL),
 };
 
 static const struct field stat_fields[] = {
@@ -194,7 +195,8 @@ static int copy_root(void *context) {
     return *fd < 0 ? fail(-*fd, "copy the mount of", "the root") : 0;
 }
 
-/* The root that a request means; without `mounts` as its disk has it, with nothing mounted over. */
+/* The root that a request means; without `mounts` as its disk has it, with nothing mounted over. Of what was
+ * `written` over a root that is only read, the layer's: nothing is mounted there. */
 static int open_root(const struct tree_request *wanted, bool mounts) {
     const struct container *container = NULL;
     if (wanted->container[0] != '\0') {
@@ -202,11 +204,12 @@ static int open_root(const struct tree_request *wanted, bool mounts) {
         if (container == NULL)
             return -failure_last()->error;
     }
+    enum root_kept meant = wanted->written ? ROOT_WRITTEN_FD : ROOT_FD;
     int fd = container == NULL ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)
-                               : fcntl(container->kept[ROOT_FD], F_DUPFD_CLOEXEC, 0);
+                               : fcntl(container->kept[meant], F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return fail(errno, "open", "the root of container %s", wanted->container);
-    if (container == NULL || mounts)
+    if (container == NULL || mounts || wanted->written)
         return fd;
     _cleanup_fd_ int mounted = fd;
     int error = container_visit(container, copy_root, &fd);

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from firkin.events import Event, subscribed
 from firkin.machine import create_overlay
 from firkin.snapshot.diff import changes
 from firkin.snapshot.stack import Stack
-from tests.support.kernel_ext4 import Changes, Seen, mounted, seen
+from tests.support.kernel_ext4 import Changes, Seen, expected, mounted, seen
 from tests.support.layers import build, directory, hard_link, member, symlink
 
 MIB, CLUSTER = 1 << 20, 64 << 10
@@ -105,32 +104,6 @@ def image(tmp_path: Path) -> Line:
 
 def told(old: Line, new: Line) -> list[tuple[str, bytes]]:
     return [(kind, os.fsencode(path)) for kind, path in changes(old.stack, new.stack)]
-
-
-def expected(old: dict[bytes, Seen], new: dict[bytes, Seen]) -> list[tuple[str, bytes]]:
-    """The same from what the kernel saw, by looking at everything."""
-    kinds: dict[bytes, str] = {}
-    for path in new.keys() - old.keys():
-        kinds[path] = "A"
-    for path in old.keys() - new.keys():
-        parent = os.path.dirname(path)
-        if parent in new and stat.S_ISDIR(new[parent].mode):
-            kinds[path] = "D"
-    for path in new.keys() & old.keys():
-        if _told_of(old[path]) != _told_of(new[path]):
-            kinds[path] = "C"
-    for path in list(kinds):
-        while (path := os.path.dirname(path)) != b"/":
-            kinds.setdefault(path, "C")
-    return sorted(((kind, path) for path, kind in kinds.items()), key=lambda it: it[1].split(b"/"))
-
-
-def _told_of(it: Seen) -> tuple[object, ...]:
-    is_directory = stat.S_ISDIR(it.mode)
-    return (
-        it.mode, it.uid, it.gid, it.rdev, it.xattrs, it.target, it.content,
-        None if is_directory else (it.size, it.mtime_ns),
-    )  # fmt: skip
 
 
 @pytest.mark.root

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import subprocess
+import tarfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.guest.driver import Refused
+from tests.guest.test_tree import Trees
 from tests.support.ext4 import DEBUGFS, assert_clean, names, read
 
 
@@ -64,12 +67,20 @@ def test_what_is_written_goes_to_the_layer_and_nothing_to_the_root(host, disks):
     assert Path("/sys/block", Path(device).name, "ro").read_text() == "1\n"
     host.ask("remove", container="c1")
     container(host, device, layer_device)  # again, on what is there
+    host.spawn(2, "sleep", "1000", container="c1")
     assert (
-        host.run(2, "sh", "-c", "cat /etc/new/file /etc/group; stat -c %h:%u /etc/new/twin", container="c1")[
+        host.run(3, "sh", "-c", "cat /etc/new/file /etc/group; stat -c %h:%u /etc/new/twin", container="c1")[
             1
         ]
         == b"hello\n2:5\n"
     )
+    packed, _ = Trees(host, "c1").pack("/", names=["."], written=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        found = {each.name: each for each in archive}
+    assert found["./etc/group"].ischr()  # a whiteout
+    assert (found["."].mode, found["."].gid) == (0o751, 7)
+    assert "./etc/new/file" in found
+    assert "./etc/passwd" not in found  # which nobody wrote
     host.ask("remove", container="c1")
     assert hashlib.sha256(root.read_bytes()).hexdigest() == before
     assert_clean(layer)

@@ -78,6 +78,9 @@ def test_containers_of_a_pod_share_its_network_and_volumes_and_nothing_else(busy
     assert busybox("ps", "--format", "{{.Names}}", check=True).stdout.split() == ["back", "front"]
     assert inspected(busybox, "web")["Hostname"] == "webhost"
     check_what_it_uses(busybox)
+    changed = ["A /cache", "A /fast", "A /own"]
+    assert busybox("diff", "front", check=True).stdout.splitlines() == changed
+    busybox("commit", "front", "of-front", check=True)
 
     # One goes, another comes; what is on the disk stays when the machine goes, what is in memory does not.
     assert busybox("stop", "back", check=True).status == 0
@@ -89,6 +92,8 @@ def test_containers_of_a_pod_share_its_network_and_volumes_and_nothing_else(busy
     busybox("pod", "stop", "web", check=True)
     assert inspected(busybox, "web")["State"] == "Stopped"
     assert busybox("wait", "front").stdout == "7\n"
+    assert busybox("diff", "front", check=True).stdout.splitlines() == changed
+    assert busybox("run", "--rm", "of-front", "cat", "/own", check=True).stdout == "own\n"
     busybox("pod", "start", "web", check=True)
     assert sh(busybox, "front", "cat /own /cache/file; ls /fast") == "own\nkept\n"
 

@@ -168,11 +168,27 @@ def test_a_writable_layer_takes_what_is_written_and_the_image_is_only_read(
     assert owners["etc/passwd"] == "7/8"
     assert {"n", "m", "bin/busybox"} <= set(owners)
     assert "bin/vi" not in owners
-    for verb in (("commit", "one", "x/y"), ("diff", "one"), ("snapshot", "create", "one")):
-        assert "writable layer" in refused(firkin(*verb))
+    assert "writable layer" in refused(firkin("snapshot", "create", "one"))
+    check_what_it_changed(firkin)
     firkin("rm", "-v", "one", check=True)
     assert not path.exists()
     firkin("run", "--rm", "busybox", "sh", "-c", "test -e /bin/vi && ! test -e /n", check=True)
+
+
+def check_what_it_changed(firkin: Command) -> None:
+    """Of one, which has ended; and of one that runs on the image that is made of it."""
+    assert firkin("diff", "one", check=True).stdout.splitlines() == [
+        "C /bin", "D /bin/vi", "C /etc", "C /etc/passwd", "A /kept", "A /m", "A /n",
+    ]  # fmt: skip
+    firkin("commit", "one", "made:2", check=True)
+    run = ("run", "-d", "--name", "two", "--writable-layer", "16m", "made:2", "sleep", "inf")
+    firkin(*run, check=True)
+    script = "stat -c %u:%g /etc/passwd; wc -l < /n; test -e /bin/vi || echo gone; rm /n; touch /late"
+    assert firkin("exec", "two", "sh", "-c", script, check=True).stdout.split() == ["7:8", "2", "gone"]
+    assert firkin("diff", "two", check=True).stdout.splitlines() == ["A /late", "D /n"]
+    firkin("commit", "two", "made:3", check=True)
+    firkin("rm", "-f", "two", check=True)
+    firkin("run", "--rm", "made:3", "sh", "-c", "test -e /late && ! test -e /n && test -e /m", check=True)
 
 
 def test_a_layer_of_the_users_stays_and_is_for_one_machine_at_a_time(firkin: Command, disk: Path) -> None:

@@ -83,6 +83,33 @@ def _seen(path: bytes) -> Seen:
     )  # fmt: skip
 
 
+def expected(old: dict[bytes, Seen], new: dict[bytes, Seen]) -> list[tuple[str, bytes]]:
+    """What changed from `old` to `new`, as firkin tells it, by looking at everything."""
+    kinds: dict[bytes, str] = {}
+    for path in new.keys() - old.keys():
+        kinds[path] = "A"
+    for path in old.keys() - new.keys():
+        parent = os.path.dirname(path)
+        if parent in new and stat.S_ISDIR(new[parent].mode):
+            kinds[path] = "D"
+    for path in new.keys() & old.keys():
+        if told_of(old[path]) != told_of(new[path]):
+            kinds[path] = "C"
+    for path in list(kinds):
+        while (path := os.path.dirname(path)) != b"/":
+            kinds.setdefault(path, "C")
+    return sorted(((kind, path) for path, kind in kinds.items()), key=lambda it: it[1].split(b"/"))
+
+
+def told_of(it: Seen) -> tuple[object, ...]:
+    """All whose change is told."""
+    is_directory = stat.S_ISDIR(it.mode)
+    return (
+        it.mode, it.uid, it.gid, it.rdev, it.xattrs, it.target, it.content,
+        None if is_directory else (it.size, it.mtime_ns),
+    )  # fmt: skip
+
+
 class Changes:
     """Random changes below a directory, the same for the same seed: every call that alters a file."""
 

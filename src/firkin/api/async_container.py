@@ -358,7 +358,7 @@ class AsyncContainer(AsyncFiles):
         """What it added, changed and deleted in the files of its image; its writes wait meanwhile."""
         from firkin.engine.diffs import of_container
 
-        return await of_container(self._engine.settings.paths, self._container)
+        return await of_container(self._engine.settings, self._container)
 
     def inspect(self) -> dict[str, Any]:
         """All that is known of it, as `firkin inspect` prints it."""

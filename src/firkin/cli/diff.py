@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 def command(form: str, name: str) -> None:
     """Show what a container changed in the files of its image.
 
-    A added, C changed, D deleted. The writes of a running container wait for the moment that this takes. The
-    files that firkin itself puts into every container (/etc/hostname, /etc/hosts, /etc/resolv.conf) are left
-    out.
+    A added, C changed, D deleted. The writes of a running container wait for the moment that this takes; not
+    those of one in a pod or with a writable layer, whose files are told as they are when their turn comes.
+    The files that firkin itself puts into every container (/etc/hostname, /etc/hosts, /etc/resolv.conf) are
+    left out.
     """
     from firkin.cli.changes import print_changes
     from firkin.cli.session import with_engine
     from firkin.engine.diffs import of_container
 
     async def diff(engine: Engine) -> list[Change]:
-        return await of_container(engine.settings.paths, await engine.container(name))
+        return await of_container(engine.settings, await engine.container(name))
 
     print_changes(with_engine(diff), form)

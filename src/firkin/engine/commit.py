@@ -26,7 +26,8 @@ from firkin.engine.diffs import OURS
 from firkin.engine.health_facts import image_check
 from firkin.engine.image_changes import changed
 from firkin.engine.images import UNNAMED
-from firkin.engine.root_rules import check_above_an_image
+from firkin.engine.overlaid import is_overlaid, written
+from firkin.engine.root_rules import check_of_an_image
 from firkin.errors import ImageNotFound, UsageError
 from firkin.events import event, stage
 from firkin.ext4.reader.file_system import FileSystem
@@ -45,6 +46,7 @@ from firkin.snapshot import stack
 from firkin.snapshot.diff import changes
 from firkin.snapshot.layer_tar import layer_tar
 from firkin.snapshot.stack import Stack
+from firkin.snapshot.upper import upper_layer
 from firkin.store.store import Store
 
 _LEVEL = 1
@@ -68,19 +70,19 @@ async def commit(
 ) -> Image:
     """An image of what `container` is now, known as `name`, else by its id alone.
 
-    The writes of a running one wait meanwhile, for half a minute at most. Raises UsageError, ImageNotFound,
-    WrongState, Timeout, Corrupt, StorageFull; then no image is there.
+    The writes of a running one wait meanwhile, for half a minute at most, unless it is overlaid. Raises
+    UsageError, ImageNotFound, WrongState, Timeout, Corrupt, StorageFull, and of one that is overlaid what
+    starting a machine raises; then no image is there.
     """
     reference = Reference.parse(name) if name else UNNAMED
     if name and reference.digest is not None:
         raise UsageError(f"cannot commit as {name!r}: its digest is not yet known", hint="leave the @ away")
-    spec, store, paths = container.spec, Store(settings.paths), settings.paths
-    check_above_an_image(spec, "no image to add a layer to")
+    spec, store = container.spec, Store(settings.paths)
+    check_of_an_image(spec, "no image to add a layer to")
     with store.adding(), stage("commit", container=container.id, reference=name):
         manifest, image = _base(store, spec)
         config = changed(_told(image.config, spec), config_changes)  # a bad one costs no reading
-        async with container.still():
-            layer, diff_id = await in_thread(partial(_put_layer, store, paths, container))
+        layer, diff_id = await _layer_of(container, store, settings)
         history = History(
             created=_now(), created_by="firkin commit", author=author or None, comment=message or None
         )
@@ -142,11 +144,23 @@ def _history(config: ImageConfig) -> tuple[History, ...]:
     return config.history if layers == len(config.diff_ids) else tuple(History() for _ in config.diff_ids)
 
 
-def _put_layer(store: Store, paths: Paths, container: Container) -> tuple[Descriptor, Digest]:
-    """The blob of what changed, and the digest of what it uncompresses to."""
+async def _layer_of(container: Container, store: Store, settings: Settings) -> tuple[Descriptor, Digest]:
+    """The blob of what changed in it, and the digest of what that uncompresses to."""
+    if is_overlaid(container.spec):
+
+        def put(archive: Iterator[bytes], below: FileSystem) -> tuple[Descriptor, Digest]:
+            return _put_layer(store, upper_layer(archive, below, apart_from=OURS))
+
+        return await written(container, settings, put)
+    async with container.still():
+        return await in_thread(partial(_put_layer, store, _changed(settings.paths, container)))
+
+
+def _put_layer(store: Store, layer: Iterator[bytes]) -> tuple[Descriptor, Digest]:
+    """The blob of `layer`, and the digest of what it uncompresses to."""
     hashed = hashlib.sha256()
     with store.ingest_unknown() as ingest:
-        for piece in _gzipped(_metered(_changed(paths, container), hashed)):
+        for piece in _gzipped(_metered(layer, hashed)):
             ingest.write(piece)
         digest = ingest.commit()
         return Descriptor(types.OCI_LAYER_GZIP, digest, ingest.offset), Digest(f"sha256:{hashed.hexdigest()}")

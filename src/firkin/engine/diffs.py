@@ -9,14 +9,17 @@ from functools import partial
 from firkin.aio.thread import in_thread
 from firkin.container.record import Record
 from firkin.engine.container import Container
-from firkin.engine.root_rules import check_above_an_image
+from firkin.engine.overlaid import is_overlaid, written
+from firkin.engine.root_rules import check_of_an_image
 from firkin.errors import SnapshotNotFound
 from firkin.paths import Paths
+from firkin.settings import Settings
 from firkin.snapshot import record as snapshots
 from firkin.snapshot import stack
 from firkin.snapshot.diff import Change, changes
 from firkin.snapshot.record import Snapshot
 from firkin.snapshot.stack import Stack
+from firkin.snapshot.upper import upper_changes
 
 OURS = ("/dev", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/proc", "/sys")
 """What every container gets from firkin, in Docker as here: no change of its own."""
@@ -37,12 +40,14 @@ def of_snapshot(paths: Paths, name: str) -> Iterator[Change]:
     return _changes(_before(paths, snapshot), stack.of_snapshot(paths, snapshot))
 
 
-async def of_container(paths: Paths, container: Container) -> list[Change]:
-    """What changed in a container since its image. The writes of a running one wait meanwhile.
+async def of_container(settings: Settings, container: Container) -> list[Change]:
+    """What changed in a container since its image. The writes of a running one wait meanwhile, unless it is
+    overlaid.
 
-    Raises WrongState while it starts, Timeout where that would take too long, ContainerNotFound, Corrupt.
+    Raises WrongState while it starts, Timeout where that would take too long, ContainerNotFound, Corrupt; of
+    one that is overlaid as trees_of().
     """
-    spec = container.spec
+    spec, paths = container.spec, settings.paths
     record = Record(paths, container.id)
     if spec.isolation == "namespace":
         from firkin.engine.namespace_root import lower_of
@@ -51,7 +56,9 @@ async def of_container(paths: Paths, container: Container) -> list[Change]:
         async with container.still():
             tree = tree_compare.changes(record, lower_of(paths, spec), OURS)
             return await in_thread(partial(list, tree))
-    check_above_an_image(spec, "no image to compare with")
+    check_of_an_image(spec, "no image to compare with")
+    if is_overlaid(spec):
+        return await written(container, settings, partial(upper_changes, apart_from=OURS))
     image = stack.of_image(paths, spec.rootfs_key, spec.image)
     async with container.still():
         found = _changes(image, stack.of_container(record))
@@ -62,7 +69,7 @@ def _before(paths: Paths, snapshot: Snapshot) -> Stack:
     if snapshot.parent:
         with suppress(SnapshotNotFound):
             return stack.of_snapshot(paths, snapshots.load(paths, snapshot.parent))
-    check_above_an_image(snapshot.spec, "no image to compare with")
+    check_of_an_image(snapshot.spec, "no image to compare with")
     return stack.of_image(paths, snapshot.spec.rootfs_key, snapshot.spec.image)
 
 

@@ -70,7 +70,7 @@ async def _in_pod(
     from firkin.engine.pod_asleep import in_stopped_pod
 
     async with in_stopped_pod(pod, record, settings) as client:
-        yield _Awake(client, container.id)
+        yield _AwakeInPod(client, container.id)
 
 
 class _Asleep:
@@ -86,14 +86,20 @@ class _Asleep:
 class _Awake:
     """The files of a container without processes."""
 
-    def __init__(self, client: object, container: str) -> None:
+    def __init__(self, client: AgentClient, container: str) -> None:
         self._client, self._container = client, container
 
     async def work(self, task: Task) -> Process:
-        from firkin.agent.client import AgentClient
-
-        assert isinstance(self._client, AgentClient)
         return await self._client.work(task, self._container)
+
+
+class _AwakeInPod(_Awake):
+    """Those of a member of a stopped pod."""
+
+    async def work(self, task: Task) -> Process:
+        from firkin.engine.pod_places import placed
+
+        return await self._client.work(*placed(task, self._container))
 
 
 @asynccontextmanager

@@ -217,7 +217,12 @@ class OwnedContainer:
 
         if member:
             raise WrongState(f"{self.name!r} is no pod")
-        return SpawnedProcess(await self._keeper.running().client.work(task, self.id), self._keeper.chores)
+        client = self._keeper.running().client
+        return SpawnedProcess(await client.work(*self._placed(task)), self._keeper.chores)
+
+    def _placed(self, task: Task) -> tuple[Task, str]:
+        """What the agent is asked for `task`, and of which container."""
+        return task, self.id
 
     async def dial(self, place: Place, timeout_s: float | None = None) -> Connection:
         """A connection to a port or a unix socket in it; see Container.dial()."""

@@ -66,7 +66,7 @@ class Sleepers:
                 await self._wake(record, spec, image)
             self._users[spec.id] = self._users.get(spec.id, 0) + 1
         try:
-            process = await self._pod.client.work(task, spec.id)
+            process = await self._pod.client.work(*places.placed(task, spec.id))
         except BaseException:
             await finish(self._leave(spec.id))
             raise

@@ -80,6 +80,9 @@ class OwnedMember(OwnedContainer):
             with suppress(FirkinError):  # the pod's own record counts
                 self._keeper.note_paused(paused)
 
+    def _placed(self, task: Task) -> tuple[Task, str]:
+        return places.placed(task, self.id)
+
     def _check_going(self) -> None:
         if self._keeper.paused:
             refuse(self.spec, "that is paused: `firkin pod unpause`")

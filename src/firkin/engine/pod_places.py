@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from firkin.container.pod import PodMount, PodVolume, Sandbox
 from firkin.container.storage import Storage
 from firkin.engine.batch import volume_mounts
@@ -19,6 +21,7 @@ from firkin.machine.spec import Share
 from firkin.oci.digest import Digest
 from firkin.volume.mount import VolumeMount
 from firkin.wire import messages as wire
+from firkin.wire.trees import Pack, Task
 
 STORE_DEVICE = "/dev/vda"
 STORE = "/pod"
@@ -50,6 +53,16 @@ def member_name(container_id: str) -> str:
 def member_root(container_id: str) -> str:
     """Where a member's root is while it is being made."""
     return f"{CONTAINERS}/{member_name(container_id)}/root"
+
+
+def placed(task: Task, container_id: str) -> tuple[Task, str]:
+    """`task` of a member as its pod's agent is asked for it, and in which container: what it has written is
+    the machine's.
+    """
+    if isinstance(task, Pack) and task.written:
+        upper = f"{CONTAINERS}/{member_name(container_id)}/upper".encode()
+        return msgspec.structs.replace(task, paths=(upper,), written=False), ""
+    return task, container_id
 
 
 def store_ops(sandbox: Sandbox, kept_layers: Iterable[str], member_ids: Iterable[str]) -> tuple[wire.Op, ...]:

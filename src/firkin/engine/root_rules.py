@@ -74,16 +74,6 @@ def found(root: Root) -> Root:
     return Root(file=file, layer=layer)
 
 
-def check_above_an_image(spec: ContainerSpec, what: str) -> None:
-    """Raise UsageError where `what` needs a disk that stands on an image's, and there is none."""
-    check_of_an_image(spec, what)
-    if spec.root.layer is not None:
-        raise UsageError(
-            f"container {spec.name!r} has a writable layer, which is no disk above its image's, and {what}",
-            hint="`firkin export` gives all of its files; `firkin import` makes an image of them",
-        )
-
-
 def check_of_an_image(spec: ContainerSpec, what: str) -> None:
     """Raise UsageError where `what` needs an image under the container's disk, and there is none."""
     if spec.root.file is not None:

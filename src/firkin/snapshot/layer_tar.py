@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from firkin.archive.entry import Entry
 from firkin.archive.writer import END_OF_ARCHIVE, headers, is_storable
 from firkin.errors import UsageError
-from firkin.ext4.reader.directory import Names
-from firkin.ext4.reader.file_system import ROOT, FileSystem
-from firkin.ext4.reader.inode import Inode
+from firkin.ext4.reader.file_system import FileSystem
 from firkin.rootfs.file_tar import file_tar
 from firkin.snapshot.diff import DELETED, Change
+from firkin.snapshot.trail import Trail
 
 _WHITEOUT = b".wh."
 
@@ -27,42 +26,31 @@ def layer_tar(changes: Iterable[Change], system: FileSystem) -> Iterator[bytes]:
 
     Sockets are left out: they are what a process listens on.
     """
-    walk = _Walk(system)
+    trail = Trail(system)
     linked: dict[int, bytes] = {}
     for change in changes:
         path = os.fsencode(change.path).strip(b"/")
-        parent, _, name = path.rpartition(b"/")
-        if name.startswith(_WHITEOUT):
-            raise UsageError(
-                f"{change.path} cannot be in an image: in a layer its name means that something was removed",
-                hint="rename or remove it",
-            )
+        check_name(path)
         if change.kind == DELETED:
-            hidden = parent + b"/" * bool(parent) + _WHITEOUT + name
-            yield headers(Entry(hidden, stat.S_IFREG, 0, 0, 0, 0, 0, b""))
+            yield whiteout(path)
             continue
-        inode = walk.inode(path)
-        if is_storable(inode.kind):
+        inode = trail.find(tuple(filter(None, path.split(b"/"))))
+        if inode is not None and is_storable(inode.kind):
             yield from file_tar(path or b".", inode, system, linked)
     yield END_OF_ARCHIVE
 
 
-class _Walk:
-    """Looks up paths that come in order, reading each directory once."""
+def check_name(path: bytes) -> None:
+    """Raise UsageError where `path` would mean something else in a layer."""
+    if path.rpartition(b"/")[2].startswith(_WHITEOUT):
+        raise UsageError(
+            f"/{os.fsdecode(path)} cannot be in an image: in a layer its name means that something was "
+            "removed",
+            hint="rename or remove it",
+        )
 
-    def __init__(self, system: FileSystem) -> None:
-        self._system = system
-        self._trail: list[tuple[bytes, Names]] = [(b"", system.entries(system.inode(ROOT)))]
 
-    def inode(self, path: bytes) -> Inode:
-        if not path:
-            return self._system.inode(ROOT)
-        *above, name = path.split(b"/")
-        depth = 0
-        while depth < min(len(above), len(self._trail) - 1) and self._trail[depth + 1][0] == above[depth]:
-            depth += 1
-        del self._trail[depth + 1 :]
-        for each in above[depth:]:
-            inode = self._system.child(self._trail[-1][1][each])
-            self._trail.append((each, self._system.entries(inode)))
-        return self._system.child(self._trail[-1][1][name])
+def whiteout(path: bytes) -> bytes:
+    """What in a layer says that `path` was removed."""
+    parent, slash, name = path.rpartition(b"/")
+    return headers(Entry(parent + slash + _WHITEOUT + name, stat.S_IFREG, 0, 0, 0, 0, 0, b""))

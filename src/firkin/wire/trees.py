@@ -36,12 +36,16 @@ class Unpack(_Task, frozen=True, kw_only=True):
 
 
 class Pack(_Task, frozen=True, kw_only=True):
-    """`paths` become a tar, in which they have `names`; "" stands for what is in a directory."""
+    """`paths` become a tar, in which they have `names`; "" stands for what is in a directory.
+
+    `written` are those of what was written over a root that is only read, as overlayfs keeps it.
+    """
 
     paths: tuple[bytes, ...]
     names: tuple[bytes, ...]
     follow: bool = False
     mounts: bool = True
+    written: bool = False
 
 
 class Stat(_Task, frozen=True, kw_only=True):
