@@ -9,6 +9,9 @@ import msgspec
 import pytest
 
 import firkin as api
+from firkin.engine.engine import Engine
+from firkin.engine.pod_options import pod_options
+from firkin.engine.pod_owner import OwnedPod
 from firkin.errors import BootFailed
 from firkin.events import Event, subscribed
 from firkin.settings import Settings
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.machine
 
 
 class Killer:
-    """Kills the VMM of each boot, as many as `victims`, while its kernel begins."""
+    """Kills the VMM of each start, as many as `victims`, while its guest begins."""
 
     def __init__(self, home: Home, victims: int) -> None:
         self._home, self._left = home, victims
@@ -27,7 +30,8 @@ class Killer:
 
     def __call__(self, event: Event) -> None:
         self.seen.append(event)
-        if (event.name, event.phase) == ("machine.boot", "begin") and self._left:
+        begins = event.name in ("machine.boot", "machine.restore") and event.phase == "begin"
+        if begins and self._left:
             self._left -= 1
             for process in processes_of(str(self._home.root)):
                 if "qemu-system" in process.command:
@@ -57,3 +61,27 @@ async def test_a_vmm_that_is_killed_before_its_guest_heard_anything_is_started_a
             assert "tried 3 times" in caught.value.hint
             assert await engine.containers(all=True) == []
     assert len(killer.told("machine.retry")) == 2
+
+
+async def test_one_that_goes_on_from_a_snapshot_and_a_pod_are_started_again_too(
+    stocked: Home, settings: Settings
+) -> None:
+    async with api.AsyncEngine(settings) as engine:
+        async with await engine.run("busybox", ["sleep", "1000"]) as box:
+            snapshot = await box.snapshot("kept")
+        killer = Killer(stocked, 1)
+        with subscribed(killer):
+            async with await snapshot.restore() as again:
+                pid = await (await again.exec(["pidof", "sleep"])).output(check=True, text=True)
+                assert pid.stdout == "1\n"
+        assert [each.fields["attempt"] for each in killer.told("machine.retry")] == [1]
+        await snapshot.remove()
+    settings = msgspec.structs.replace(settings, templates=0)
+    async with Engine(settings) as inner:
+        made = await inner.pods.create(pod_options({"name": "tried", "network": "none"}))
+        pod = OwnedPod.begin(made.record, made.record.own(), settings=settings)
+        killer = Killer(stocked, 2)
+        with subscribed(killer):
+            await pod.start()
+        assert [each.fields["attempt"] for each in killer.told("machine.retry")] == [1, 2]
+        await pod.close(remove=True)

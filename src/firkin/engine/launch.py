@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from firkin.engine.shared_sockets import SharedSockets
     from firkin.machine.namespace.namespace import Namespace
     from firkin.machine.saved import Saved
+
+T = TypeVar("T")
 
 _LOST_S = 10.0
 
@@ -123,15 +125,7 @@ async def launch(
         sockets = shared_sockets(stack, spec, spec.relayed_ports)
         begun = started if number == 1 else None
         machine = await booted(stack, record, spec, settings, lifetime, started=begun)
-        from firkin.agent.client import AgentClient  # imported while the guest boots
-
-        try:
-            connection = machine.open_agent()
-        except MachineDied as error:
-            await machine.booted(_raised(error))  # which says why it died
-            raise
-        cords = await on_networks(stack, record, spec, machine)
-        client = await stack.enter_async_context(await AgentClient.open(connection, spec.name))
+        client, cords = await connected(stack, record, spec, machine)
         process = await _started(machine, client, spec, settings, sockets, booting)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
@@ -294,6 +288,36 @@ async def booted(
     return machine
 
 
+async def connected(
+    stack: AsyncExitStack, record: Record, spec: ContainerSpec, machine: Machine
+) -> tuple[AgentClient, Cords]:
+    """What speaks with the agent of a machine that boots, and its cards in its networks; until `stack` ends.
+
+    Raises as Machine.booted() where its VMM has ended, and as Cords.plug().
+    """
+    from firkin.agent.client import AgentClient  # imported while the guest boots
+
+    try:
+        connection = machine.open_agent()
+    except MachineDied as error:
+        await machine.booted(_raised(error))  # which says why it died
+        raise
+    cords = await on_networks(stack, record, spec, machine)
+    return await stack.enter_async_context(await AgentClient.open(connection, spec.name)), cords
+
+
+async def answered(machine: Machine, client: AgentClient, answer: Awaitable[T]) -> T:
+    """What the agent of a machine that boots answers to all that it was told. Raises as Machine.booted();
+    that may pass only where the guest heard nothing.
+    """
+    try:
+        return await machine.booted(answer)
+    except BootFailed as error:
+        if error.passing and not await _unheard(client):
+            error.passing = ""  # it may have been done already, and nothing is done twice
+        raise
+
+
 async def _unheard(client: AgentClient) -> bool:
     """Whether the VMM, which has ended, did not read to the end what its guest was told."""
     with suppress(TimeoutError):
@@ -337,12 +361,7 @@ async def _started(
     answer = asyncio.create_task(client.start(ops))
     await asyncio.sleep(0)  # it is sent; now the guest has to boot
     booting()
-    try:
-        hello = await machine.booted(answer)
-    except BootFailed as error:
-        if error.passing and not await _unheard(client):
-            error.passing = ""  # it may have been done already, and nothing is done twice
-        raise
+    hello = await answered(machine, client, answer)
     if not machine.forked:
         _tell_boot(spec, begin_ns, client.greeted_ns, agent_ns=hello.ready_ns - hello.began_ns)
     span("container.start", client.greeted_ns, time.monotonic_ns(), container=spec.id, name=spec.name)

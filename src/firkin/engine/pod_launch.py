@@ -6,6 +6,7 @@ member    layers that are missing ──► root, container, process in one batc
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,8 +25,9 @@ from firkin.engine import pod_store
 from firkin.engine.batch import SEED_BYTES, container_op, limit_ops, prologue
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_of
-from firkin.engine.launch import Launched, greeted, on_networks, shared_sockets
+from firkin.engine.launch import Launched, answered, connected, greeted, shared_sockets
 from firkin.engine.pod_fill import fill
+from firkin.engine.retries import retried
 from firkin.engine.shape import machine_spec
 from firkin.engine.spawn_op import spawn_op
 from firkin.engine.storage import make_ready
@@ -80,17 +82,17 @@ async def launch_pod(
     *,
     settings: Settings,
 ) -> AsyncIterator[Launched]:
-    """The machine of a pod with its pausing process; it ends with the block. Raises as engine.launch."""
-    from firkin.agent.client import AgentClient
-
+    """The machine of a pod with its pausing process; it ends with the block. Raises as engine.launch, after
+    some tries as there.
+    """
     asked = (*spec.ports, *(port for member in members for port in member.ports))
     ports = tuple(port for port in asked if not port.ipv6)
     kept = await in_thread(partial(pod_store.kept_layers, record))
-    async with AsyncExitStack() as stack:
+
+    async def attempt(stack: AsyncExitStack, _: int) -> Launched:
         sockets = shared_sockets(stack, spec, tuple(port for port in asked if port.ipv6))
         machine = await booted(stack, record, spec, sandbox, ports, settings, "detached")
-        cords = await on_networks(stack, record, spec, machine)
-        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        client, cords = await connected(stack, record, spec, machine)
         process = client.register(_pause(spec), stdout=False, stderr=False)
         assert process.op is not None
         network = guest_network(spec.network, ports)
@@ -102,12 +104,17 @@ async def launch_pod(
             *places.store_ops(sandbox, kept, [member.id for member in members]),
             *places.named_ops(spec.storage),
         )
+        answer = asyncio.create_task(client.start(ops))
+        await asyncio.sleep(0)  # it is sent; now the guest has to boot
         booting()
-        await machine.booted(client.start(ops))
+        await answered(machine, client, answer)
         await fill(client, sandbox.volumes)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
-        yield Launched(machine, client, process, sockets=sockets, cords=cords)
+        return Launched(machine, client, process, sockets=sockets, cords=cords)
+
+    async with AsyncExitStack() as stack:
+        yield await retried(stack, spec.name, attempt)
 
 
 async def booted(

@@ -21,7 +21,8 @@ import msgspec
 from firkin.container.record import Record, Streams
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
-from firkin.engine.launch import Launched, booted, on_networks, shared_sockets, take_over
+from firkin.engine.launch import Launched, answered, booted, connected, shared_sockets, take_over
+from firkin.engine.retries import retried
 from firkin.engine.transcript import Transcript
 from firkin.machine.saved import Saved, load
 from firkin.machine.start import Lifetime
@@ -84,24 +85,25 @@ async def restore(
 ) -> AsyncIterator[Launched]:
     """The container of `record`, whose processes go on from `origin`.
 
-    As launch(); raises Misfit, too, where what was saved cannot run here.
+    As launch(), tries among it; raises Misfit, too, where what was saved cannot run here.
     """
-    from firkin.agent.client import AgentClient
 
-    async with AsyncExitStack() as stack:
+    async def attempt(stack: AsyncExitStack, _: int) -> Launched:
         sockets = shared_sockets(stack, spec, spec.relayed_ports)
         machine = await booted(stack, record, spec, settings, lifetime, origin.saved)
-        cords = await on_networks(stack, record, spec, machine)
-        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
+        client, cords = await connected(stack, record, spec, machine)
         answer = asyncio.create_task(client.start(_rebirth(spec, origin), resume=True, whole=True))
         await asyncio.sleep(0)  # it is sent; now the machine has to wake
         booting()
-        await machine.booted(answer)
+        await answered(machine, client, answer)
         process = take_over(client, origin.proc, transcript, origin.counted)
         if sockets is not None:
             await stack.enter_async_context(sockets.serving(client))
             await sockets.appear()
-        yield Launched(machine, client, process, origin.counted, sockets, cords)
+        return Launched(machine, client, process, origin.counted, sockets, cords)
+
+    async with AsyncExitStack() as stack:
+        yield await retried(stack, spec.name, attempt)
 
 
 def _rebirth(spec: ContainerSpec, origin: Origin) -> tuple[Op, ...]:
