@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.machine.cli_terminal import on_terminal
@@ -78,3 +80,28 @@ def test_exec_can_have_a_terminal_of_its_own(busybox: Command, home: Home) -> No
         at.type("exit 5\r")
         assert at.wait() == 5
     assert busybox("rm", "-f", "web").status == 0
+
+
+def test_a_program_lends_its_terminal_to_a_container_and_has_it_back(busybox: Command, home: Home) -> None:
+    program = (
+        "import firkin\n"
+        "ended = firkin.run('busybox', ['sh'], terminal=True, stdin=None, stdout=None)\n"
+        "print('it said', ended.status.status, repr(ended.stdout))"
+    )
+    argv = [sys.executable, "-c", program]
+    with on_terminal(argv, home.environ() | {"TERM": "xterm"}, rows=30, columns=100) as at:
+        before = at.modes()
+        at.until("/ # ")
+        at.type("stty size\r")
+        at.until("30 100")
+        at.resize(50, 132)
+        at.type("while test \"$(stty size)\" != '50 132'; do :; done; echo resiz''ed\r")
+        at.until("resized")
+        at.type("sh -c 'echo star\"\"ted; exec cat'\r")
+        at.until("started")
+        at.type("\x03")
+        at.until("/ # ")
+        at.type("exit 7\r")
+        at.until("it said 7 b''")
+        assert at.modes() == before
+        assert at.wait() == 0

@@ -19,6 +19,7 @@ from firkin.engine.engine import Engine
 from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.stdio_words import NAMES, PIPE, StdioWords, is_tied
 from firkin.errors import UsageError
+from firkin.process.lent_terminal import LentTerminal
 from firkin.process.relay import Relays
 from firkin.process.spec import Outputs
 
@@ -36,6 +37,8 @@ class TiedFiles:
     """By the names of the streams, what was said for each that is tied."""
 
     words: Mapping[str, object]
+    follows: bool = False
+    """Whether a terminal of the process has the size that ours has."""
 
     @classmethod
     def taken_from(cls, words: StdioWords) -> TiedFiles:
@@ -43,7 +46,7 @@ class TiedFiles:
         said = cast(dict[str, object], words)
         tied = {name: said[name] for name in NAMES if name in said and is_tied(name, said[name])}
         said.update(dict.fromkeys(tied, PIPE))
-        return cls(tied)
+        return cls(tied, follows=said.get("terminal") is True)
 
     def open(self) -> dict[str, int]:
         """Descriptors for them, the caller's to close. Raises UsageError, which names the word.
@@ -77,7 +80,11 @@ class TiedFiles:
         opened = self.open()
         if "stderr" in self.words and "stderr" not in opened:
             options = msgspec.structs.replace(options, outputs=Outputs(stderr="stdout"))
-        relays = Relays(opened, what)
+        terminal = None if options.terminal is None else LentTerminal.found(opened)
+        size = None if terminal is None or not self.follows else terminal.size
+        if size is not None:
+            options = msgspec.structs.replace(options, terminal=size)
+        relays = Relays(opened, what, terminal, size)
         try:
             yield options, relays
         except BaseException:

@@ -18,8 +18,9 @@ from functools import partial
 
 from firkin.errors import FirkinError, ProcessError
 from firkin.process.descriptors import Sink, Source
+from firkin.process.lent_terminal import LentTerminal
 from firkin.process.protocol import ByteReceiver, ByteSender, Process
-from firkin.process.spec import ExitStatus
+from firkin.process.spec import ExitStatus, TerminalSize
 
 LINGER_S = 2.0
 """How long an output may be silent, after the process has ended, while what it left behind holds it open."""
@@ -30,8 +31,17 @@ _CALLED = {"stdout": "standard output", "stderr": "standard error"}
 class Relays:
     """Of one process. It owns `fds`, by the names of the streams, and closes each at its stream's end."""
 
-    def __init__(self, fds: Mapping[str, int], what: str) -> None:
+    def __init__(
+        self,
+        fds: Mapping[str, int],
+        what: str,
+        terminal: LentTerminal | None = None,
+        size: TerminalSize | None = None,
+    ) -> None:
+        """The process has `terminal` meanwhile, where one is given; see LentTerminal.begin() for `size`."""
         self._fds = dict(fds)
+        self._terminal = terminal
+        self._size = size
         self._names = frozenset(fds)
         self._what = what
         self._copied_bytes = 0
@@ -54,7 +64,18 @@ class Relays:
             feeding = asyncio.create_task(_feed(Source(fd), process.stdin))
             feeding.add_done_callback(partial(_done_with, partial(os.close, fd)))
             self._inputs.add(feeding)
+        if self._terminal is not None:
+            self._terminal.begin(process, self._size)
+            for output in self._outputs:
+                output.add_done_callback(self._give_back)
         return rest
+
+    def _give_back(self, _: object = None) -> None:
+        """What is typed from now on is not the process's."""
+        if self._terminal is not None:
+            for task in self._inputs:
+                task.cancel()
+            self._terminal.end()
 
     @property
     def has_input(self) -> bool:
@@ -79,6 +100,7 @@ class Relays:
         ProcessError where something could not be written.
         """
         await self._copied(patient=True)
+        self._give_back()
         await _cancelled(self._inputs)
         if self._failure is not None:
             raise self._failure
@@ -86,6 +108,7 @@ class Relays:
     async def end(self) -> None:
         """Copy what there still is, as long as somebody takes it, and no more. Legal in every state."""
         await self._copied(patient=False)
+        self._give_back()
         await _cancelled(self._outputs | self._inputs)
         while self._fds:
             os.close(self._fds.popitem()[1])
