@@ -26,6 +26,8 @@ HEALTH_FLAGS = (
     _health("--health-http", default=None, metavar="URL",
             help="Healthy is what answers http://localhost:PORT/PATH with 200 to 399; asked from inside."),
     _health("--health-tcp", default=None, metavar="PORT", help="Healthy is what lets connect to this port."),
+    _health("--health-grpc", default=None, metavar="PORT[/SERVICE]",
+            help="Healthy is what says by grpc.health.v1 that it is serving."),
     _health("--health-on-failure", default=None, metavar="ACTION",
             help="What becomes of it once it is unhealthy: none, kill, stop or restart; else none."),
     _health("--no-healthcheck", is_flag=True, help="Let it have no check, whatever the image says."),

@@ -49,7 +49,7 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def port(self) -> PortTest | None:
         """What it asks a port, where it does not run a command. Raises UsageError."""
-        if self.test[0] not in ("TCP", "HTTP"):
+        if self.test[0] not in ("TCP", "HTTP", "GRPC"):
             return None
         from firkin.container.port_test import PortTest
 

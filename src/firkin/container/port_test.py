@@ -2,6 +2,7 @@
 
     ("TCP", "8080")                                                whoever accepts is healthy
     ("HTTP", "https://localhost:8443/ready", "Accept: text/x")     whoever answers with 200 to 399 is
+    ("GRPC", "9000", "web")    who says that its service is serving (grpc.health.v1); without one the server
 
 No program of the image is needed for it. A certificate is not looked at: nobody is between the two.
 """
@@ -19,12 +20,13 @@ from firkin.errors import UsageError
 _HOSTS = ("", "localhost", "127.0.0.1", "::1")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: ?[\t\x20-\x7e\x80-\xff]*")
 _PATH = re.compile(r"/[\x21-\x7e]*")
+_SERVICE = re.compile(r"[\x21-\x7e]{0,1024}")
 _MOST_BYTES, _MOST_HEADERS = 4096, 32
 _HINT = "write http://localhost:PORT/PATH"
 
 
 class PortTest(msgspec.Struct, frozen=True, kw_only=True):
-    """`scheme` "" only connects."""
+    """`scheme` "" only connects; of "grpc" the `path` is a service's name, or ""."""
 
     port: int
     scheme: str = ""
@@ -39,6 +41,8 @@ class PortTest(msgspec.Struct, frozen=True, kw_only=True):
         kind, *words = test
         if kind == "TCP" and len(words) == 1:
             return cls(port=_port(words[0]))
+        if kind == "GRPC" and len(words) in (1, 2):
+            return cls(port=_port(words[0]), scheme="grpc", path=_service("".join(words[1:])))
         if kind == "HTTP" and words:
             return cls.of_url(words[0], words[1:])
         raise UsageError(f"{' '.join(test)!r} asks no port", hint=_HINT)
@@ -70,6 +74,8 @@ class PortTest(msgspec.Struct, frozen=True, kw_only=True):
         """The test that it was parsed of."""
         if not self.scheme:
             return "TCP", str(self.port)
+        if self.scheme == "grpc":
+            return "GRPC", str(self.port), *filter(None, (self.path,))
         host = f"[{self.host}]" if ":" in self.host else self.host or "localhost"
         return "HTTP", f"{self.scheme}://{host}:{self.port}{self.path}", *self.headers
 
@@ -99,6 +105,12 @@ def _path(path: str) -> str:
     if not _PATH.fullmatch(path) or len(path) > _MOST_BYTES:
         raise UsageError(f"{path[:60]!r} is not the path of a page", hint="escape what is no ASCII: %20")
     return path
+
+
+def _service(name: str) -> str:
+    if not _SERVICE.fullmatch(name):
+        raise UsageError(f"{name[:60]!r} is not the name of a service", hint="such as my.package.Service")
+    return name
 
 
 def _headers(said: Iterable[str]) -> tuple[str, ...]:

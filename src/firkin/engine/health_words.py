@@ -25,6 +25,7 @@ class HealthWords(TypedDict, total=False):
     health_start_interval: float | str | None
     health_http: str | Iterable[str] | None
     health_tcp: int | str | None
+    health_grpc: int | str | None
     health_on_failure: str | None
     no_healthcheck: bool
 
@@ -84,11 +85,12 @@ def health_check(
 
 
 def _only_one(words: HealthWords) -> tuple[str, ...] | None:
-    """The test that one of three words asks for."""
+    """The test that one of four words asks for."""
     found = {
         "health_cmd": _test(words.get("health_cmd")),
         "health_http": _http(words.get("health_http")),
         "health_tcp": _tcp(words.get("health_tcp")),
+        "health_grpc": _grpc(words.get("health_grpc")),
     }
     said = {name: test for name, test in found.items() if test is not None}
     if len(said) > 1:
@@ -117,6 +119,19 @@ def _tcp(said: int | str | None) -> tuple[str, ...] | None:
         return PortTest.parse(("TCP", str(said))).test
     except UsageError as error:
         raise UsageError(f"health_tcp: {error}", hint=error.hint) from error
+
+
+def _grpc(said: int | str | None) -> tuple[str, ...] | None:
+    """A port, and behind a slash the service that is meant."""
+    if said is None or said == "":
+        return None
+    from firkin.container.port_test import PortTest
+
+    port, slash, service = str(said).partition("/")
+    try:
+        return PortTest.parse(("GRPC", port, *((service,) if slash else ()))).test
+    except UsageError as error:
+        raise UsageError(f"health_grpc: {error}", hint=error.hint) from error
 
 
 def _on_failure(said: str) -> OnFailure:

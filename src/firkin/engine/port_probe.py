@@ -1,7 +1,7 @@
 """PortProbe: asks a port of a container as its health check says, over the agent, whatever its network.
 
 The rule: the guest is not believed: of its answer one line is read, bounded, and nothing of it is kept but
-that line.
+that line, or the status of a service.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from firkin.container.port_test import PortTest
 from firkin.engine.connection import Connection
-from firkin.errors import AgentError, NotListening
+from firkin.errors import AgentError, NotListening, ProtocolError
 from firkin.wire.sockets import Place
 
 T = TypeVar("T")
@@ -44,10 +44,16 @@ async def look(test: PortTest, dial: Dial, said: bytearray) -> int:
 async def _ask(test: PortTest, connection: Connection, said: bytearray) -> int:
     plain = _Plain(connection)
     try:
+        if test.scheme == "grpc":
+            from firkin.engine.grpc_probe import check
+
+            status = await check(test.port, test.path, plain.read, plain.write)
+            said += status.encode()
+            return 0 if status == "SERVING" else 1
         talk: _Talk = await _Tls.begin(plain) if test.scheme == "https" else plain
         await talk.write(test.request)
         line = await _line(talk)
-    except (ssl.SSLError, ConnectionError, AgentError) as error:
+    except (ssl.SSLError, ConnectionError, AgentError, ProtocolError) as error:
         said += f"port {test.port}: {error}".encode()
         return 1
     found = _STATUS.fullmatch(line)

@@ -62,7 +62,7 @@ def health_words(container: Fields, ports: dict[str, int], restart: str) -> dict
 def _taken(container: Fields, name: str, ports: dict[str, int]) -> _Probe | None:
     """The probe of that name; what asks in a way that is not had here is named as unused."""
     probe = container.take(name)
-    if not isinstance(probe, dict) or not {"exec", "httpGet", "tcpSocket"} & probe.keys():
+    if not isinstance(probe, dict) or not {"exec", "httpGet", "tcpSocket", "grpc"} & probe.keys():
         container.name_unused(name, probe)
         return None
     with container.inner(name, probe) as said:
@@ -88,6 +88,12 @@ def _action(said: Fields, ports: dict[str, int]) -> dict[str, Any]:
         with socket:
             _local(socket)
             return {"health_tcp": _port(socket, ports)}
+    if (call := said.map("grpc")) is not None:
+        with call:
+            port, service = _port(call, ports), call.text("service")
+            with inside(call.path):
+                test = PortTest.parse(("GRPC", str(port), service)).test
+            return {"health_grpc": "/".join(test[1:])}
     with said.needed_map("httpGet") as get:
         _local(get)
         scheme = get.choice("scheme", ("HTTP", "HTTPS"), "HTTP").lower()
@@ -149,6 +155,8 @@ def _written_action(check: HealthCheck) -> dict[str, Any]:
         return {"exec": {"command": list(check.args)}}
     if not port.scheme:
         return {"tcpSocket": {"port": port.port}}
+    if port.scheme == "grpc":
+        return {"grpc": {"port": port.port} | ({"service": port.path} if port.path else {})}
     get: dict[str, Any] = {"port": port.port, "path": port.path, "scheme": port.scheme.upper()}
     if port.headers:
         pairs = (line.partition(":") for line in port.headers)

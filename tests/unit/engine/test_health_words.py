@@ -56,6 +56,11 @@ def test_a_port_is_asked_as_it_is_written() -> None:
         b"Connection: close\r\n\r\n"
     )
     assert made(health_tcp="80") == made(health_tcp=80) == HealthCheck(test=("TCP", "80"))
+    assert made(health_grpc=9000) == HealthCheck(test=("GRPC", "9000"))
+    call = made(health_grpc="9000/a/b.C")
+    assert call == HealthCheck(test=("GRPC", "9000", "a/b.C"))
+    assert call.port is not None
+    assert PortTest.parse(call.port.test) == call.port
 
 
 @pytest.mark.parametrize(
@@ -73,6 +78,8 @@ def test_a_port_is_asked_as_it_is_written() -> None:
         ({"health_cmd": "a\0b"}, "^health_cmd: "),
         ({"health_cmd": []}, "^health_cmd: "),
         ({"health_cmd": "x", "health_tcp": 80}, "^health_cmd and health_tcp: "),
+        ({"health_grpc": "0/x"}, "^health_grpc: '0' is not a TCP port"),
+        ({"health_grpc": "80/a b"}, "^health_grpc: 'a b' is not the name of a service"),
         ({"health_tcp": "http"}, "^health_tcp: 'http' is not a TCP port"),
         ({"health_http": "localhost:80"}, "^health_http: .* no address of a page"),
         ({"health_http": "http://example.org/"}, "^health_http: .* asked itself, and not example.org"),

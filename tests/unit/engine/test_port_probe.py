@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import re
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -151,3 +152,71 @@ async def test_a_certificate_of_whoever_answers_is_not_looked_at(
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"):
         found, said = await asked(secure)
         assert (found, said.startswith("port 7: ")) == (1, True), said
+
+
+@pytest.mark.parametrize(
+    ("service", "found"),
+    [
+        ("", (0, "SERVING")),
+        ("busy", (1, "NOT_SERVING")),
+        ("strange", (1, "9")),
+        ("x" * 300, (1, "SERVICE_UNKNOWN")),
+        ("missing", (1, "port 7: the call ended without a status: is there a service grpc.health.v1?")),
+    ],
+)
+async def test_a_server_of_grpc_is_asked_how_its_service_is(service: str, found: tuple[int, str]) -> None:
+    grpc = pytest.importorskip("grpc")
+    aio = pytest.importorskip("grpc.aio")
+    answers = {b"": 1, b"busy": 2, b"strange": 9, b"x" * 300: 3}
+    seen: list[object] = []
+
+    async def answer(request: bytes, context: Any) -> bytes:
+        seen.append(context.invocation_metadata())
+        assert not request or request[:1] == b"\x0a"
+        name = request[1 + (2 if len(request) > 200 else 1) :]  # behind its length
+        if name not in answers:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return b"\x08" + bytes([answers[name]])
+
+    server = aio.server()
+    methods = {"Check": grpc.unary_unary_rpc_method_handler(answer)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods),))
+    PORTS.append(server.add_insecure_port("127.0.0.1:0"))
+    await server.start()
+    try:
+        assert await asked(PortTest.parse(("GRPC", "7", service))) == found
+        assert ("user-agent", "firkin-probe") in {tuple(each) for each in cast(Any, seen[0])}
+    finally:
+        PORTS.pop()
+        await server.stop(None)
+
+
+FRAME = b"\0\0\7\0\0\0\0\0\1"  # DATA of stream 1 with 7 bytes
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "no answer of HTTP/2"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", "no answer of HTTP/2"),
+        (FRAME + b"\0\0\0", "no answer of HTTP/2"),
+        (b"\0\0\0\1\5\0\0\0\1", "ended without a status"),
+        (b"\0\0\x08\7\0\0\0\0\0" + bytes(7) + b"\x0b", r"refused \(HTTP/2 error 11\)"),
+        (b"\0\0\7\0\x08\0\0\0\1" + b"\x07" + bytes(6), "no answer of HTTP/2"),
+        (FRAME + b"\0\0\0\0\2\x0a\1", "none of grpc.health.v1"),
+        (FRAME + b"\1\0\0\0\2\x08\1", "none of grpc.health.v1"),
+        (FRAME + b"\0\xff\0\0\0\x08\1", "none of grpc.health.v1"),
+        ((b"\0\0\0\4\1\0\0\0\0" * 30_000), "no answer of HTTP/2"),
+    ],
+)
+async def test_what_is_no_answer_of_grpc_is_bounded_and_a_failure(answer: bytes, said: str) -> None:
+    async with answering(answer):
+        found, told = await asked(PortTest(port=7, scheme="grpc", path=""))
+    assert found == 1
+    assert re.search(said, told), told
+
+
+async def test_a_whole_message_in_padded_pieces_is_the_answer() -> None:
+    pieces = b"\0\0\6\0\x08\0\0\0\1" + b"\2" + b"\0\0\0" + b"xx" + b"\0\0\4\0\0\0\0\0\1" + b"\0\2\x08\1"
+    async with answering(pieces):
+        assert await asked(PortTest(port=7, scheme="grpc", path="")) == (0, "SERVING")

@@ -67,6 +67,8 @@ PROBE = st.builds(
         [
             {"exec": {"command": ["test", "-f", "/x y"]}},
             {"tcpSocket": {"port": 7}},
+            {"grpc": {"port": 7}},
+            {"grpc": {"port": 7, "service": "a.B"}},
             {"httpGet": {"port": 80, "scheme": "HTTPS", "httpHeaders": [{"name": "A", "value": "b: c"}]}},
         ]
     ),

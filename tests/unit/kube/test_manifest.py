@@ -203,7 +203,7 @@ def test_a_path_in_one_of_several_documents_says_which(settings: Settings) -> No
 
 def test_what_is_not_honoured_is_named_and_nothing_else(settings: Settings) -> None:
     said = one(
-        livenessProbe={"grpc": {"port": 80}}, startupProbe={"exec": {"command": ["x"]}},
+        livenessProbe={"moon": {"port": 80}}, startupProbe={"exec": {"command": ["x"]}},
         lifecycle={"preStop": {}}, terminationMessagePath="/dev/termination-log",
         ports=[{"name": "http", "containerPort": 80}], resources={"limits": {"nvidia.com/gpu": 1}}, env=[],
     )  # fmt: skip
@@ -251,6 +251,8 @@ def test_probes_are_a_health_check(settings: Settings) -> None:
     assert (both.test, unused) == (("CMD", "a"), ["readinessProbe"])
     secure, _ = probed(settings, livenessProbe={"httpGet": {"port": 443, "scheme": "HTTPS"}})
     assert secure.test == ("HTTP", "https://localhost:443/")
+    call, unused = probed(settings, livenessProbe={"grpc": {"port": 9000, "service": "a.B"}})
+    assert (call.test, unused) == (("GRPC", "9000", "a.B"), [])
 
 
 @pytest.mark.parametrize(
@@ -264,6 +266,7 @@ def test_probes_are_a_health_check(settings: Settings) -> None:
         ({"httpGet": {"port": 80, "scheme": "FTP"}}, r"httpGet\.scheme: 'FTP' is not one of"),
         ({"httpGet": {"port": 80, "httpHeaders": [{"name": "a\n"}]}}, "httpGet: .* is not a header"),
         ({"tcpSocket": {"port": 70000}}, r"tcpSocket\.port: '70000' is not a TCP port"),
+        ({"grpc": {"port": 9000, "service": "a b"}}, "grpc: 'a b' is not the name of a service"),
         ({"exec": {"command": ["x"]}, "failureThreshold": 1 << 30}, "may fail for more than a year"),
     ],
 )
