@@ -57,8 +57,9 @@ class Naming(msgspec.Struct, frozen=True):
     def validate(self, name: str) -> str:
         """`name`, if one may have it. Raises UsageError."""
         if not _NAME.fullmatch(name) or is_id(name):
+            strange = "".join(sorted(set(re.sub(r"[a-zA-Z0-9_.-]", "", name))))
             raise UsageError(
-                f"{name!r} is not a {self.kind} name",
+                f"{name!r} is not a {self.kind} name" + f": it has {strange!r}" * bool(strange),
                 hint="use 2 to 128 letters, digits, _ . and -, beginning with a letter or digit",
             )
         return name

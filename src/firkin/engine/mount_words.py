@@ -110,7 +110,10 @@ def _tmpfs(word: str, fields: dict[str, str]) -> Tmpfs:
     if _flag(word, fields, "readonly"):
         options.append("ro")
     if size := fields.get("tmpfs-size", ""):
-        options.append(f"size={parse_size(size)}")
+        try:
+            options.append(f"size={parse_size(size)}")
+        except UsageError as error:
+            raise _bad(word, f"tmpfs-size: {error}") from error
     mode = fields.get("tmpfs-mode", "1777")
     if not mode or set(mode) - set("01234567") or int(mode, 8) > 0o7777:
         raise _bad(word, f"tmpfs-mode {mode!r} is not an octal mode")

@@ -18,7 +18,7 @@ from firkin.engine.environment import DEFAULT_PATH, merge_environment
 from firkin.engine.health_words import health_check
 from firkin.engine.options import ExecOptions, RunOptions
 from firkin.engine.published import exposed_ports, published_ports
-from firkin.engine.rules import check_user, check_words, check_workdir
+from firkin.engine.rules import check_groups, check_user, check_words, check_workdir
 from firkin.engine.signals import parse_signal
 from firkin.errors import FirkinError, HostUnsupported, UsageError
 from firkin.linux.id_map import IdMap
@@ -109,6 +109,7 @@ def disk_bytes(options: RunOptions, settings: Settings, root: Root = OF_AN_IMAGE
 def exec_process(options: ExecOptions, first: ProcessSpec) -> ProcessSpec:
     """One more process in the container whose first one is `first`. Raises UsageError."""
     check_user(options.user)
+    check_groups(options.groups)
     check_workdir(options.workdir)
     terminal_env = ("TERM=xterm",) if options.terminal else ()
     env = merge_environment(terminal_env, first.env, options.env)

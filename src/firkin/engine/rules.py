@@ -22,12 +22,14 @@ from firkin.errors import HostUnsupported, UsageError
 from firkin.process.raw import raw, shown
 
 MIN_MEMORY_BYTES = 64 << 20
+MAX_MEMORY_BYTES = 4 << 40
 MIN_DISK_BYTES = 16 << 20
 MAX_MOUNTS = 64
 _KERNELS = ("/proc/", "/sys/")
 MAX_WORD_BYTES = 128 << 10  # execve(2): MAX_ARG_STRLEN
 MAX_WORDS_BYTES = 512 << 10  # args and environment travel in one control message of 1 MiB
-_USER = re.compile(r"[^\s:\0/]{1,256}(:[^\s:\0/]{1,256})?")
+_GROUP = re.compile(r"[^\s:\0/]{1,256}")
+_USER = re.compile(rf"{_GROUP.pattern}(:{_GROUP.pattern})?")
 
 
 def check(options: RunOptions) -> None:
@@ -39,6 +41,7 @@ def check(options: RunOptions) -> None:
     check_isolation(options)
     check_userns(options)
     check_user(options.user)
+    check_groups(options.groups)
     check_workdir(options.workdir)
     _check_sizes(options)
     _check_mounts(options)
@@ -50,6 +53,12 @@ def check(options: RunOptions) -> None:
 def check_user(user: str) -> None:
     if user and not _USER.fullmatch(user):
         raise UsageError(f"user: {user!r} is not a user", hint="write NAME, UID, NAME:GROUP or UID:GID")
+
+
+def check_groups(groups: tuple[str, ...]) -> None:
+    for group in groups:
+        if not _GROUP.fullmatch(group):
+            raise UsageError(f"groups: {group!r} is not a group", hint="write NAME or GID")
 
 
 def check_workdir(workdir: str) -> None:
@@ -64,6 +73,8 @@ def _check_sizes(options: RunOptions) -> None:
             f"memory: {memory} bytes are too few for a machine of its own",
             hint=f"the kernel needs some, too: give {MIN_MEMORY_BYTES >> 20}m or more",
         )
+    if memory is not None and memory > MAX_MEMORY_BYTES:
+        raise UsageError(f"memory: {memory} bytes are more than a machine can have", hint="give 4t or less")
     if disk is not None and disk < MIN_DISK_BYTES:
         raise UsageError(f"disk: {disk} bytes are too few", hint=f"give {MIN_DISK_BYTES >> 20}m or more")
     if options.shm_bytes is not None and options.shm_bytes <= 0:

@@ -99,7 +99,10 @@ def _apply_option(chosen: list[str], option: str, word: str) -> None:
     elif option in _FLAGS:
         chosen[:] = [each for each in chosen if each != option] + [option]
     elif key == "size" and equals:
-        chosen.append(f"size={parse_size(value)}")
+        try:
+            chosen.append(f"size={parse_size(value)}")
+        except UsageError as error:
+            raise UsageError(f"tmpfs {word!r}: {error}", hint=error.hint) from error
     elif key == "mode" and equals and value and set(value) <= set("01234567") and int(value, 8) <= 0o7777:
         chosen.append(f"mode={value}")
     else:

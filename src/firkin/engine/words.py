@@ -199,7 +199,7 @@ def run_options(
         sockets=parse_sockets(more),
         pull=choice("pull", pull, PullPolicy),
         platform=platform,
-        stop_signal=None if stop_signal in (None, "") else parse_signal(stop_signal or ""),
+        stop_signal=_stop_signal(stop_signal),
         stop_timeout_s=_seconds("stop_timeout", stop_timeout),
         labels=pairs("label", labels),
         pod=member,
@@ -271,9 +271,21 @@ def _terminal(value: bool | TerminalSize | None) -> TerminalSize | None:
     return TerminalSize() if value else None
 
 
+def _stop_signal(value: str | int | None) -> int | None:
+    if value is None or value == "":
+        return None
+    try:
+        return parse_signal(value)
+    except UsageError as error:
+        raise UsageError(f"stop_signal: {error}", hint=error.hint) from error
+
+
 def _pairs(value: Environment) -> tuple[str | bytes, ...]:
     if not isinstance(value, Mapping):
         return listed("env", value)
+    for name in value:
+        if "=" in name:
+            raise UsageError(f"env: {name!r} is no name of a variable: it has a =", hint="leave out the =")
     return tuple(
         name.encode() + b"=" + text if isinstance(text, bytes) else f"{name}={text}"
         for name, text in value.items()
