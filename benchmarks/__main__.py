@@ -22,6 +22,7 @@ GROUPS = {
     "start": "benchmarks.start",
     "restore": "benchmarks.restore",
     "exec": "benchmarks.exec",
+    "namespace": "benchmarks.namespace",
     "pod": "benchmarks.pod",
     "copy": "benchmarks.copy",
     "stdio": "benchmarks.stdio",

@@ -37,10 +37,27 @@ class Podman:
     command: tuple[str, ...]
     network: str
     """The default one's name."""
+    enter: tuple[str, ...] = ()
+    """What brings a command to where podman is run."""
 
     def run(self, network: str = "") -> Measures:
         chosen = ("--network", network) if network else ()
         return command_times([*self.command, "run", "--rm", *_LIMITS, *chosen, _IMAGE, "true"])
+
+    def create(self) -> Measures:
+        """A container without a network, which is not started."""
+        return command_times([*self.command, "create", *_LIMITS, "--network", "none", _IMAGE, "true"])
+
+    def exec(self, container: str) -> Measures:
+        """`true` in a container that runs."""
+        return command_times([*self.command, "exec", container, "true"])
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        """The name of a container that sleeps."""
+        start = [*self.command, "run", "-d", "--name", "bench", *_LIMITS, "--network", "none", _IMAGE]
+        subprocess.run([*start, "sleep", "1000000"], stdout=subprocess.DEVNULL, check=True)
+        yield "bench"
 
 
 @contextmanager
@@ -62,7 +79,7 @@ def podman(place: Place) -> Iterator[Podman | None]:
         archive.write_bytes(busybox_tar())
         place.run([*command, "import", "-q", str(archive), _IMAGE])
         stack.callback(_tidy, command)
-        yield Podman(command, "bridge" if as_root else "slirp4netns")
+        yield Podman(command, "bridge" if as_root else "slirp4netns", enter)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ struct plan {
     char *dir;          /* the container's, where "upper" and "work" are, made when missing */
     char *lower;        /* what the overlay shows; "": "upper" is the whole root */
     struct strings binds; /* what the agent finds at /binds/0, /binds/1, ...: paths, or descriptors of mounts */
+    uint32_t owner;        /* the process whose thread started us, and which we end with; 0: none */
     struct strings helper; /* the program that brings the network, with HELPER_USER and HELPER_NET; none: no network */
 };
 
@@ -51,6 +52,7 @@ static const struct field plan_fields[] = {
     NEED(plan, lower, FIELD_STRING),
     NEED(plan, binds, FIELD_STRINGS),
     NEED(plan, helper, FIELD_STRINGS),
+    MAY(plan, owner, FIELD_U32),
 };
 
 static int read_plan(int fd, struct plan *plan) {
@@ -448,6 +450,18 @@ static _Noreturn void await(struct launched *launched, const struct strings *hel
     _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 }
 
+/* What nobody has arranged between our fork and our exec. */
+static void stand_alone(uint32_t owner) {
+    umask(077);
+    if (chdir("/") < 0)
+        _exit(127);
+    if (owner == 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if ((uint32_t)getppid() != owner)
+        _exit(127); /* it is gone already, and will not send it */
+}
+
 void launch(int plan_fd, int tie_fd, int serving_fd) {
     struct clone_args arguments = {.flags = NAMESPACES, .exit_signal = SIGCHLD};
     struct launched launched = {.helper = -1, .user_fd = -1, .net_fd = -1, .tie_fd = tie_fd, .serving_fd = serving_fd};
@@ -457,6 +471,7 @@ void launch(int plan_fd, int tie_fd, int serving_fd) {
     if (read_plan(plan_fd, &plan) < 0)
         child_fail(tie_fd);
     close(plan_fd);
+    stand_alone(plan.owner);
     int launcher_fd = pidfd_open(getpid(), 0);
     if (launcher_fd >= 0 && pipe2(news, O_CLOEXEC) == 0)
         launched.first = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));

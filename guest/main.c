@@ -70,7 +70,8 @@ static int watch_exits(void) {
     return exits.fd < 0 ? -errno : watch_add(exits.fd, &exits.watch);
 }
 
-static _Noreturn void serve(int fd, bool machine) {
+/* `alone`: of everything that it is PID 1 of, it is the first process, and nothing else is to be mounted there. */
+static _Noreturn void serve(int fd, bool machine, bool alone) {
     raise_file_limit();
     int error = watch_init();
     if (error == 0)
@@ -89,10 +90,10 @@ static _Noreturn void serve(int fd, bool machine) {
      * short lines then fills its pipe first, and they travel in one frame. Nobody waits longer for its last line. */
     const struct sched_param none = {0};
     sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &none);
-    if (machine) {
+    if (machine)
         cgroups_begin();
+    if (alone)
         init_prepare();
-    }
     bool more = true, ended = false;
     while (!port_gone()) {
         bool heard = watch_wait(more || ended ? 0 : -1);
@@ -111,7 +112,7 @@ static _Noreturn void run_machine(int count, char **arguments) {
             port = arguments[i] + 5;
     control_own_machine(true);
     power_own_machine(true);
-    serve(boot_machine(port), true);
+    serve(boot_machine(port), true, true);
 }
 
 /* Only a machine's init lives in an initramfs; anywhere else, mounting and powering off is not for us. */
@@ -154,5 +155,5 @@ int main(int count, char **arguments) {
     if (fd < 0)
         usage("no descriptor");
     fill_standard_fds();
-    serve(fd, false);
+    serve(fd, false, plan_fd >= 0);
 }

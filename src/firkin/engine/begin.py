@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -27,13 +28,10 @@ from firkin.engine.isolation_words import check_storage
 from firkin.engine.network_rules import check_way_in
 from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec, disk_bytes
-from firkin.engine.shape import machine_spec
 from firkin.errors import NameInUse
 from firkin.events import span
 from firkin.linux.id_map import IdMap
 from firkin.linux.removal import remove_tree
-from firkin.machine import begin as machines
-from firkin.machine.started import Started
 from firkin.oci.image import Image
 from firkin.oci.platform import Platform
 from firkin.paths import Paths
@@ -42,18 +40,26 @@ from firkin.settings import Settings
 from firkin.store.files import disk_errors
 from firkin.store.store import Store
 
+if TYPE_CHECKING:
+    from firkin.machine.namespace.launch import StartedNamespace
+    from firkin.machine.started import Started
+
 
 class Begun(msgspec.Struct, frozen=True):
     """A container on record that is ours, and its VMM, None where that could not start yet."""
 
     record: Record
     lock: Lock
-    started: Started | None = None
+    started: Started | StartedNamespace | None = None
 
     def abort(self) -> None:
         """Leave nothing of it."""
         if self.started is not None:
             self.started.abort()
+        if self.record.cgroups_path.exists():
+            from firkin.engine.namespace_groups import remove_left
+
+            remove_left(self.record)
         remove_tree(self.record.paths.container_run_dir(self.record.id))
         volume_use.remove_container(self.record)
         self.lock.close()
@@ -66,8 +72,6 @@ def begin(options: RunOptions, settings: Settings) -> Begun | None:
     UsageError, HostUnsupported, NameInUse and what starting a VMM raises.
     """
     rules.check(options)
-    if options.isolation == "namespace":
-        return None
     check_name(options.name, settings.paths)
     store = Store(settings.paths)
     with store.adding():
@@ -85,6 +89,14 @@ def _on_record(store: Store, options: RunOptions, settings: Settings) -> Begun |
     if options.root.file is not None:
         return Begun(*put_file_on_record(options, settings, detached=False))
     image = None if options.pull == "always" else _image(store, options, settings)
+    if options.isolation == "namespace":
+        from firkin.engine.namespace_begin import place_of
+
+        place = None if image is None else place_of(options, image, settings)
+        if image is None or place is None:
+            return None
+        where = (place.key, place.id_map, place.driver)
+        return Begun(*put_tree_on_record(place.options, image, *where, settings, detached=False))
     rootfs = None if image is None else _rootfs(image, options, settings)
     if image is None or rootfs is None:
         return None
@@ -213,8 +225,15 @@ def _rootfs(image: Image, options: RunOptions, settings: Settings) -> Rootfs | N
     return found
 
 
-def _started(record: Record, settings: Settings) -> Started | None:
+def _started(record: Record, settings: Settings) -> Started | StartedNamespace | None:
     spec: ContainerSpec = record.spec()
+    if spec.isolation == "namespace":
+        from firkin.engine import namespace_begin
+
+        return namespace_begin.started(record, settings)
+    from firkin.engine.shape import machine_spec
+    from firkin.machine import begin as machines
+
     with disk_errors(record.paths.volumes_dir):
         if not storage.is_ready(record.paths, spec):
             return None

@@ -169,7 +169,7 @@ def _put_layer(store: Store, layer: Iterator[bytes]) -> tuple[Descriptor, Digest
 def _changed(paths: Paths, container: Container) -> Iterator[bytes]:
     spec, record = container.spec, Record(paths, container.id)
     if spec.isolation == "namespace":
-        from firkin.engine.namespace_root import lower_of
+        from firkin.engine.namespace_shape import lower_of
         from firkin.snapshot import tree_compare
 
         return tree_compare.layer(record, lower_of(paths, spec), OURS)

@@ -50,7 +50,7 @@ async def of_container(settings: Settings, container: Container) -> list[Change]
     spec, paths = container.spec, settings.paths
     record = Record(paths, container.id)
     if spec.isolation == "namespace":
-        from firkin.engine.namespace_root import lower_of
+        from firkin.engine.namespace_shape import lower_of
         from firkin.snapshot import tree_compare
 
         async with container.still():

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from firkin.engine.pods import Pods
     from firkin.engine.summaries import ContainerSummary
     from firkin.engine.waiting import Condition
+    from firkin.machine.namespace.launch import StartedNamespace
     from firkin.process.relay import Relays
     from firkin.process.spec import ExitStatus
     from firkin.snapshot.record import Snapshot
@@ -381,7 +382,7 @@ class Engine(Heirs):
         self,
         found: Record,
         lock: Lock,
-        started: Started | None = None,
+        started: Started | StartedNamespace | None = None,
         meanwhile: Callable[[], object] | None = None,
     ) -> OwnedContainer:
         container = self._own(found, lock, started)
@@ -427,7 +428,7 @@ class Engine(Heirs):
 
         await supervised.wake(self.settings)
 
-    def _own(self, record: Record, lock: Lock, started: Started | None) -> OwnedContainer:
+    def _own(self, record: Record, lock: Lock, started: Started | StartedNamespace | None) -> OwnedContainer:
         try:
             self._require_open()  # it may have been closed while an image was pulled
             container = OwnedContainer.create(

@@ -9,7 +9,7 @@ Where no group may be made, a container without limits lives without.
 from __future__ import annotations
 
 import os
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 
 import msgspec
 
@@ -26,9 +26,9 @@ from firkin.machine.namespace import limits
 _MOST_BYTES = 1 << 16
 
 
-def made(stack: AsyncExitStack, record: Record, spec: ContainerSpec) -> Group | None:
-    """The group of a container that is about to start, which goes with `stack`. Raises HostUnsupported,
-    UsageError.
+def made(record: Record, spec: ContainerSpec) -> Group | None:
+    """The group of a container that is about to start, for remove_left() to remove, also where this raises
+    HostUnsupported or UsageError.
     """
     remove_left(record)
     places = here()
@@ -38,7 +38,6 @@ def made(stack: AsyncExitStack, record: Record, spec: ContainerSpec) -> Group | 
         return None
     try:
         _note(record, group)
-        stack.callback(remove_left, record)
         group.make()
         group.hold(spec.limits)
     except Unheld as error:

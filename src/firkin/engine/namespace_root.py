@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from firkin.aio.thread import in_thread
 from firkin.container.id_maps import table, taken
 from firkin.container.locks import Lock
 from firkin.container.record import Record
-from firkin.container.spec import ContainerSpec
 from firkin.container.storage_driver import choose
 from firkin.engine.options import RunOptions
 from firkin.engine.userns_words import check_mapped
-from firkin.errors import Corrupt
 from firkin.linux.id_map import IdMap
 from firkin.linux.subordinate_ids import Holder
 from firkin.oci.image import Image
-from firkin.paths import Paths
 from firkin.rootfs import trees
 from firkin.rootfs.record import OpenBlob
 from firkin.settings import Settings
@@ -44,6 +39,7 @@ async def put(
     Ids of its own are chosen, and chosen anew where another container got them while the tree was made. The
     caller holds Store.adding(). Raises as rootfs.trees.build(), IdMode.map() and put_tree_on_record().
     """
+    from firkin.aio.thread import in_thread
     from firkin.engine.begin import put_tree_on_record
 
     holder, mode, paths = Holder.here(), options.id_mode, settings.paths
@@ -71,14 +67,3 @@ def tree_of(image: Image, settings: Settings, id_map: IdMap, open_blob: OpenBlob
         id_map=id_map,
         limit_bytes=settings.disk_bytes,
     )
-
-
-def lower_of(paths: Paths, spec: ContainerSpec) -> Path:
-    """The tree that `spec` was made over. Raises Corrupt where it is gone."""
-    found = trees.find(paths.rootfs_dir, spec.rootfs_key)
-    if found is None:
-        raise Corrupt(
-            f"the tree {spec.rootfs_key} under container {spec.name!r} is missing",
-            hint="remove the container, and run it anew",
-        )
-    return found.path

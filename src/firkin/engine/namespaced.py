@@ -23,25 +23,20 @@ from firkin.container.record import Record, Running
 from firkin.container.spec import ContainerSpec
 from firkin.engine import batch
 from firkin.engine import namespace_groups as groups
+from firkin.engine import namespace_shape as shape
 from firkin.engine.deadline import within
 from firkin.engine.filters import filter_for
-from firkin.engine.given_away import give
 from firkin.engine.launch import Launched, shared_sockets, take_over
-from firkin.engine.namespace_root import lower_of
 from firkin.engine.spawn_op import rlimits_of, spawn_op
 from firkin.engine.standing import wake
 from firkin.engine.transcript import Transcript
-from firkin.errors import HostUnsupported
 from firkin.events import span
 from firkin.machine.launch import Lifetime
-from firkin.machine.namespace.launch import launch as start
+from firkin.machine.namespace.launch import StartedNamespace
 from firkin.machine.namespace.namespace import Namespace
-from firkin.machine.namespace.network import UserNetwork
-from firkin.machine.namespace.spec import ROOT, NamespaceSpec, bind_place
+from firkin.machine.namespace.spec import ROOT, bind_place
 from firkin.network.guest import guest_network
-from firkin.rootfs import upper
 from firkin.settings import Settings
-from firkin.store.files import disk_errors
 from firkin.wire import messages as wire
 
 if TYPE_CHECKING:
@@ -56,13 +51,16 @@ async def launch(
     *,
     settings: Settings,
     lifetime: Lifetime,
+    started: StartedNamespace | None = None,
 ) -> AsyncIterator[Launched]:
     """The container of `record` with its process started, for the first time or again; it ends with the
-    block. Raises HostUnsupported, BootFailed, and what AgentClient.start() raises.
+    block. `started` is its namespace, where that runs already.
+
+    Raises HostUnsupported, BootFailed, and what AgentClient.start() raises.
     """
     async with AsyncExitStack() as stack:
         sockets = shared_sockets(stack, spec, spec.relayed_ports)
-        namespace, client = await begun(stack, record, spec, settings, lifetime)
+        namespace, client = await begun(stack, record, spec, settings, lifetime, started)
         filter = filter_for(spec, spec.process.policy, settings)
         op = spawn_op(spec.id, spec.process, filter, rlimits_of(spec.isolation))
         process = client.register(op, stdin=spec.process.stdin, **spec.process.outputs.connected())
@@ -121,64 +119,27 @@ async def resume(
 
 
 async def begun(
-    stack: AsyncExitStack, record: Record, spec: ContainerSpec, settings: Settings, lifetime: Lifetime
+    stack: AsyncExitStack,
+    record: Record,
+    spec: ContainerSpec,
+    settings: Settings,
+    lifetime: Lifetime,
+    started: StartedNamespace | None = None,
 ) -> tuple[Namespace, AgentClient]:
     """The container's namespace, and a client of its agent that has not said a word; it ends with `stack`.
 
     Raises HostUnsupported.
     """
-    wanted = namespace_spec(record, spec, settings)
-    await in_thread(partial(make_ready, record, spec))
-    try:
-        with record.hold_alive() as alive:
-            group = groups.made(stack, record, spec)
-            run_dir = record.paths.container_run_dir(record.id)
-            namespace = Namespace.of(
-                start(wanted, run_dir=run_dir, lifetime=lifetime, alive_fd=alive.fd, group=group)
-            )
-    except OSError as error:
-        raise HostUnsupported(
-            f"cannot start container {spec.name!r} in namespaces: {error}",
-            hint="`firkin doctor` looks for the reason",
-        ) from error
+    if started is None:
+        await in_thread(partial(shape.make_ready, record, spec))
+        started = shape.started(record, spec, settings, lifetime)
+    stack.callback(groups.remove_left, record)
+    namespace = Namespace.of(started)
     stack.push_async_callback(namespace.stop)
     from firkin.agent.client import AgentClient  # imported while PID 1 mounts
 
     client = await AgentClient.open(namespace.open_agent(), spec.name)
     return namespace, await stack.enter_async_context(client)
-
-
-def namespace_spec(record: Record, spec: ContainerSpec, settings: Settings) -> NamespaceSpec:
-    """The namespace that `spec` needs. Raises Corrupt where its image's tree is gone."""
-    assert spec.id_map is not None
-    return NamespaceSpec(
-        name=spec.name,
-        dir=record.dir,
-        lower=None if spec.storage_driver == "copy" else lower_of(record.paths, spec),
-        id_map=spec.id_map,
-        binds=_sources(spec),
-        idmapped=_idmapped(spec),
-        network=_network(spec),
-        boot_timeout_s=settings.boot_timeout_s,
-    )
-
-
-def make_ready(record: Record, spec: ContainerSpec) -> None:
-    """Make what it writes to, where that is missing, and give it the volumes that are to be its user's.
-
-    Raises Corrupt, HostUnsupported, StorageFull."""
-    assert spec.id_map is not None
-    with disk_errors(record.dir):
-        lower = partial(lower_of, record.paths, spec)
-        upper.make(record.dir, lower, spec.id_map, copied=spec.storage_driver == "copy")
-        give(record, spec, lower)
-
-
-def _network(spec: ContainerSpec) -> UserNetwork | None:
-    if not spec.network.interfaces:
-        return None
-    mac = spec.network.interfaces[0].mac
-    return UserNetwork(ports=spec.forwarded_ports, host_loopback=spec.network.host_loopback, mac=mac)
 
 
 def container_op(spec: ContainerSpec) -> wire.Container:
@@ -189,16 +150,6 @@ def container_op(spec: ContainerSpec) -> wire.Container:
         root=wire.Root(device=ROOT, fstype="bind", readonly=spec.read_only),
         mounts=tuple(_as_bind(each) for each in op.mounts),
     )
-
-
-def _sources(spec: ContainerSpec) -> tuple[str, ...]:
-    """In the order of the shares that a machine would have."""
-    return (*(bind.source for bind in spec.binds), *(each.path for each in spec.storage.directories))
-
-
-def _idmapped(spec: ContainerSpec) -> frozenset[int]:
-    owners = [bind.owners for bind in spec.binds] + [each.owners for each in spec.storage.directories]
-    return frozenset(number for number, each in enumerate(owners) if each == "idmap")
 
 
 def _as_bind(mount: wire.Mount) -> wire.Mount:

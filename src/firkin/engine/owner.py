@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from firkin.engine.saving import Source
     from firkin.engine.spawned import SpawnedProcess
     from firkin.engine.update_words import UpdateOptions
+    from firkin.machine.namespace.launch import StartedNamespace
     from firkin.snapshot.record import Snapshot
     from firkin.wire.messages import ProcessRow
     from firkin.wire.sockets import Place
@@ -81,7 +82,7 @@ class OwnedContainer:
         *,
         settings: Settings,
         lifetime: Lifetime,
-        started: Started | None = None,
+        started: Started | StartedNamespace | None = None,
         tries: Tries = UNTRIED,
     ) -> OwnedContainer:
         """A container that start() will start: that of `record`, which this process owns by `lock`.
@@ -96,7 +97,11 @@ class OwnedContainer:
             if spec.isolation == "namespace":
                 from firkin.engine import namespaced
 
-                return partial(namespaced.launch, record, spec, settings=settings, lifetime=lifetime)
+                assert not isinstance(started, Started)
+                return partial(
+                    namespaced.launch, record, spec, settings=settings, lifetime=lifetime, started=started
+                )
+            assert started is None or isinstance(started, Started)
             if (origin := _origin(record, spec, state, transcript)) is not None:
                 from firkin.engine.restore import restore
 

@@ -9,25 +9,29 @@ The rule: whatever fails leaves no process and no descriptor. Why PID 1 could no
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from firkin.errors import HostUnsupported
 from firkin.events import event
-from firkin.linux import fork, mounts, unix_socket, user_namespace
+from firkin.linux import fork, mounts, spawn, unix_socket, user_namespace
 from firkin.linux.cgroup.group import Group
 from firkin.linux.sink import Sink
 from firkin.machine.initramfs import agent_path
-from firkin.machine.launch import Lifetime
 from firkin.machine.namespace.failure import failure
 from firkin.machine.namespace.spec import NamespaceSpec
 from firkin.machine.qemu.files import AGENT_SOCKET
 from firkin.machine.spec import PublishedPort
 from firkin.network.publish import claim_ports
+
+if TYPE_CHECKING:
+    from firkin.machine.launch import Lifetime
 
 _PID = struct.Struct("=I")
 _REPORT_BYTES = 512
@@ -50,6 +54,14 @@ class StartedNamespace(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[PublishedPort, ...]
     boot_timeout_s: float
     group: Group | None = None
+
+    def abort(self) -> None:
+        """End it at once: it is gone, and nothing is held of it, when this returns; its group stays."""
+        fork.end(self.launcher, self.launcher_fd)  # with which PID 1 ends
+        select.select([self.pidfd], [], [], _PATIENCE_S)
+        os.close(self.pidfd)
+        self.tie.close()
+        self.complaints.close()
 
 
 def launch(
@@ -115,25 +127,23 @@ def _spawn(
         plan_fd = os.memfd_create("plan", os.MFD_CLOEXEC)
         stack.callback(os.close, plan_fd)
         mapped = _id_mapped(stack, spec)
-        os.write(plan_fd, spec.plan(site, mapped))
+        os.write(plan_fd, spec.plan(site, mapped, owner=os.getpid() if lifetime == "owner" else 0))
         null_fd = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         stack.callback(os.close, null_fd)
         listening = stack.enter_context(unix_socket.listen(run_dir / AGENT_SOCKET))
         passed = (plan_fd, theirs.fileno(), listening.fileno())
         plan, tie, serving = map(str, passed)
         inherited = (*passed, *mapped.values())
-        argv = [str(agent_path()), "--fd", serving, "--launch", plan, "--tie", tie]
+        argv = (str(agent_path()), "--fd", serving, "--launch", plan, "--tie", tie)
         event("namespace.command", machine=spec.name, argv=argv)
-        return fork.start(
-            fork.Launch(
-                argv,
-                {"FIRKIN_MACHINE": str(run_dir)},
-                null_fd,
-                null_fd,
-                complaints.fd,
+        return spawn.start(
+            spawn.Spawn(
+                argv=argv,
+                env={"FIRKIN_MACHINE": str(run_dir)},
+                stdin_fd=null_fd,
+                stdout_fd=null_fd,
+                stderr_fd=complaints.fd,
                 fds=inherited if alive_fd is None else (*inherited, alive_fd),
-                dies_with_parent=lifetime == "owner",
-                no_new_privs=False,  # a container's sudo(1) is its own affair, within its own users
             )
         )
 

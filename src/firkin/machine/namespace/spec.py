@@ -30,16 +30,17 @@ class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """None: a loopback, and nothing else."""
     boot_timeout_s: float = 60.0
 
-    def plan(self, site: Path, mounts: Mapping[int, int]) -> bytes:
+    def plan(self, site: Path, mounts: Mapping[int, int], *, owner: int = 0) -> bytes:
         """For the launcher, which mounts the namespace's own root over the directory `site`; `mounts` are
-        descriptors of those that are idmapped, by their numbers. Raises HostUnsupported where what brings the
+        descriptors of those that are idmapped, by their numbers; it ends with the thread of process `owner`
+        that starts it, unless that is 0. Raises HostUnsupported where what brings the
         network is not here.
         """
         lower = "" if self.lower is None else str(self.lower)
         binds = [str(mounts.get(number, source)) for number, source in enumerate(self.binds)]
         plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "binds": binds}
         helper = () if self.network is None else self.network.command()
-        return msgspec.msgpack.encode({**plan, "helper": helper})
+        return msgspec.msgpack.encode({**plan, "helper": helper, "owner": owner})
 
 
 def bind_place(index: int) -> str:
