@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import pytest
 
 from firkin.container import record
 from firkin.container.record import Exited
+from firkin.engine import supervised
 from firkin.process.spec import ExitStatus
 from tests.support.command import FIRKIN
 from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
+from tests.unit.supervisor.test_activation import activated, systemds
 
 pytestmark = pytest.mark.machine
 
@@ -28,11 +31,15 @@ def kill_supervisor(home):
     wait_until_gone([pid], 30)
 
 
-def test_a_killed_supervisor_costs_no_byte_of_output(firkin, stocked):
+def test_a_killed_supervisor_costs_no_byte_of_output(firkin, stocked, settings):
     last = 300_000
     firkin("run", "-d", "--name", "count", "busybox", "sh", "-c", f"seq {last}; exec sleep 1000", check=True)
     for _ in range(4):
         kill_supervisor(stocked)
+        assert firkin("exec", "count", "echo", "here").stdout == "here\n"
+    with systemds(settings) as sock, activated(settings, sock) as started:  # in the last one's place
+        asyncio.run(supervised.wake(settings))
+        assert supervisors(stocked) == [started.pid]
         assert firkin("exec", "count", "echo", "here").stdout == "here\n"
     follower = subprocess.Popen(
         [*FIRKIN, "logs", "-f", "count"], stdout=subprocess.PIPE, env=firkin.environ, cwd=firkin.cwd

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firkin.host import clock
 from firkin.host.doctor import examine
 from firkin.linux.mounts import MS_BIND, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, prctl
@@ -487,6 +488,15 @@ def slirp4netns_alone(world: World) -> None:
     world.program("slirp4netns")
 
 
+@provokes("netavark-iptables")
+def netavark_without_iptables(world: World) -> None:
+    world.memory("/usr/local")
+    netavark = world.write("/usr/local/libexec/podman/netavark", mode=0o755)
+    for each in netavark.parents[:3]:
+        each.chmod(0o755)
+    world.remove(world.binaries / "iptables")
+
+
 @provokes("ping-range")
 def nobody_may_ping(world: World) -> None:
     Path("/proc/sys/net/ipv4/ping_group_range").write_text("1 0")
@@ -500,6 +510,13 @@ def low_ports_are_roots(world: World) -> None:
 @provokes("inotify-few")
 def few_watches(world: World) -> None:
     world.pretend("/proc/sys/fs/inotify/max_user_watches", "100\n")
+
+
+@provokes("clock-wrong")
+def clock_that_stands_before_this_firkin(world: World) -> None:
+    newer = world.write(world.home.root / "clock.py")
+    os.utime(newer, (4e9, 4e9))
+    mount(str(newer), clock.__file__, flags=MS_BIND)
 
 
 @provokes("files-few")

@@ -140,10 +140,11 @@ def no_program(name: str) -> Callable[[World], None]:
 
 
 _APT = """\
-#!/bin/sh
+#!/bin/sh -p
 there() { printf '%s\\n' '#!/bin/sh' "echo '$2'" > "{bin}/$1"; chmod "${3:-0755}" "{bin}/$1"; }
 case "$*" in
-    *uidmap*) there newuidmap '' 4755 ;;
+    *uidmap*) there newuidmap '' 4755; there newgidmap '' 4755 ;;
+    *iptables*) there iptables ;;
     *passt*) there pasta ;;
     *qemu-user-static*) cp {bin}/spare {bin}/qemu-aarch64-static ;;
     *qemu-system-x86*) there qemu 'QEMU emulator version 7.2.0' ;;
@@ -181,7 +182,10 @@ def let_be_root(world: World, programs: dict[str, bytes]) -> None:
         ("ping-range", test_provoked.nobody_may_ping),
         ("inotify-few", test_provoked.few_watches),
         ("tun-unusable", test_provoked.tun_of_root_only),
+        ("fuse-unusable", lambda world: os.chmod("/dev/fuse", 0o600)),
         ("idmap-missing", test_provoked.no_newuidmap),
+        ("idmap-powerless", test_provoked.newgidmap_without_its_bit),
+        ("netavark-iptables", test_provoked.netavark_without_iptables),
         ("network-helper-missing", test_provoked.no_pasta),
         ("pasta-missing", test_provoked.slirp4netns_alone),
         ("emulator-missing", test_provoked.no_emulator),
@@ -202,9 +206,50 @@ def test_what_root_runs_makes_the_finding_disappear(
     def question() -> list[Any]:
         before = set(world.look())
         setup(world, "--sudo")
-        return sorted(before - set(world.look()))
+        after = set(world.look())
+        return [sorted(before - after), sorted(after - before)]
 
-    assert world.tells(prepared, question) == [fault_id]
+    assert world.tells(prepared, question) == [[fault_id], []]
+
+
+@pytest.mark.root
+def test_root_raises_a_limit_of_its_own() -> None:
+    test_provoked.baseline(0)
+    sysctl = of_this_host()["sysctl"]
+
+    def prepared(world: World) -> None:
+        world.program("sysctl").write_bytes(sysctl)
+        test_provoked.no_more_user_namespaces(world)
+
+    with fresh_home((0, 0)) as home:
+        world = World(home, 0)
+
+        def question() -> list[Any]:
+            before = set(world.look())
+            setup(world, "--sudo")
+            return sorted(before - set(world.look()))
+
+        assert world.tells(prepared, question) == ["userns-limited"]
+
+
+@pytest.mark.root
+def test_systemd_is_told_of_its_units_and_of_their_end(world: World) -> None:
+    def prepared(world: World) -> None:
+        world.memory("/run")
+        Path("/run/systemd/system").mkdir(parents=True)
+        for each in (Path("/run"), Path("/run/systemd"), Path("/run/systemd/system")):
+            each.chmod(0o755)
+        world.program("systemctl").write_text(f'#!/bin/sh\necho "$*" >> {world.home.work_dir}/told\n')
+
+    def question() -> list[str]:
+        setup(world)
+        setup(world)
+        setup(world, "--undo")
+        return (world.home.work_dir / "told").read_text().splitlines()
+
+    reload = "--user daemon-reload"
+    started, stopped = "--user start firkin.socket", "--user stop firkin.socket"
+    assert world.tells(prepared, question) == [reload, started, reload, stopped, reload]
 
 
 @pytest.mark.root
