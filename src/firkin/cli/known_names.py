@@ -37,7 +37,10 @@ class Known(NamedTuple):
         """What begins with `incomplete`, but for the words that are `given` already."""
         taken = set(given) if isinstance(given, tuple) else set()
         kind = "open" if self.then else "plain"
-        found = [] if self.path and incomplete[:1] in ("/", ".", "~") else self._names(incomplete)
+        of_host = incomplete[:1] in ("/", ".", "~")
+        if self.then and self.then in incomplete and not of_host:
+            return []  # a path in a container
+        found = [] if self.path and of_host else self._names(incomplete)
         items = [CompletionItem(name + self.then, type=kind) for name in found if name not in taken]
         return items if items or not self.path else [CompletionItem(incomplete, type=self.path)]
 

@@ -103,6 +103,8 @@ def values(line: str, shell: str = "fish", **more: str) -> list[str]:
         ("cp w", ["web:", "worker:"]),
         ("cp web:/etc/hosts /t", ["<file>"]),
         ("cp nothing", ["<file>"]),
+        ("cp web:/etc/ho", []),
+        ("run -v cache:/va", []),
         ("kill -s TE", ["TERM"]),
         ("doctor --explain qemu-", ["qemu-missing", "qemu-old", "qemu-broken"]),
         ("doctor --only cgroups", ["cgroups", "cgroups-absent", "cgroups-v1", "cgroups-hybrid",
