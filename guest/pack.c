@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -17,6 +18,8 @@
 #define LINK_SLOTS (1u << 21)
 #define LINK_NAMES_BYTES (64u << 20)
 #define XATTR_BYTES (1u << 18)
+#define DIRECT_BYTES (1u << 16)
+#define BYTES_AT_ONCE (1u << 30)
 #define MQUEUE_MAGIC 0x19800202
 
 /* A file with several names: its first one is found again by its number. */
@@ -158,22 +161,45 @@ static void find_regions(int fd, const struct stat *status) {
     entry.held = held;
 }
 
+/* Long pieces go by reference, from the page cache into the pipe. Returns how many bytes, 0 at the file's end. */
+static ssize_t put_pages(struct packing *p, int fd, uint64_t offset, uint64_t length) {
+    off_t at = (off_t)offset;
+    int error = tar_flush(&p->writer);
+    if (error < 0)
+        return error;
+    ssize_t got = sendfile(p->writer.fd, fd, &at, MIN(length, (uint64_t)BYTES_AT_ONCE));
+    if (got >= 0 || errno == EINTR || errno == EINVAL)
+        return got < 0 ? -errno : got;
+    return errno == EPIPE ? fail(EPIPE, "write the archive", "the stream") : failed(p, errno, "read");
+}
+
+static ssize_t put_copy(struct packing *p, int fd, uint64_t offset, uint64_t length) {
+    size_t room;
+    uint8_t *bytes = tar_room(&p->writer, &room);
+    ssize_t got = pread(fd, bytes, MIN(room, length), (off_t)offset);
+    if (got < 0)
+        return errno == EINTR ? -EINTR : failed(p, errno, "read");
+    int error = tar_filled(&p->writer, (size_t)got);
+    return error < 0 ? error : got;
+}
+
 static int put_region(struct packing *p, int fd, uint64_t offset, uint64_t length) {
-    int error = 0;
-    while (length > 0 && error == 0) {
-        size_t room;
-        uint8_t *bytes = tar_room(&p->writer, &room);
-        ssize_t got = pread(fd, bytes, MIN(room, length), (off_t)offset);
-        if (got < 0 && errno == EINTR)
+    bool by_reference = length >= DIRECT_BYTES;
+    while (length > 0) {
+        ssize_t got = by_reference ? put_pages(p, fd, offset, length) : put_copy(p, fd, offset, length);
+        if (got == -EINTR)
             continue;
+        if (got == -EINVAL && by_reference) {
+            by_reference = false; /* a file system that cannot */
+            continue;
+        }
         if (got <= 0)
-            return got < 0 ? failed(p, errno, "read") : failed(p, ESTALE, "read what was cut meanwhile of");
-        error = tar_filled(&p->writer, (size_t)got);
+            return got < 0 ? (int)got : failed(p, ESTALE, "read what was cut meanwhile of");
         offset += (uint64_t)got;
         length -= (uint64_t)got;
         p->counts->bytes += (uint64_t)got;
     }
-    return error;
+    return 0;
 }
 
 static int put_file(struct packing *p, const char *self, const struct stat *status) {

@@ -57,6 +57,10 @@ ssize_t tar_content(struct tar_reader *reader, void *bytes, size_t length) {
     return got;
 }
 
+void tar_took(struct tar_reader *reader, uint64_t length) {
+    reader->content_left -= length;
+}
+
 int tar_drain(struct tar_reader *reader) {
     ssize_t got;
     do

@@ -25,5 +25,8 @@ int tar_next(struct tar_reader *reader, struct tar_entry *entry);
  * Returns how many, 0 at its end, or -errno with the failure recorded. */
 ssize_t tar_content(struct tar_reader *reader, void *bytes, size_t length);
 
+/* The caller has taken `length` bytes of it from where the bytes come from, by himself. */
+void tar_took(struct tar_reader *reader, uint64_t length);
+
 /* Reads the stream to its end: what follows an archive belongs to whoever padded it. Returns 0 or -errno. */
 int tar_drain(struct tar_reader *reader);

@@ -13,7 +13,7 @@ static size_t records_used;
 
 /* ---- bytes ---- */
 
-static int flush(struct tar_writer *writer) {
+int tar_flush(struct tar_writer *writer) {
     for (size_t at = 0; at < writer->used;) {
         ssize_t written = write(writer->fd, buffer + at, writer->used - at);
         if (written < 0 && errno != EINTR)
@@ -31,7 +31,7 @@ uint8_t *tar_room(struct tar_writer *writer, size_t *room) {
 
 int tar_filled(struct tar_writer *writer, size_t length) {
     writer->used += length;
-    return writer->used == sizeof(buffer) ? flush(writer) : 0;
+    return writer->used == sizeof(buffer) ? tar_flush(writer) : 0;
 }
 
 int tar_put(struct tar_writer *writer, const void *bytes, size_t length) {
@@ -54,7 +54,7 @@ int tar_put_padding(struct tar_writer *writer, uint64_t length) {
 int tar_put_end(struct tar_writer *writer) {
     static const uint8_t zeros[2 * TAR_BLOCK_BYTES];
     int error = tar_put(writer, zeros, sizeof(zeros));
-    return error < 0 ? error : flush(writer);
+    return error < 0 ? error : tar_flush(writer);
 }
 
 /* ---- pax records ---- */

@@ -18,6 +18,9 @@ int tar_put(struct tar_writer *writer, const void *bytes, size_t length);
 uint8_t *tar_room(struct tar_writer *writer, size_t *room);
 int tar_filled(struct tar_writer *writer, size_t length);
 
+/* Writes what is gathered, so that the caller may write to the descriptor himself. */
+int tar_flush(struct tar_writer *writer);
+
 /* Zeros up to the next block behind `length` bytes of content. */
 int tar_put_padding(struct tar_writer *writer, uint64_t length);
 

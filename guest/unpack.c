@@ -13,6 +13,7 @@
 
 #define BUFFER_BYTES (1u << 18)
 #define DIRECT_BYTES (1u << 16)
+#define BYTES_AT_ONCE (1u << 30)
 #define MOST_DEPTH 1024
 #define TIMES_BYTES (64u << 20)
 
@@ -294,12 +295,32 @@ static int write_all(int fd, const uint8_t *bytes, size_t length, off_t offset) 
     return 0;
 }
 
+/* Moves what is in the pipe into the file, without a copy of ours between them. Returns how many bytes, 0 where it
+ * has to be copied: there is too little, or one of the two cannot do it. */
+static ssize_t move_content(struct unpacking *u, int fd, uint64_t offset, uint64_t length) {
+    if (length < DIRECT_BYTES || u->from < u->filled)
+        return 0;
+    off64_t at = (off64_t)offset;
+    ssize_t got = splice(u->input_fd, NULL, fd, &at, MIN(length, (uint64_t)BYTES_AT_ONCE), 0);
+    if (got < 0)
+        return errno == EINTR || errno == EINVAL ? 0 : failed(errno, "write");
+    tar_took(&u->reader, (uint64_t)got);
+    return got;
+}
+
+static ssize_t copy_content(struct unpacking *u, int fd, uint64_t offset, uint64_t length) {
+    ssize_t got = tar_content(&u->reader, content, MIN(length, sizeof(content)));
+    int error = got < 0 ? 0 : write_all(fd, content, (size_t)got, (off_t)offset);
+    return error < 0 ? error : got;
+}
+
 static int write_region(struct unpacking *u, int fd, uint64_t offset, uint64_t length) {
     while (length > 0) {
-        ssize_t got = tar_content(&u->reader, content, MIN(length, sizeof(content)));
-        int error = got < 0 ? (int)got : write_all(fd, content, (size_t)got, (off_t)offset);
-        if (error < 0)
-            return error;
+        ssize_t got = move_content(u, fd, offset, length);
+        if (got == 0)
+            got = copy_content(u, fd, offset, length);
+        if (got < 0)
+            return (int)got;
         offset += (uint64_t)got;
         length -= (uint64_t)got;
         u->counts->bytes += (uint64_t)got;
