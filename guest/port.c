@@ -13,7 +13,8 @@
 #include "listener.h"
 #include "stream.h"
 
-#define READ_BYTES 65536u
+/* The largest frame of data: where the host sends many, each is read whole, and its buffer is empty again. */
+#define READ_BYTES (MAX_DATA_BYTES + FRAME_OFFSET_BYTES + FRAME_OVERHEAD_BYTES)
 #define INPUT_BYTES (MAX_CONTROL_BYTES + FRAME_OVERHEAD_BYTES + READ_BYTES)
 #define OUTPUT_BYTES (2 * MAX_DATA_BYTES)
 #define ROUNDS_AT_ONCE 32
@@ -99,23 +100,61 @@ static void lose_host(void) {
     port.gone = port.listen_fd < 0;
 }
 
-static bool flush(void) {
-    bool progress = false;
-    while (port.writable && port.session) {
-        fill_output();
-        if (port.output_first == port.output_last)
-            break;
-        ssize_t sent = write(port.fd, port.output + port.output_first, port.output_last - port.output_first);
+/* Writes what it can of `bytes`. Returns how many, -1 where the host is gone. */
+static ssize_t write_some(const uint8_t *bytes, size_t length) {
+    size_t done = 0;
+    while (done < length) {
+        ssize_t sent = write(port.fd, bytes + done, length - done);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent < 0 && errno != EAGAIN)
-            lose_host();
+            return -1;
         if (sent <= 0) {
             port.writable = false;
             break;
         }
+        done += (size_t)sent;
+    }
+    return (ssize_t)done;
+}
+
+/* Sends a frame from where its bytes lie. What does not go is kept as any output. Returns false where there is none,
+ * or the host is gone. */
+static bool send_lent_frame(void) {
+    struct lent_frame lent;
+    if (port.output_first < port.output_last || control_held() > 0 || !streams_lend_frame(&lent))
+        return false;
+    ssize_t sent = write_some(lent.bytes, lent.length);
+    size_t rest = sent < 0 ? 0 : lent.length - (size_t)sent;
+    memcpy(port.output, lent.bytes + lent.length - rest, rest);
+    port.output_first = 0;
+    port.output_last = rest;
+    streams_take_back(&lent);
+    if (sent < 0)
+        lose_host();
+    return sent >= 0;
+}
+
+static bool flush(void) {
+    bool progress = false;
+    while (port.writable && port.session) {
+        if (send_lent_frame()) {
+            progress = true;
+            continue;
+        }
+        if (!port.session)
+            break;
+        fill_output();
+        if (port.output_first == port.output_last)
+            break;
+        ssize_t sent = write_some(port.output + port.output_first, port.output_last - port.output_first);
+        if (sent < 0) {
+            lose_host();
+            port.writable = false;
+            break;
+        }
         port.output_first += (size_t)sent;
-        progress = true;
+        progress |= sent > 0;
     }
     return progress;
 }
@@ -199,23 +238,29 @@ static void make_room(void) {
     port.input_first = 0;
 }
 
+/* Reads until there is nothing more, or READ_BYTES: a virtio-serial port gives no more than a page at a time. */
 static bool receive(void) {
     if (!port.readable || control_held() >= CONTROL_FULL_BYTES)
         return false;
     make_room();
-    size_t room = MIN((size_t)READ_BYTES, INPUT_BYTES - port.input_last);
-    ssize_t got = room > 0 ? read(port.fd, port.input + port.input_last, room) : -1;
-    if (got < 0 && room > 0 && errno == EINTR)
-        return true;
-    if (got > 0) {
+    size_t room = MIN((size_t)READ_BYTES, INPUT_BYTES - port.input_last), taken = 0;
+    while (taken < room) {
+        ssize_t got = read(port.fd, port.input + port.input_last, room - taken);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0 && (got == 0 || errno != EAGAIN) && taken > 0)
+            break; /* first what the host said before it went */
+        if (got <= 0) {
+            port.readable = false;
+            /* A port has no end: it reads as ended while its driver knows of no host. */
+            if (got == 0 ? !port.persistent : errno != EAGAIN)
+                lose_host();
+            break;
+        }
         port.input_last += (size_t)got;
-        return true;
+        taken += (size_t)got;
     }
-    port.readable = false;
-    /* A port has no end: it reads as ended while its driver knows of no host. */
-    if (room > 0 && (got == 0 ? !port.persistent : errno != EAGAIN))
-        lose_host();
-    return false;
+    return taken > 0;
 }
 
 bool port_work(void) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -216,41 +217,65 @@ static char **with_home(const struct spawn *spawn, const struct identity *identi
     return env;
 }
 
+/* The name of the program in the first directory of `path`; false where it is too long. Moves on to the next. */
+static bool candidate(const char **path, const char *name, char program[PATH_MAX]) {
+    const char *end = strchrnul(*path, ':');
+    int length = snprintf(program, PATH_MAX, "%.*s%s%s", (int)(end - *path), *path, end > *path ? "/" : "./", name);
+    *path = *end == ':' ? end + 1 : end;
+    return length > 0 && length < PATH_MAX;
+}
+
+/* `path` from the first directory on that has the program: to try one that has not costs execve(2) a new address
+ * space. */
+static const char *where_it_is(const char *path, const char *name) {
+    char program[PATH_MAX];
+    while (*path != '\0') {
+        const char *here = path;
+        struct stat status;
+        if (candidate(&path, name, program) && (stat(program, &status) == 0 || (errno != ENOENT && errno != ENOTDIR)))
+            return here;
+    }
+    return path;
+}
+
 /* Tries each directory of PATH; the error that says most wins: one that was found but may not be run. */
 static int search_and_exec(const char *path, char **args, char **env) {
     int error = ENOENT;
+    char program[PATH_MAX];
     while (*path != '\0') {
-        const char *end = strchrnul(path, ':');
-        char program[4096];
-        int length = snprintf(program, sizeof(program), "%.*s%s%s", (int)(end - path), path,
-                              end > path ? "/" : "./", args[0]);
-        if (length > 0 && (size_t)length < sizeof(program)) {
+        if (candidate(&path, args[0], program)) {
             execve(program, args, env);
             if (errno != ENOENT && errno != ENOTDIR)
                 error = errno;
             if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
                 break;
         }
-        path = *end == ':' ? end + 1 : end;
     }
     return error;
 }
 
-static int execute(const struct spawn *spawn, char **env) {
-    char **args = spawn->args.items;
-    const char *path = variable(&spawn->env, "PATH");
-    int error = ENOENT;
-    if (strchr(args[0], '/') != NULL) {
-        execve(args[0], args, env);
-        error = errno;
-    } else if (args[0][0] != '\0') {
-        error = search_and_exec(path == NULL ? DEFAULT_PATH : path, args, env);
-    }
-    return fail(error, "exec", "%s", args[0]);
+static int try_exec(const char *path, char **args, char **env) {
+    if (args[0][0] == '\0')
+        return ENOENT;
+    if (path != NULL)
+        return search_and_exec(path, args, env);
+    execve(args[0], args, env);
+    return errno;
 }
 
-/* Who and what the program is, beside the descriptors and the place that it starts with. The filter is last, so
- * that it need not allow what comes before it. */
+/* Becomes the program. The filter is last, so that it need not allow what comes before it. */
+static void execute(const struct spawn *spawn, const struct identity *identity) {
+    char **args = spawn->args.items, **env = with_home(spawn, identity);
+    const char *path = NULL;
+    if (strchr(args[0], '/') == NULL) {
+        path = variable(&spawn->env, "PATH");
+        path = where_it_is(path == NULL ? DEFAULT_PATH : path, args[0]);
+    }
+    if (filter_enter(&spawn->filter) == 0)
+        fail(try_exec(path, args, env), "exec", "%s", args[0]);
+}
+
+/* Who and what the program is, beside the descriptors and the place that it starts with, and its filter. */
 static int take_policy(const struct spawn *spawn, const struct identity *identity) {
     int error = schedule_take(spawn->scheduler);
     if (error == 0)
@@ -258,9 +283,7 @@ static int take_policy(const struct spawn *spawn, const struct identity *identit
     if (error == 0)
         error = label_take(spawn->selinux, spawn->apparmor);
     umask(spawn->umask);
-    if (error == 0)
-        error = become(spawn, identity);
-    return error == 0 ? filter_enter(&spawn->filter) : error;
+    return error == 0 ? become(spawn, identity) : error;
 }
 
 static int prepare(const struct spawn *spawn, int channel, bool first, const struct identity *identity) {
@@ -288,6 +311,8 @@ static _Noreturn void stay_as_init(const struct spawn *spawn, const struct ident
     if (error == 0)
         error = take_policy(spawn, identity);
     if (error == 0)
+        error = filter_enter(&spawn->filter);
+    if (error == 0)
         fail(-reaper_exec(pid), "exec", "the container's init");
     child_fail(channel);
 }
@@ -302,6 +327,6 @@ _Noreturn void program_run(const struct spawn *spawn, const int stdio[3], int ch
     if (pid < 0)
         fail(errno, "fork", "%s", spawn->args.items[0]);
     else if (prepare(spawn, channel, first, &identity) == 0)
-        execute(spawn, with_home(spawn, &identity));
+        execute(spawn, &identity);
     child_fail(channel);
 }

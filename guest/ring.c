@@ -6,10 +6,13 @@
 /* A released ring keeps this much, so that short streams don't fault pages in again and again. */
 #define KEPT_BYTES 16384u
 
+/* What is behind one ring is before the next. */
+#define STRIDE_BYTES (WINDOW_BYTES + RING_GUARD_BYTES)
+
 static uint8_t *reservation;
 
 int rings_reserve(size_t count) {
-    size_t bytes = count * WINDOW_BYTES;
+    size_t bytes = count * STRIDE_BYTES + RING_GUARD_BYTES;
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED || madvise(at, bytes, MADV_DONTFORK) < 0)
         return -errno;
@@ -18,7 +21,7 @@ int rings_reserve(size_t count) {
 }
 
 void ring_open(struct ring *ring, size_t slot) {
-    *ring = (struct ring){.bytes = reservation + slot * WINDOW_BYTES};
+    *ring = (struct ring){.bytes = reservation + slot * STRIDE_BYTES + RING_GUARD_BYTES};
 }
 
 void ring_close(struct ring *ring) {

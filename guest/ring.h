@@ -17,6 +17,9 @@ struct ring {
     uint32_t touched;
 };
 
+/* A ring has some room before its first byte and behind its last, for whoever frames its bytes where they lie. */
+#define RING_GUARD_BYTES 4096u
+
 /* Reserves address space for `count` rings. Returns 0 or -errno. */
 int rings_reserve(size_t count);
 

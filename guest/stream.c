@@ -7,6 +7,7 @@
 
 #define BUCKETS 1024u
 #define SMALLEST_DATA_FRAME 512u
+#define SMALLEST_LENT_BYTES 16384u
 
 static struct stream pool[MAX_STREAMS];
 static size_t pool_used; /* slots from here on were never used */
@@ -395,6 +396,12 @@ void streams_resync(void) {
     }
 }
 
+static void note_sent(struct stream *stream, size_t count) {
+    stream->sent += count;
+    if (stream->sent > stream->sent_most)
+        stream->sent_most = stream->sent;
+}
+
 static size_t put_data(struct stream *stream, uint8_t *out, size_t room) {
     size_t header = FRAME_HEADER_BYTES + FRAME_OFFSET_BYTES;
     size_t limit = MIN((size_t)MAX_DATA_BYTES, room - header - FRAME_END_BYTES);
@@ -406,9 +413,7 @@ static size_t put_data(struct stream *stream, uint8_t *out, size_t room) {
         memcpy(out + header, pieces[i].iov_base, pieces[i].iov_len);
         header += pieces[i].iov_len;
     }
-    stream->sent += body;
-    if (stream->sent > stream->sent_most)
-        stream->sent_most = stream->sent;
+    note_sent(stream, body);
     return header;
 }
 
@@ -439,4 +444,30 @@ size_t streams_next_frame(uint8_t *out, size_t room) {
         return length;
     }
     return 0;
+}
+
+bool streams_lend_frame(struct lent_frame *lent) {
+    struct stream *stream = queue_head;
+    struct iovec pieces[2];
+    if (stream == NULL || !stream->used || stream->break_due || !has_data(stream))
+        return false;
+    ring_bytes(&stream->ring, stream->sent, MAX_DATA_BYTES, pieces);
+    size_t body = pieces[0].iov_len;
+    if (body < SMALLEST_LENT_BYTES)
+        return false;
+    dequeue();
+    lent->bytes = (uint8_t *)pieces[0].iov_base - sizeof(lent->before);
+    lent->length = sizeof(lent->before) + body + FRAME_END_BYTES;
+    memcpy(lent->before, lent->bytes, sizeof(lent->before));
+    lent->behind = lent->bytes[lent->length - 1];
+    frame_begin(lent->bytes, FRAME_DATA, stream->id, stream->sent, (uint32_t)body);
+    lent->bytes[lent->length - 1] = FRAME_END;
+    note_sent(stream, body);
+    enqueue(stream);
+    return true;
+}
+
+void streams_take_back(const struct lent_frame *lent) {
+    memcpy(lent->bytes, lent->before, sizeof(lent->before));
+    lent->bytes[lent->length - 1] = lent->behind;
 }

@@ -61,3 +61,15 @@ void streams_disconnect(void);
 
 /* Writes the next frame that some stream wants to send, if it fits into `room`. Returns its bytes, or 0. */
 size_t streams_next_frame(uint8_t *out, size_t room);
+
+/* A frame that lies in a stream's own memory. */
+struct lent_frame {
+    uint8_t *bytes;
+    size_t length;
+    uint8_t before[FRAME_HEADER_BYTES + FRAME_OFFSET_BYTES], behind; /* what it has covered */
+};
+
+/* Frames the next bytes that are to be sent where they lie, if they are many in one piece: this saves a copy. Until
+ * streams_take_back() nothing may be done with streams. */
+bool streams_lend_frame(struct lent_frame *lent);
+void streams_take_back(const struct lent_frame *lent);

@@ -62,6 +62,28 @@ def test_output_survives_hosts_that_die_without_a_word(listening):
     assert host.wait_hello(1) == 0
 
 
+def test_bulk_output_is_sent_again_as_it_was(listening, tmp_path):
+    """Frames are made where the bytes lie: what they cover meanwhile comes back."""
+    content, chance = random.Random(3).randbytes(2_000_003), random.Random(8)
+    (tmp_path / "bulk").write_bytes(content)
+    host = Host(listening(), acknowledge=False)
+    host.sync()
+    host.spawn(1, "cat", str(tmp_path / "bulk"), stdout=11)
+    taken = bytearray()
+    while 11 not in host.ends or len(host.output[11]) < len(content):
+        goal = min(len(taken) + 200_000, len(content))
+        host.until(lambda goal=goal, host=host: len(host.output[11]) >= goal, "output")
+        taken = host.output[11][: len(taken) + chance.randrange(1, 200_000)]
+        if len(host.output[11]) == len(content):
+            break
+        host.sock.close()
+        host = Host(listening(), acknowledge=False)
+        host.output[11] = bytearray(taken)
+        host.sync(resume=True)
+        host.take(11)
+    assert host.output[11] == content
+
+
 def test_a_half_frame_is_neither_taken_nor_in_the_way(listening):
     for cut in (1, 5, 12, 13, 20, 21, 40, 60):
         host = Host(listening())

@@ -17,7 +17,7 @@ from firkin.wire.frames import Frame, FrameParser, encode
 _WRITE_BUFFER_BYTES = 1 << 18
 
 
-class FrameConnection(asyncio.Protocol):
+class FrameConnection(asyncio.BufferedProtocol):
     """Frames over one stream socket, which it owns.
 
     `on_frame` is called with each frame as it arrives and may raise ProtocolError; `on_lost` is called once
@@ -103,11 +103,14 @@ class FrameConnection(asyncio.Protocol):
         self._transport = transport
         self._writable.set()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._parser.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self._offence is not None:
             return
         try:
-            for frame in self._parser.feed(data):
+            for frame in self._parser.filled(nbytes):
                 self._on_frame(frame)
         except ProtocolError as error:
             self._offence = error

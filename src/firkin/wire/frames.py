@@ -2,8 +2,8 @@
 
     u8 type | u8 flags = 0 | u16 reserved = 0 | u32 stream | u32 length | payload | u8 0xA5    (little-endian)
 
-The rule: nothing that a peer sends is held before its header was checked against the bounds below, so that a
-parser never holds more than one frame.
+The rule: nothing that a peer sends makes room for itself before its header was checked against the bounds
+below: a parser has room for one frame, and for as much as is received at a time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _OFFSET = Struct("<Q")
 _END = b"\xa5"
 """Closes every frame: a half frame that RESYNC_PADDING filled up ends in a zero, and is refused."""
 _HEADER_AND_OFFSET = Struct("<BBHIIQ")
+_LEAST_ROOM_BYTES, _MOST_ROOM_BYTES = 1 << 14, 1 << 18
+"""What a parser receives at a time: more when that was filled. A larger frame gets room of its own."""
 _PAD = re.compile(rb"\0+")
 _SYNC, _CONTROL, _DATA, _EOF, _CREDIT, _BREAK = range(1, 7)
 _PAYLOAD_BYTES = {
@@ -101,7 +103,7 @@ def encode(frame: Frame) -> bytes:
 
 
 class FrameParser:
-    """Cuts a byte stream into frames, however it arrives.
+    """Cuts a byte stream into frames, however it arrives: feed() it, or receive into room() and say filled().
 
     With `nonce`, everything before the SYNC that carries it is dropped: it is the rest of an earlier session.
     That search compares bytes, not frames, since the stream may begin in the middle of one.
@@ -109,53 +111,75 @@ class FrameParser:
 
     def __init__(self, *, nonce: bytes | None = None) -> None:
         self._awaited = b"" if nonce is None else encode(Sync(nonce))
-        self._tail = bytearray()
-        self._kept_from = 0
-        self._needed = 0
+        self._bytes = bytearray(_LEAST_ROOM_BYTES)
+        self._view = memoryview(self._bytes)
+        self._first = self._last = 0
+        self._needed = _HEADER.size
 
-    def feed(self, received: bytes) -> Iterator[Frame]:
+    def feed(self, received: bytes | memoryview) -> Iterator[Frame]:
         """The frames that `received` completes. Consume the iterator wholly, or use the parser no more.
 
         Raises ProtocolError, after the frames before the offence.
         """
-        if self._tail:
-            self._tail += received
-            if len(self._tail) < self._needed:
-                return
-            received = bytes(self._tail)
-            self._tail.clear()
-        position = 0
-        if self._awaited:
-            position = self._find_sync(received)
-        while whole := self._next_frame(received, position):
-            yield _decode(received, *whole)
-            position = whole[1]
-        self._tail += memoryview(received)[self._kept_from :]
+        rest = memoryview(received)
+        while rest:
+            room = self.room()
+            part = min(len(room), len(rest))
+            room[:part] = rest[:part]
+            rest = rest[part:]
+            yield from self.filled(part)
 
-    def _find_sync(self, received: bytes) -> int:
-        """Where the awaited SYNC begins, or where the first byte lies that may still belong to it."""
-        position = received.find(self._awaited)
+    def room(self) -> memoryview:
+        """Where the next bytes go: some of it, from its beginning on. It is never empty."""
+        held, most = self._last - self._first, len(self._bytes)
+        if self._last == most < _MOST_ROOM_BYTES or self._needed > most:
+            self._grow(max(2 * most, 1 << (self._needed - 1).bit_length()))
+        elif not held or most - self._last < max(self._needed - held, most // 4):
+            self._view[:held] = self._view[self._first : self._last]
+            self._first, self._last = 0, held
+        return self._view[self._last :]
+
+    def filled(self, count: int) -> Iterator[Frame]:
+        """`count` bytes were put into room(): the frames that they complete, as of feed()."""
+        self._last += count
+        if self._awaited and not self._find_sync():
+            return
+        while self._last - self._first >= self._needed and (end := self._end_of_frame()):
+            frame = _decode(self._view, self._first, end)
+            self._first = end
+            self._needed = _HEADER.size
+            yield frame
+
+    def _grow(self, size_bytes: int) -> None:
+        held = self._bytes[self._first : self._last]
+        self._bytes = bytearray(size_bytes)
+        self._view = memoryview(self._bytes)
+        self._view[: len(held)] = held
+        self._first, self._last = 0, len(held)
+
+    def _find_sync(self) -> bool:
+        """Whether the awaited SYNC is the next frame now. Else what cannot belong to it is dropped."""
+        position = self._bytes.find(self._awaited, self._first, self._last)
         if position < 0:
-            return max(0, len(received) - len(self._awaited) + 1)
+            self._first = max(self._first, self._last - len(self._awaited) + 1)
+            return False
+        self._first = position
         self._awaited = b""
-        return position
+        return True
 
-    def _next_frame(self, received: bytes, position: int) -> tuple[int, int] | None:
-        """Start and end of the next whole frame at or after `position`, its header checked.
-
-        None where it is not whole yet; then `_kept_from` and `_needed` say what to keep and to wait for.
+    def _end_of_frame(self) -> int:
+        """Where the next frame ends, its header checked; 0 where it is not whole yet, and `_needed` says what
+        to wait for.
         """
-        if self._awaited:
-            self._kept_from, self._needed = position, len(self._awaited)
-            return None
-        if pad := _PAD.match(received, position):
-            position = pad.end()
-        self._kept_from, self._needed = position, _HEADER.size
-        if len(received) - position < _HEADER.size:
-            return None
-        end = position + _HEADER.size + _payload_bytes(*_HEADER.unpack_from(received, position)) + 1
-        self._needed = end - position
-        return (position, end) if end <= len(received) else None
+        if self._bytes[self._first] == 0 and (pad := _PAD.match(self._bytes, self._first, self._last)):
+            self._first = pad.end()
+        if self._last - self._first < _HEADER.size:
+            self._needed = _HEADER.size
+            return 0
+        payload_bytes = _payload_bytes(*_HEADER.unpack_from(self._bytes, self._first))
+        self._needed = _HEADER.size + payload_bytes + 1
+        end = self._first + self._needed
+        return end if end <= self._last else 0
 
 
 def _payload_bytes(kind: int, flags: int, reserved: int, stream: int, length: int) -> int:
@@ -170,19 +194,19 @@ def _payload_bytes(kind: int, flags: int, reserved: int, stream: int, length: in
     return length
 
 
-def _decode(received: bytes, start: int, after: int) -> Frame:
+def _decode(received: memoryview, start: int, after: int) -> Frame:
     kind, _, _, stream, _ = _HEADER.unpack_from(received, start)
     end = after - 1
     if received[end] != _END[0]:
         raise ProtocolError(f"frame of type {kind} on stream {stream} without its end mark")
     payload = start + _HEADER.size
     if kind == _SYNC:
-        return Sync(received[payload:end])
+        return Sync(bytes(received[payload:end]))
     if kind == _CONTROL:
-        return Control(received[payload:end])
+        return Control(bytes(received[payload:end]))
     if kind == _BREAK:
         return Break(stream)
     (offset,) = _OFFSET.unpack_from(received, payload)
     if kind == _DATA:
-        return Data(stream, offset, received[payload + _OFFSET.size : end])
+        return Data(stream, offset, bytes(received[payload + _OFFSET.size : end]))
     return Eof(stream, offset) if kind == _EOF else Credit(stream, offset)
