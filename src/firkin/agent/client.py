@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -40,6 +41,10 @@ from firkin.wire.messages import (
     op_map,
 )
 
+_DISMISSAL_S = 0.02
+"""How long, and how many, processes that have ended may stay with the agent, which has room for 1,024."""
+_MOST_DISMISSED = 64
+
 
 class AgentClient:
     """Speaks to the agent of `machine`. Make it with open(); nothing else before start().
@@ -56,6 +61,7 @@ class AgentClient:
         self.greeted_ns = 0
         self.session_key = b""
         self._last_proc = 0
+        self._dismissed: list[RemoteProcess] = []
         self._parting: FirkinError | None = None
         self._nonce = os.urandom(NONCE_BYTES)
         self._hello: asyncio.Future[Hello] = asyncio.get_running_loop().create_future()
@@ -243,9 +249,25 @@ class AgentClient:
         self.channel.release(*senders, process.stdout.stream, process.stderr.stream)
 
     def dismiss(self, process: RemoteProcess) -> None:
-        """Let the agent forget `process`, which has exited, without waiting for that."""
-        forgotten = self.channel.post(op_map(Forget(proc=process.proc)))
-        forgotten.add_done_callback(lambda _: self.release(process))
+        """Let the agent forget `process`, which has exited, soon, and without waiting for that.
+
+        Those of a moment are told in one request: each interrupts the guest.
+        """
+        self._dismissed.append(process)
+        if len(self._dismissed) == 1:
+            asyncio.get_running_loop().call_later(_DISMISSAL_S, self._forget_dismissed)
+        elif len(self._dismissed) == _MOST_DISMISSED:
+            self._forget_dismissed()
+
+    def _forget_dismissed(self) -> None:
+        dismissed, self._dismissed = self._dismissed, []
+        if dismissed:
+            answer = self._post_batch([Forget(proc=process.proc) for process in dismissed])
+            answer.add_done_callback(partial(self._release_all, dismissed))
+
+    def _release_all(self, processes: list[RemoteProcess], _: object) -> None:
+        for process in processes:
+            self.release(process)
 
     def _post_batch(self, ops: Sequence[Op]) -> asyncio.Future[Message]:
         return self.channel.post(op_map(Batch(ops=tuple(ops))))

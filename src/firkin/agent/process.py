@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from firkin.agent.streams import StreamReceiver, StreamSender
@@ -49,6 +50,7 @@ class RemoteProcess:
         self._lost: FirkinError | None = None
         self._ended = asyncio.Event()
         self._abandoned = False
+        self._told: Callable[[], None] | None = None
 
     async def wait(self) -> ExitStatus:
         """How it ended, once it did. Its streams may still hold output. Raises MachineDied."""
@@ -75,6 +77,16 @@ class RemoteProcess:
         await self._client.request(Forget(proc=self.proc))
         self._client.release(self)
 
+    def dismiss(self) -> None:
+        """forget(), soon, and not waited for."""
+        self._client.dismiss(self)
+
+    def when_ended(self, told: Callable[[], None]) -> None:
+        """Call `told` once the agent has reaped it: at once where it has."""
+        self._told = told
+        if self.exit is not None:
+            told()
+
     def resume(self, *, stdout_offset: int, stderr_offset: int) -> None:
         """After a resynchronisation: receive its output again, from these offsets on."""
         self.stdout.resume(stdout_offset)
@@ -94,6 +106,8 @@ class RemoteProcess:
         """The agent reaped it."""
         self.exit = exit
         self._ended.set()
+        if self._told is not None:
+            self._told()
         if self._abandoned:
             self._client.dismiss(self)
 

@@ -214,7 +214,7 @@ class OwnedContainer:
         )
         op = spawn_op(self.id, process, filter, limits)
         spawned = await client.spawn(op, stdin=process.stdin, **read)
-        return SpawnedProcess(spawned, self._keeper.chores)
+        return SpawnedProcess(spawned)
 
     async def work(self, task: Task, member: str = "") -> Process:
         """Pack, unpack or stat files of it; see Container.work(). Raises WrongState for a member of it."""
@@ -223,7 +223,7 @@ class OwnedContainer:
         if member:
             raise WrongState(f"{self.name!r} is no pod")
         client = self._keeper.running().client
-        return SpawnedProcess(await client.work(*self._placed(task)), self._keeper.chores)
+        return SpawnedProcess(await client.work(*self._placed(task)))
 
     def _placed(self, task: Task) -> tuple[Task, str]:
         """What the agent is asked for `task`, and of which container."""

@@ -71,7 +71,7 @@ class Sleepers:
             await finish(self._leave(spec.id))
             raise
         self._chores.start(self._until_done(process, spec.id))
-        return SpawnedProcess(process, self._chores)
+        return SpawnedProcess(process)
 
     def _turn(self, container_id: str) -> asyncio.Lock:
         return self._turns.setdefault(container_id, asyncio.Lock())

@@ -6,27 +6,23 @@ An agent keeps the record and the unread output of each process until it is told
 
 from __future__ import annotations
 
-from contextlib import suppress
 from signal import SIGKILL
 
 from firkin.agent.process import RemoteProcess
 from firkin.agent.streams import StreamSender
-from firkin.engine.chores import Chores
 from firkin.engine.noticed import NoticedStream
-from firkin.errors import FirkinError
 from firkin.process.spec import ExitStatus
 
 
 class SpawnedProcess:
-    """A Process that was started by exec. `chores` are its container's."""
+    """A Process that was started by exec."""
 
-    def __init__(self, process: RemoteProcess, chores: Chores) -> None:
+    def __init__(self, process: RemoteProcess) -> None:
         self._process = process
         self.stdout = NoticedStream(process.stdout, self._notice)
         self.stderr = NoticedStream(process.stderr, self._notice)
         self._told = False
-        self._chores = chores
-        chores.start(self._until_ended())
+        process.when_ended(self._notice)
 
     @property
     def pid(self) -> int:
@@ -54,18 +50,9 @@ class SpawnedProcess:
         """Change the size of its terminal."""
         await self._process.resize(rows, cols)
 
-    async def _until_ended(self) -> None:
-        with suppress(FirkinError):  # the machine ended: there is nobody left to tell
-            await self._process.wait()
-            self._notice()
-
     def _notice(self) -> None:
         process = self._process
         over = process.exit is not None and process.stdout.ended and process.stderr.ended
         if over and not self._told:
             self._told = True
-            self._chores.start(self._forget())
-
-    async def _forget(self) -> None:
-        with suppress(FirkinError):
-            await self._process.forget()
+            process.dismiss()

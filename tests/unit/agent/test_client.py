@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+import firkin.agent.client as client_module
 from firkin.agent import AgentClient
 from firkin.errors import AgentError, CommandNotFound, MachineDied, OutcomeUnknown, WrongState
 from firkin.process.output import output
@@ -212,6 +213,41 @@ async def test_unacknowledged_output_is_sent_again_to_whoever_comes_next():
             await found.forget()
             assert second.processes == {}
             assert agent.processes == {}
+
+
+async def test_processes_that_are_dismissed_together_are_forgotten_by_one_request(monkeypatch):
+    monkeypatch.setattr(client_module, "_MOST_DISMISSED", 3)
+    async with fake_machine() as (agent, sock), await AgentClient.open(sock, "m") as client:
+        await client.start()
+        processes = [await client.spawn(command("true")) for _ in range(3)]
+        for process in processes:
+            await process.wait()
+        sent = []
+        monkeypatch.setattr(
+            client.channel,
+            "post",
+            lambda message, post=client.channel.post: sent.append(message) or post(message),
+        )
+        for process in processes:
+            process.dismiss()
+        await client.request(wire.Sync())
+        assert [message["op"] for message in sent] == ["batch", "sync"]
+        assert (client.processes, agent.processes) == ({}, {})
+
+
+async def test_a_process_that_is_dismissed_alone_is_forgotten_soon(monkeypatch):
+    monkeypatch.setattr(client_module, "_DISMISSAL_S", 0)
+    async with fake_machine() as (agent, sock), await AgentClient.open(sock, "m") as client:
+        await client.start()
+        process = await client.spawn(command("true"))
+        ended = asyncio.Event()
+        process.when_ended(ended.set)
+        await ended.wait()
+        process.dismiss()
+        await asyncio.sleep(0)  # the timer's turn
+        await asyncio.sleep(0)
+        await client.request(wire.Sync())
+        assert (client.processes, agent.processes) == ({}, {})
 
 
 async def test_new_processes_after_a_takeover_do_not_reuse_ids():
