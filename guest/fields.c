@@ -108,17 +108,23 @@ static int take(struct mp *mp, enum field_type type, void *out) {
 }
 
 static bool same(const char *name, const uint8_t *key, uint32_t length) {
-    return strlen(name) == length && memcmp(name, key, length) == 0;
+    for (uint32_t i = 0; i < length; i++)
+        if (name[i] == '\0' || name[i] != (char)key[i])
+            return false;
+    return name[length] == '\0';
 }
 
-static int take_pair(struct mp *mp, const struct field *fields, size_t count, void *out, uint64_t *seen) {
+/* Looks first at field `*next`, since maps mostly have the table's order. */
+static int take_pair(struct mp *mp, const struct field *fields, size_t count, void *out, uint64_t *seen,
+                     size_t *next) {
     const uint8_t *key;
     uint32_t length;
     if (mp_bytes(mp, &key, &length) < 0)
         return fail(EINVAL, "request", "a key that is no string");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t tried = 0, i = *next; tried < count; tried++, i = i + 1 < count ? i + 1 : 0) {
         if (!same(fields[i].name, key, length))
             continue;
+        *next = i + 1 < count ? i + 1 : 0;
         if (*seen & 1ull << i)
             return fail(EINVAL, "request", "%s, twice", fields[i].name);
         if (fields[i].optional && mp_at_nil(mp)) {
@@ -135,10 +141,11 @@ static int take_pair(struct mp *mp, const struct field *fields, size_t count, vo
 int fields_decode(struct mp *mp, const struct field *fields, size_t count, void *out) {
     uint32_t pairs;
     uint64_t seen = 0;
+    size_t next = 0;
     if (count > MAX_FIELDS || mp_map(mp, &pairs) < 0)
         return fail(EINVAL, "request", "not a map");
     for (uint32_t i = 0; i < pairs; i++) {
-        int error = take_pair(mp, fields, count, out, &seen);
+        int error = take_pair(mp, fields, count, out, &seen, &next);
         if (error < 0)
             return error;
     }
