@@ -268,7 +268,12 @@ bool port_work(void) {
         bool progress = receive();
         take_frames();
         progress |= flush();
-        if (!progress)
+        if (progress)
+            continue;
+        /* Where a frame has begun to arrive, its rest is on its way. */
+        if (port.input_first == port.input_last)
+            streams_settle();
+        if (!flush())
             return false;
     }
     return true;

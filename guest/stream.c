@@ -13,6 +13,7 @@ static struct stream pool[MAX_STREAMS];
 static size_t pool_used; /* slots from here on were never used */
 static struct stream *buckets[BUCKETS];
 static struct stream *queue_head, *queue_tail;
+static struct stream *owing_head;
 static uint8_t scratch[MAX_DATA_BYTES];
 
 #define LENGTH_BYTES 2u
@@ -48,6 +49,7 @@ static struct stream *open_stream(uint32_t id, int fd, bool input, enum stream_k
     *stream = (struct stream){
         .watch.ready = stream_ready, .id = id, .fd = fd, .used = true, .input = input, .kind = kind,
         .synced = true, .queued = stream->queued, .next_queued = stream->next_queued,
+        .owing = stream->owing, .next_owing = stream->next_owing,
         .next_hashed = buckets[id % BUCKETS],
     };
     ring_open(&stream->ring, (size_t)(stream - pool));
@@ -198,10 +200,29 @@ static void stop_output(struct stream *stream) {
 
 /* ---- input: from the host to the process ---- */
 
+/* Each credit is a write to the host, so half a window has to be worth one; less than that, once nothing more comes
+ * for now. */
 static void owe_credit(struct stream *stream) {
     uint64_t owed = stream->ring.first - stream->credited;
-    if (owed >= WINDOW_BYTES / 4 || (owed > 0 && ring_held(&stream->ring) == 0))
+    if (owed >= WINDOW_BYTES / 2 || (owed > 0 && stream->ended))
         stream->credit_due = true;
+    if (owed == 0 || stream->credit_due || stream->owing)
+        return;
+    stream->owing = true;
+    stream->next_owing = owing_head;
+    owing_head = stream;
+}
+
+void streams_settle(void) {
+    while (owing_head != NULL) {
+        struct stream *stream = owing_head;
+        owing_head = stream->next_owing;
+        stream->owing = false;
+        if (!stream->used || !stream->input || stream->credit_due)
+            continue;
+        stream->credit_due = stream->ring.first > stream->credited && ring_held(&stream->ring) == 0;
+        enqueue(stream);
+    }
 }
 
 static void break_input(struct stream *stream) {

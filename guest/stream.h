@@ -17,7 +17,7 @@ enum stream_kind { STREAM_PIPE, STREAM_TERMINAL, STREAM_SOCKET, STREAM_DATAGRAMS
 struct stream {
     struct watch watch;
     struct ring ring;
-    struct stream *next_queued, *next_hashed;
+    struct stream *next_queued, *next_hashed, *next_owing;
     uint64_t sent;      /* output: offset behind what this session sent */
     uint64_t sent_most; /* output: the same over all sessions; no credit may exceed it */
     uint64_t credited;  /* input: what the host was last told is consumed */
@@ -32,6 +32,7 @@ struct stream {
     bool orphaned;    /* the process that it was made for has exited */
     bool discarding;  /* output: the host reads no more; input: the process does */
     bool credit_due, break_due, eof_due;
+    bool owing;       /* waits for its credit in the list of streams_settle() */
     bool line_open;   /* input of a terminal: its last byte was no newline */
 };
 
@@ -58,6 +59,9 @@ void streams_resync(void);
 
 /* The host is gone: nothing is sent until the next session. */
 void streams_disconnect(void);
+
+/* Nothing comes from the host for now: streams whose reader has emptied their buffer say so. */
+void streams_settle(void);
 
 /* Writes the next frame that some stream wants to send, if it fits into `room`. Returns its bytes, or 0. */
 size_t streams_next_frame(uint8_t *out, size_t room);

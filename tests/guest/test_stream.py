@@ -64,6 +64,15 @@ def test_input_beyond_the_pipe_waits_in_the_agent_and_is_credited_as_it_is_read(
     host.until(lambda: host.credit[10] == WINDOW + 100_000, "credit for everything")
 
 
+def test_input_that_is_less_than_half_a_window_is_credited_once_nothing_more_comes(host):
+    host.spawn(1, "cat", stdin=10, stdout=11)
+    for end in (1, 70_000):
+        host.write(10, os.urandom(end - host.offsets[10]))
+        host.until(lambda end=end: host.credit.get(10) == end, "credit for what cat has read")
+    host.end(10)
+    assert len(host.read_to_end(11)) == 70_000
+
+
 def test_a_reader_that_leaves_breaks_the_stream_at_once(host):
     host.spawn(1, "sh", "-c", "exec <&-; read wait; sleep 1000", stdin=10)
     host.until(lambda: 10 in host.broken, "BREAK without a byte written")

@@ -14,7 +14,7 @@ from typing import Protocol
 from firkin.errors import FirkinError, ProtocolError
 from firkin.wire.frames import MAX_DATA_BYTES, WINDOW_BYTES, Break, Credit, Data, Eof, Frame
 
-_CREDIT_AFTER_BYTES = WINDOW_BYTES // 4
+_CREDIT_AFTER_BYTES = WINDOW_BYTES // 2
 _CREDIT_AFTER_S = 0.02
 """How long the credit for less may wait for more: each one interrupts the guest."""
 _MERGE_BYTES = 4096
