@@ -45,7 +45,7 @@ from firkin.linux.removal import remove_tree
 from firkin.machine.spec import PublishedPort
 from firkin.paths import Paths
 from firkin.process.spec import ExitStatus
-from firkin.store.files import disk_errors, replace_file, sync_dir
+from firkin.store.files import disk_errors, replace_file, sync_dir, write_file
 
 _MAX_FILE_BYTES = 4 << 20
 
@@ -361,12 +361,14 @@ def create(
             (making / empty).touch(mode=0o600)
     lock = take(making / "lock", "a container that is being made is owned by another process")
     try:
-        replace_file(making / "spec.json", content)
-        replace_file(making / "state.json", msgspec.json.encode(Created(kept=kept)))
+        write_file(making / "spec.json", content)
+        write_file(making / "state.json", msgspec.json.encode(Created(kept=kept)))
         if disk is not None:
-            replace_file(making / "disk.json", msgspec.json.encode(disk))
+            write_file(making / "disk.json", msgspec.json.encode(disk))
         if isinstance(spec.pod, Member):
             (making / "pod").symlink_to(f"../{spec.pod.pod}")
+        with disk_errors(making):
+            sync_dir(making)
         with names.of(paths).reserved(spec.name, spec.id), disk_errors(record.dir):
             making.rename(record.dir)
         sync_dir(paths.containers_dir)

@@ -74,6 +74,15 @@ def replace_file(path: Path, content: bytes) -> None:
         sync_dir(path.parent)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Make the new file `path`, which nobody looks for before the caller gives its directory a name.
+
+    Its content survives a power cut, its name once the directory is synced. Raises as replace_file().
+    """
+    with disk_errors(path, len(content)):
+        _write_synced(path, content)
+
+
 def sync_file(path: Path) -> None:
     """Make what was written to the file `path`, by whomever, survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
