@@ -8,6 +8,8 @@
 #define BUCKETS 1024u
 #define SMALLEST_DATA_FRAME 512u
 #define SMALLEST_LENT_BYTES 16384u
+/* A virtio-serial port takes 32 KiB at a time: two times are a frame. */
+#define LENT_BYTES (65536u - FRAME_OFFSET_BYTES - FRAME_OVERHEAD_BYTES)
 
 static struct stream pool[MAX_STREAMS];
 static size_t pool_used; /* slots from here on were never used */
@@ -472,7 +474,7 @@ bool streams_lend_frame(struct lent_frame *lent) {
     struct iovec pieces[2];
     if (stream == NULL || !stream->used || stream->break_due || !has_data(stream))
         return false;
-    ring_bytes(&stream->ring, stream->sent, MAX_DATA_BYTES, pieces);
+    ring_bytes(&stream->ring, stream->sent, LENT_BYTES, pieces);
     size_t body = pieces[0].iov_len;
     if (body < SMALLEST_LENT_BYTES)
         return false;
