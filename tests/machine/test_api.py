@@ -27,6 +27,7 @@ def module_home() -> Iterator[Home]:
         (home.work_dir / "dir" / "inside").write_text("from the host\n")
         (home.work_dir / "file").write_text("one file\n")
         (home.work_dir / "neighbour").write_text("not shared\n")
+        (home.work_dir / "link").symlink_to("file")
         yield home
 
 
@@ -55,7 +56,10 @@ def box(engine: Engine, module_home: Home) -> Iterator[Container]:
         disk="3g",
         shm_size="8m",
         tmpfs=["/fast:size=4m,mode=1777"],
-        volumes=[f"{work}/dir:/shared", f"{work}/dir:/shared-ro:ro", f"{work}/file:/etc/one-file:ro"],
+        volumes=[
+            *(f"{work}/dir:/shared", f"{work}/dir:/shared-ro:ro", f"{work}/file:/etc/one-file:ro"),
+            f"{work}/link:/etc/linked",
+        ],
         publish=["127.0.0.1::8080"],
         labels={"kind": "box"},
     ) as container:
@@ -277,6 +281,15 @@ def test_a_read_only_directory_and_a_single_file_cannot_be_written(box: Containe
     assert not box.exec(["touch", "/shared-ro/x"]).output().ok
     assert said(box, "cat", "/etc/one-file") == "one file"
     assert not box.exec(["sh", "-c", "echo x > /etc/one-file"]).output().ok
+
+
+def test_a_single_file_that_is_a_link_is_what_it_leads_to(box: Container, module_home: Home) -> None:
+    assert sh(box, "cat /etc/linked; stat -c %F /etc/linked; echo more >> /etc/linked").splitlines() == [
+        "one file",
+        "regular file",
+    ]
+    assert (module_home.work_dir / "file").read_text() == "one file\nmore\n"
+    (module_home.work_dir / "file").write_text("one file\n")
 
 
 def test_what_tells_of_the_kernel_is_out_of_reach(box: Container) -> None:
