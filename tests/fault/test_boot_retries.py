@@ -85,3 +85,17 @@ async def test_one_that_goes_on_from_a_snapshot_and_a_pod_are_started_again_too(
             await pod.start()
         assert [each.fields["attempt"] for each in killer.told("machine.retry")] == [1, 2]
         await pod.close(remove=True)
+
+
+async def test_a_machine_for_the_files_of_a_container_that_does_not_run_is_started_again(
+    stocked: Home, settings: Settings
+) -> None:
+    settings = msgspec.structs.replace(settings, templates=0)
+    killer = Killer(stocked, 1)
+    async with api.AsyncEngine(settings) as engine:
+        box = await engine.create("busybox", ["true"])
+        with subscribed(killer):
+            await box.copy_out("/etc/passwd", stocked.work_dir / "copied")
+        await box.remove()
+    assert (stocked.work_dir / "copied").read_text().startswith("root:")
+    assert [each.fields["attempt"] for each in killer.told("machine.retry")] == [1]

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from socket import socket
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -297,13 +298,18 @@ async def connected(
     """
     from firkin.agent.client import AgentClient  # imported while the guest boots
 
+    connection = await opened_agent(machine)
+    cords = await on_networks(stack, record, spec, machine)
+    return await stack.enter_async_context(await AgentClient.open(connection, spec.name)), cords
+
+
+async def opened_agent(machine: Machine) -> socket:
+    """The connection to the agent of a machine that boots. Raises as Machine.booted() where its VMM ended."""
     try:
-        connection = machine.open_agent()
+        return machine.open_agent()
     except MachineDied as error:
         await machine.booted(_raised(error))  # which says why it died
         raise
-    cords = await on_networks(stack, record, spec, machine)
-    return await stack.enter_async_context(await AgentClient.open(connection, spec.name)), cords
 
 
 async def answered(machine: Machine, client: AgentClient, answer: Awaitable[T]) -> T:

@@ -130,7 +130,8 @@ async def _in_machine(
 ) -> AgentClient:
     from firkin.agent.client import AgentClient
     from firkin.engine import batch
-    from firkin.engine.launch import booted
+    from firkin.engine.launch import booted, opened_agent
+    from firkin.engine.retries import retried
     from firkin.network.guest import guest_network
 
     single_files = frozenset(bind.source for bind in spec.binds if not os.path.isdir(bind.source))
@@ -139,7 +140,12 @@ async def _in_machine(
         *batch.prologue(time.time_ns(), os.urandom(batch.SEED_BYTES)),
         batch.container_op(spec, guest, single_files),
     )
-    machine = await booted(stack, record, spec, settings, "owner")
-    client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), spec.name))
-    await machine.booted(client.start(ops))
-    return client
+
+    async def attempt(stack: AsyncExitStack, _: int) -> AgentClient:
+        machine = await booted(stack, record, spec, settings, "owner")
+        connection = await opened_agent(machine)
+        client = await stack.enter_async_context(await AgentClient.open(connection, spec.name))
+        await machine.booted(client.start(ops))
+        return client
+
+    return await retried(stack, spec.name, attempt)

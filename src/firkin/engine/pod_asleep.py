@@ -30,8 +30,10 @@ from firkin.engine import pod_places as places
 from firkin.engine.batch import SEED_BYTES, prologue
 from firkin.engine.chores import Chores
 from firkin.engine.deadline import within
+from firkin.engine.launch import opened_agent
 from firkin.engine.pod_fill import fill
 from firkin.engine.pod_layers import PodLayers
+from firkin.engine.retries import retried
 from firkin.engine.spawned import SpawnedProcess
 from firkin.engine.stillness import of_ended
 from firkin.errors import FirkinError, InUse, WrongState
@@ -121,19 +123,21 @@ async def in_stopped_pod(pod: Record, record: Record, settings: Settings) -> Asy
     image = await in_thread(partial(pod_members.image_of, store, spec))
     async with of_ended(pod), of_ended(record), AsyncExitStack() as stack:
         kept = await in_thread(partial(pod_store.kept_layers, pod))
-        machine = await pod_launch.booted(stack, pod, pod_spec, sandbox, (), settings, "owner")
-        client = await stack.enter_async_context(await AgentClient.open(machine.open_agent(), pod_spec.name))
-        await machine.booted(
-            client.start(
-                (
-                    *prologue(time.time_ns(), os.urandom(SEED_BYTES)),
-                    *places.store_ops(
-                        sandbox, kept, [member.id for _, member in pod_members.members(pod.paths, pod.id)]
-                    ),
-                    *places.named_ops(pod_spec.storage),
-                )
+        ids = [member.id for _, member in pod_members.members(pod.paths, pod.id)]
+
+        async def attempt(stack: AsyncExitStack, _: int) -> AgentClient:
+            machine = await pod_launch.booted(stack, pod, pod_spec, sandbox, (), settings, "owner")
+            connection = await opened_agent(machine)
+            client = await stack.enter_async_context(await AgentClient.open(connection, pod_spec.name))
+            ops = (
+                *prologue(time.time_ns(), os.urandom(SEED_BYTES)),
+                *places.store_ops(sandbox, kept, ids),
+                *places.named_ops(pod_spec.storage),
             )
-        )
+            await machine.booted(client.start(ops))
+            return client
+
+        client = await retried(stack, pod_spec.name, attempt)
         await fill(client, sandbox.volumes)
         layers = PodLayers(pod, client, store, kept)
         await client.batch(await ops(layers, sandbox, spec, image))
