@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -41,6 +43,7 @@ struct plan {
     char *site;         /* a directory of the host that the namespace's own root is mounted over */
     char *dir;          /* the container's, where "upper" and "work" are, made when missing */
     char *lower;        /* what the overlay shows; "": "upper" is the whole root */
+    char *fuse;         /* the program that shows the overlay (fuse-overlayfs); "": the kernel does */
     struct strings binds; /* what the agent finds at /binds/0, /binds/1, ...: paths, or descriptors of mounts */
     uint32_t owner;        /* the process whose thread started us, and which we end with; 0: none */
     struct strings helper; /* the program that brings the network, with HELPER_USER and HELPER_NET; none: no network */
@@ -50,6 +53,7 @@ static const struct field plan_fields[] = {
     NEED(plan, site, FIELD_STRING),
     NEED(plan, dir, FIELD_STRING),
     NEED(plan, lower, FIELD_STRING),
+    NEED(plan, fuse, FIELD_STRING),
     NEED(plan, binds, FIELD_STRINGS),
     NEED(plan, helper, FIELD_STRINGS),
     MAY(plan, owner, FIELD_U32),
@@ -250,6 +254,54 @@ static int mount_overlay(int lower_fd, int upper_fd, int work_fd) {
     return mount_fd < 0 ? -errno : mount_fd;
 }
 
+#define FUSE_FDS 20
+#define FUSE_MS 20000
+
+/* It lives in the agent's own pid namespace, beside the container's, and dies with that. Its descriptors are all that
+ * it needs of the host's files, which PID 1 is about to leave; libfuse mounts at the last of them. */
+static _Noreturn void be_fuse(const char *program, int root_fd, const struct sources *sources) {
+    static char options[] = "lowerdir=/proc/self/fd/20,upperdir=/proc/self/fd/21,workdir=/proc/self/fd/22";
+    static char place[] = "/proc/self/fd/23";
+    const int fds[] = {sources->lower_fd, sources->upper_fd, sources->work_fd, root_fd};
+    int high[COUNT(fds)];
+    for (size_t i = 0; i < COUNT(fds); i++)
+        high[i] = fcntl(fds[i], F_DUPFD, FUSE_FDS + (int)COUNT(fds));
+    for (size_t i = 0; i < COUNT(fds); i++)
+        if (high[i] < 0 || dup2(high[i], FUSE_FDS + (int)i) < 0)
+            _exit(127);
+    child_clean(FUSE_FDS + COUNT(fds));
+    close_range(3, FUSE_FDS - 1, 0);
+    setsid();
+    execv(program, (char *[]){"fuse-overlayfs", "-f", "-o", options, place, NULL});
+    say("%s: %s", program, strerror(errno));
+    _exit(127);
+}
+
+static bool is_fuse(int site_fd) {
+    struct statfs status;
+    _cleanup_fd_ int fd = openat(site_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 && fstatfs(fd, &status) == 0 && status.f_type == FUSE_SUPER_MAGIC;
+}
+
+static int show_by_fuse(int site_fd, const char *program, const struct sources *sources) {
+    const struct timespec pause = {.tv_nsec = 500000};
+    int64_t deadline = now_ms() + FUSE_MS;
+    _cleanup_fd_ int root_fd = openat(site_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    pid_t pid = root_fd < 0 ? -1 : fork();
+    if (pid == 0)
+        be_fuse(program, root_fd, sources);
+    if (pid < 0)
+        return fail(errno, "fuse", "%s", program);
+    while (!is_fuse(site_fd)) {
+        if (waitpid(pid, NULL, WNOHANG) != 0)
+            return fail(EIO, "fuse", "%s", program);
+        if (now_ms() > deadline)
+            return fail(ETIMEDOUT, "fuse", "%s", program);
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
 static int open_whole(int upper_fd) {
     _cleanup_fd_ int copy_fd = mount_copy(upper_fd, false);
     int error = copy_fd < 0 ? copy_fd : mount_restrict(copy_fd, MOUNT_ATTR_NODEV, false);
@@ -258,6 +310,8 @@ static int open_whole(int upper_fd) {
 
 static int show_root(int site_fd, const struct plan *plan, const struct sources *sources) {
     bool layered = plan->lower[0] != '\0';
+    if (layered && plan->fuse[0] != '\0')
+        return show_by_fuse(site_fd, plan->fuse, sources);
     _cleanup_fd_ int root_fd = layered ? mount_overlay(sources->lower_fd, sources->upper_fd, sources->work_fd)
                                        : open_whole(sources->upper_fd);
     if (root_fd < 0)

@@ -18,7 +18,7 @@ from firkin.paths import Paths
 from firkin.units import parse_size
 
 Accelerator = Literal["auto", "kvm", "tcg"]
-StorageDriver = Literal["auto", "overlay", "copy"]
+StorageDriver = Literal["auto", "overlay", "fuse-overlayfs", "copy"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 

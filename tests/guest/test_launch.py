@@ -56,7 +56,7 @@ def launcher(namespaces: None, tmp_path: Path) -> Iterator[Callable[..., Launche
             for name in ("site", "dir"):
                 (tmp_path / name).mkdir(exist_ok=True)
             places = {"site": str(tmp_path / "site"), "dir": str(tmp_path / "dir")}
-            whole = {**places, "lower": "", "binds": (), "helper": ()}
+            whole = {**places, "lower": "", "fuse": "", "binds": (), "helper": ()}
             tie, their_tie = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             stream, their_stream = socket.socketpair()
             for sock in (tie, stream):

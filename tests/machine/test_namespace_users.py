@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,8 +143,22 @@ CHANGES = (
 TOLD = ["A /added", "C /bin", "D /bin/wc", "A /dir", "A /dir/hard", "C /root", "A /soft"]
 
 
-@pytest.mark.parametrize("driver", ["overlay", "copy"])
-def test_what_was_changed_is_told_and_becomes_an_image(host: Host, driver: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "driver"),
+    [
+        ("root", "overlay"),
+        ("user", "overlay"),
+        ("user", "copy"),
+        ("user", "fuse-overlayfs"),
+        ("root", "fuse-overlayfs"),
+    ],
+)
+def test_what_was_changed_is_told_and_becomes_an_image(
+    who: str, driver: str, request: pytest.FixtureRequest
+) -> None:
+    if driver == "fuse-overlayfs" and not shutil.which(driver) and not os.environ.get("CI"):
+        pytest.skip("needs fuse-overlayfs: apt install fuse-overlayfs")
+    host: Host = request.getfixturevalue(who)
     firkin = Command(
         host.firkin.program,
         host.firkin.environ | {"FIRKIN_STORAGE_DRIVER": driver},
@@ -164,7 +179,7 @@ def test_what_was_changed_is_told_and_becomes_an_image(host: Host, driver: str) 
     looks = (
         "cat /added; stat -c %u:%g:%h /added; readlink /soft; stat -c %a /root; ls /bin/wc 2>&1 | grep -c No"
     )
-    said = firkin("run", "--rm", *APART, f"of-{driver}", "sh", "-c", looks, check=True).stdout
+    said = host.firkin("run", "--rm", *APART, f"of-{driver}", "sh", "-c", looks, check=True).stdout
     assert said.split() == ["new", "1000:1000:2", "added", "700", "1"]
     firkin("start", driver, check=True)
     assert firkin("exec", driver, "cat", "/added", check=True).stdout == "new\n"

@@ -25,7 +25,7 @@ Isolation = Literal["vm", "namespace"]
 """What keeps a container apart: a machine of its own, or namespaces of the host's kernel."""
 
 
-StorageDriver = Literal["overlay", "copy"]
+StorageDriver = Literal["overlay", "fuse-overlayfs", "copy"]
 """How a root in namespaces stands on its image's tree: container.storage_driver."""
 
 

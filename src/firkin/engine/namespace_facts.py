@@ -15,7 +15,7 @@ def namespace_facts(spec: ContainerSpec, paths: Paths) -> dict[str, Any]:
         return {}
     directory = paths.container_dir(spec.id)
     data = {"UpperDir": str(directory / "upper")}
-    if spec.storage_driver == "overlay":
+    if spec.storage_driver != "copy":
         lower = str(paths.rootfs_dir / spec.rootfs_key / "root")
         data = {"LowerDir": lower, **data, "WorkDir": str(directory / "work")}
     return {"GraphDriver": {"Name": spec.storage_driver, "Data": data}}

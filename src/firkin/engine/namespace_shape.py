@@ -69,6 +69,7 @@ def namespace_spec(record: Record, spec: ContainerSpec, settings: Settings) -> N
         name=spec.name,
         dir=record.dir,
         lower=None if spec.storage_driver == "copy" else lower_of(record.paths, spec),
+        fuse=_fuse(spec),
         id_map=spec.id_map,
         binds=_sources(spec),
         idmapped=_idmapped(spec),
@@ -86,6 +87,14 @@ def lower_of(paths: Paths, spec: ContainerSpec) -> Path:
             hint="remove the container, and run it anew",
         )
     return found.path
+
+
+def _fuse(spec: ContainerSpec) -> str:
+    if spec.storage_driver != "fuse-overlayfs":
+        return ""
+    from firkin.container.storage_driver import require_fuse
+
+    return require_fuse()
 
 
 def _network(spec: ContainerSpec) -> UserNetwork | None:

@@ -41,7 +41,7 @@ def main() -> int:
 
 def _answer(job: Job) -> None:
     lower_fd, upper_fd = os.open(job.lower, _DIRECTORY), os.open(job.upper, _DIRECTORY)
-    files: Files = Overlaid(upper_fd, lower_fd) if job.overlaid else Plain(upper_fd)
+    files: Files = Overlaid(upper_fd, lower_fd, fuse=job.fuse) if job.overlaid else Plain(upper_fd)
     found = changes(lower_fd, files, apart_from=job.apart_from)
     out = sys.stdout.buffer
     if job.layer:

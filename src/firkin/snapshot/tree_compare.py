@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     lower: str
     upper: str
     overlaid: bool
+    fuse: bool
     layer: bool
     id_map: IdMap
     ours: IdMap
@@ -78,7 +79,8 @@ def _job(record: Record, lower: Path, apart_from: Collection[str], *, layer: boo
     return Job(
         lower=str(lower),
         upper=str(upper),
-        overlaid=spec.storage_driver == "overlay",
+        overlaid=spec.storage_driver != "copy",
+        fuse=spec.storage_driver == "fuse-overlayfs",
         layer=layer,
         id_map=spec.id_map,
         ours=storage_namespace.storage_map(),

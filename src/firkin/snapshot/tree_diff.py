@@ -3,7 +3,8 @@
     Plain(root)            all files are in one directory
     Overlaid(upper, lower) overlayfs(5) with `userxattr`: `upper` has what was changed; there a character
                            device 0:0 says that a name was removed, the attribute user.overlay.opaque that a
-                           directory does not continue the one below
+                           directory does not continue the one below. fuse-overlayfs says these also by names:
+                           .wh.NAME, .wh..wh..opq and .wh..opq
 
 The rule: no link is followed, and both directories may be a stranger's. Who may read them is the caller's
 affair.
@@ -24,8 +25,9 @@ from firkin.snapshot.diff import ADDED, CHANGED, DELETED, Change, Kind
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
 _PATH_BYTES = 4096
 _PIECE_BYTES = 1 << 18
-OVERLAYS = ("user.overlay.", "trusted.overlay.")
+OVERLAYS = ("user.overlay.", "trusted.overlay.", "user.fuseoverlayfs.")
 _OPAQUE = "user.overlay.opaque"
+_WHITEOUT, _OPAQUES = b".wh.", (".wh..wh..opq", ".wh..opq")
 
 
 class Found(NamedTuple):
@@ -53,16 +55,20 @@ class Plain:
 
 
 class Overlaid:
-    def __init__(self, upper_fd: int, lower_fd: int) -> None:
-        self.root_fd, self._lower_fd = upper_fd, lower_fd
+    def __init__(self, upper_fd: int, lower_fd: int, *, fuse: bool = False) -> None:
+        self.root_fd, self._lower_fd, self._fuse = upper_fd, lower_fd, fuse
 
     def entries(self, path: bytes) -> dict[bytes, Found]:
         """What is seen in a directory that the upper one has. Raises OSError."""
         upper = _listed(self.root_fd, path)
-        found = {name: Found(status) for name, status in upper.items() if not _is_whiteout(status)}
+        gone = {name for name, status in upper.items() if _is_whiteout(status)}
+        if self._fuse:
+            marks = {name for name in upper if name.startswith(_WHITEOUT)}
+            gone |= marks | {mark.removeprefix(_WHITEOUT) for mark in marks}
+        found = {name: Found(status) for name, status in upper.items() if name not in gone}
         if self._continues(path):
             below = _listed(self._lower_fd, path)
-            found |= {name: Found(below[name], kept=True) for name in below.keys() - upper.keys()}
+            found |= {name: Found(below[name], kept=True) for name in below.keys() - upper.keys() - gone}
         return found
 
     def _continues(self, path: bytes) -> bool:
@@ -73,6 +79,8 @@ class Overlaid:
     def _is_opaque(self, path: bytes) -> bool:
         fd = open_beneath(self.root_fd, path, _DIRECTORY)
         try:
+            if self._fuse and not set(_OPAQUES).isdisjoint(os.listdir(fd)):
+                return True
             return os.getxattr(fd, _OPAQUE) == b"y"
         except OSError as error:
             if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -39,13 +40,16 @@ def test_a_verdict_holds_for_one_boot_and_one_file_system(
 ) -> None:
     tried: list[Path] = []
 
-    def failing(directory: Path) -> str:
+    def failing(directory: Path, program: str = "") -> str:
         tried.append(directory)
         return "mount: Invalid argument"
 
+    monkeypatch.setattr(storage_driver, "fuse_program", lambda: "")
+
     monkeypatch.setattr(storage_driver, "probe", failing)
     found = choose(settings.paths)
-    assert (found.driver, found.why) == ("copy", "mount: Invalid argument")
+    assert found.driver == "copy"
+    assert found.why == "mount: Invalid argument; fuse-overlayfs is not installed"
     assert choose(settings.paths) == found
     assert len(tried) == 1
     monkeypatch.setattr(storage_driver, "_boot_id", lambda: "another")
@@ -54,6 +58,24 @@ def test_a_verdict_holds_for_one_boot_and_one_file_system(
     settings.paths.driver_path.write_text("torn")
     choose(settings.paths)
     assert len(tried) == 3
+
+
+def test_where_the_kernels_overlay_fails_that_of_a_process_is_tried(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = probe
+    monkeypatch.setattr(
+        storage_driver, "probe", lambda where, program="": real(where, program) if program else "mount: no"
+    )
+    program = storage_driver.fuse_program()
+    if not program and not os.environ.get("CI"):
+        pytest.skip("needs fuse-overlayfs: apt install fuse-overlayfs")
+    assert choose(settings.paths) == choose(settings.paths)
+    assert (choose(settings.paths).driver, choose(settings.paths).why) == ("fuse-overlayfs", "mount: no")
+    settings.paths.driver_path.unlink()
+    monkeypatch.setattr(storage_driver, "fuse_program", lambda: "/bin/false")
+    assert choose(settings.paths).driver == "copy"
+    assert "/bin/false mounts nothing" in choose(settings.paths).why
 
 
 def test_who_says_the_driver_gets_it_untried(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

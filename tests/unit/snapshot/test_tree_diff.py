@@ -75,7 +75,19 @@ class Trees:
         lower_fd = os.open(self.lower, os.O_RDONLY)
         if kind == "plain":
             return lower_fd, Plain(os.open(self.copy, os.O_RDONLY))
-        return lower_fd, Overlaid(os.open(self.upper, os.O_RDONLY), lower_fd)
+        if kind == "fuse":
+            self._by_names()
+        return lower_fd, Overlaid(os.open(self.upper, os.O_RDONLY), lower_fd, fuse=kind == "fuse")
+
+    def _by_names(self) -> None:
+        """As fuse-overlayfs says it where it can make no devices and set no attributes."""
+        for name in ("gone", "dir-gone", "emptied/old"):
+            hidden = self.upper / name
+            hidden.unlink()
+            hidden.with_name(f".wh.{hidden.name}").touch()
+        for name in ("replaced", "to-dir"):
+            os.removexattr(self.upper / name, "user.overlay.opaque")
+            (self.upper / name / ".wh..wh..opq").touch()
 
 
 @pytest.fixture
@@ -83,7 +95,7 @@ def trees(tmp_path: Path) -> Trees:
     return Trees(tmp_path)
 
 
-@pytest.fixture(params=["plain", "overlaid"])
+@pytest.fixture(params=["plain", "overlaid", "fuse"])
 def opened(request: pytest.FixtureRequest, trees: Trees) -> Iterator[tuple[int, Files]]:
     lower_fd, files = trees.files(request.param)
     yield lower_fd, files

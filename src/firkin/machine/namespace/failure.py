@@ -28,6 +28,8 @@ def failure(name: str, report: bytes, complaint: str = "") -> FirkinError | None
         return user_namespace.refused(step, number)
     if step == "network":
         return _no_network(name, what, complaint)
+    if step == "fuse":
+        return _no_overlay(name, what, complaint)
     said = f"cannot start container {name!r} in namespaces: {step} {what}: {os.strerror(number)}"
     return HostUnsupported(said, hint=_hint(step, number))
 
@@ -43,6 +45,15 @@ def _no_network(name: str, program: str, complaint: str) -> FirkinError:
     return HostUnsupported(
         f"{program} gave container {name!r} no network: {said}",
         hint="run it with --network none, or in a machine",
+    )
+
+
+def _no_overlay(name: str, program: str, complaint: str) -> FirkinError:
+    lines = complaint.splitlines()
+    said = lines[-1].strip() if lines else "it said nothing"
+    return HostUnsupported(
+        f"{program} gave container {name!r} no root: {said}",
+        hint="`firkin info` shows which storage driver works here; the setting storage_driver chooses",
     )
 
 

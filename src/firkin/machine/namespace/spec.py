@@ -21,6 +21,8 @@ class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True):
     dir: Path
     lower: Path | None
     """What the overlay shows under that layer; None: that layer is a whole root by itself."""
+    fuse: str = ""
+    """The program that shows the overlay, where the kernel cannot."""
     id_map: IdMap
     binds: tuple[str, ...] = ()
     """Directories and files of the host, which the agent finds at bind_place() of their number."""
@@ -38,7 +40,7 @@ class NamespaceSpec(msgspec.Struct, frozen=True, kw_only=True):
         """
         lower = "" if self.lower is None else str(self.lower)
         binds = [str(mounts.get(number, source)) for number, source in enumerate(self.binds)]
-        plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "binds": binds}
+        plan = {"site": str(site), "dir": str(self.dir), "lower": lower, "fuse": self.fuse, "binds": binds}
         helper = () if self.network is None else self.network.command()
         return msgspec.msgpack.encode({**plan, "helper": helper, "owner": owner})
 
