@@ -45,7 +45,7 @@ FLAGS = (
     _machine("--shm-size", default=None, metavar="SIZE", help="Size of /dev/shm; else 64m."),
     _reach("-v", "--volume", "volumes", multiple=True, metavar="[SOURCE:]DIR[:OPTIONS]",
            help="Mount a volume there, or a file or directory of the host: ./NAME, /PATH. Options: ro, "
-                "nosuid, nodev, noexec, nocopy."),
+                "nosuid, nodev, noexec, nocopy; in namespaces U, idmap."),
     _reach("--mount", "mounts", multiple=True, metavar="TYPE,SOURCE,TARGET...",
            help="The same in words: type=bind|volume|tmpfs,source=...,target=...,readonly."),
     _reach("--tmpfs", multiple=True, metavar="DIR[:OPTIONS]", help="Mount a file system in memory there."),

@@ -12,10 +12,13 @@ from firkin.volume.record import disk_path
 
 
 def mount_facts(spec: ContainerSpec, paths: Paths) -> list[dict[str, Any]]:
-    """`Mounts` of a container. `Transport` is how it gets there: virtiofs, or a virtio disk of its own."""
+    """`Mounts` of a container. `Transport` is how it gets there: virtiofs, a virtio disk of its own, or in
+    namespaces a bind mount.
+    """
+    shared = "virtiofs" if spec.isolation == "vm" else "bind"
     return [
-        *(_bind(bind) for bind in spec.binds),
-        *(_volume(volume, paths) for volume in spec.storage.volumes),
+        *(_bind(bind, shared) for bind in spec.binds),
+        *(_volume(volume, paths, shared) for volume in spec.storage.volumes),
         *(_tmpfs(each) for each in spec.tmpfs),
         *(_pod(each) for each in (spec.pod.mounts if isinstance(spec.pod, Member) else ())),
     ]
@@ -32,7 +35,7 @@ def binds(spec: ContainerSpec) -> list[str]:
     return [":".join(filter(None, each)) for each in said]
 
 
-def _bind(bind: Bind) -> dict[str, Any]:
+def _bind(bind: Bind, transport: str) -> dict[str, Any]:
     return {
         "Type": "bind",
         "Source": bind.source,
@@ -40,11 +43,11 @@ def _bind(bind: Bind) -> dict[str, Any]:
         "Mode": _mode(bind.readonly, bind.options, bind.owners),
         "RW": not bind.readonly,
         "Propagation": "rprivate",
-        "Transport": "virtiofs",
+        "Transport": transport,
     }
 
 
-def _volume(volume: VolumeMount, paths: Paths) -> dict[str, Any]:
+def _volume(volume: VolumeMount, paths: Paths, shared: str) -> dict[str, Any]:
     disk = volume.driver == "disk"
     return {
         "Type": "volume",
@@ -55,7 +58,7 @@ def _volume(volume: VolumeMount, paths: Paths) -> dict[str, Any]:
         "Mode": _mode(volume.readonly, volume.options, volume.owners),
         "RW": not volume.readonly,
         "Propagation": "",
-        "Transport": "virtio-blk" if disk else "virtiofs",
+        "Transport": "virtio-blk" if disk else shared,
     }
 
 

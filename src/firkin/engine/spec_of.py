@@ -18,6 +18,7 @@ from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec
 from firkin.engine.spawn_op import RLIMITS
 from firkin.errors import UsageError
+from firkin.linux.id_mode import IdMode
 from firkin.oci import runtime_spec as oci
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
@@ -44,6 +45,11 @@ def spec_of(options: RunOptions, image: Image, settings: Settings) -> oci.Runtim
             f"{'writable_layer' if options.root.layer else 'device'}: a config.json cannot say what disks a "
             "machine has",
             hint="leave it out",
+        )
+    if options.id_mode != IdMode() or any(bind.owners for bind in options.binds):
+        raise UsageError(
+            "userns: what is generated is for machines, which have users of their own",
+            hint="leave out --userns, --uidmap and --gidmap, and U and idmap behind a -v",
         )
     spec = container_spec(
         options, image, rootfs_key="", container_id="0" * 64, name="", created_ns=0, settings=settings

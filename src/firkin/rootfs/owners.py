@@ -81,7 +81,7 @@ class _Side:
                 raise HostUnsupported(
                     f"the image's file {path.decode(errors='backslashreplace')!r} belongs to {self._word} "
                     f"{number}, which the container's id map lacks: it has {self._container}",
-                    hint=reported.IMAGE_NEEDS_IDS.hint(),
+                    hint=f"--userns auto:size=N gives more ids; {reported.IMAGE_NEEDS_IDS.hint()}",
                 )
             self._known[number] = found
         return found

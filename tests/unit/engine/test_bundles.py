@@ -278,7 +278,13 @@ def test_a_generated_spec_is_the_same_container_again(resolved: Resolve, setting
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [({"volumes": ["data:/d"]}, "volume: .* /d"), ({"user": "www"}, "'www'")]
+    ("words", "said"),
+    [
+        ({"volumes": ["data:/d"]}, "volume: .* /d"),
+        ({"user": "www"}, "'www'"),
+        ({"userns": "auto", "isolation": "namespace"}, "userns: "),
+        ({"volumes": ["/tmp:/t:U"], "isolation": "namespace"}, "userns: "),
+    ],
 )
 def test_what_a_spec_cannot_say_is_not_left_out(words: dict[str, Any], said: str, settings: Settings) -> None:
     with pytest.raises(UsageError, match=said):

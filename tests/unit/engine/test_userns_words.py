@@ -14,7 +14,7 @@ from firkin.container.id_maps import taken
 from firkin.container.record import Record
 from firkin.container.spec import ContainerSpec
 from firkin.engine import namespace_root, rules
-from firkin.engine.mount_facts import binds
+from firkin.engine.mount_facts import binds, mount_facts
 from firkin.engine.options import RunOptions
 from firkin.engine.resolve import container_spec
 from firkin.engine.userns_words import check_mapped
@@ -89,6 +89,7 @@ def test_what_becomes_of_owners_is_said_and_shown_as_it_was_said(settings: Setti
     spec = container_spec(
         options, IMAGE, rootfs_key="", container_id="c" * 64, name="c", created_ns=0, settings=settings
     )
+    assert {each["Transport"] for each in mount_facts(spec, settings.paths)} == {"bind"}
     assert binds(spec) == [f"{tmp_path}:/a:U", f"{tmp_path}:/b:idmap"]
 
 
