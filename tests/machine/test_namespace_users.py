@@ -107,7 +107,8 @@ def test_files_are_given_away_once_and_never_beyond_a_link(host: Host) -> None:
     gid = host.home.work_dir.stat().st_gid
     for path in (shared, shared / "deep", shared / "deep/link", shared / "file", outside):
         os.chown(path, host.uid, gid, follow_symlinks=False)
-    flags = ("--userns", "auto:size=2000", "-u", "100:200", "-v", f"{shared}:/s:U")
+    (host.home.work_dir / "way").symlink_to(shared)
+    flags = ("--userns", "auto:size=2000", "-u", "100:200", "-v", "./way:/s:U")
     script = "stat -c %u:%g /s /s/deep /s/file; touch /s/deep/new"
     host.firkin("run", "--name", "given", *APART, *flags, "busybox", "sh", "-c", script, check=True)
     assert host.firkin("logs", "given", check=True).stdout.split() == ["100:200"] * 3

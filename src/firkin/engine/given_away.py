@@ -7,6 +7,7 @@ its start gives them anew.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,6 @@ def give(record: Record, spec: ContainerSpec, lower_of: Callable[[], Path]) -> N
             f"volume: U would give {paths[0]} to {uid}:{gid}, whom the container lacks: {spec.id_map.uids}",
             hint="give it more ids: --userns auto:size=N, --uidmap, or more subordinate ids",
         )
-    for path in paths:
+    for path in map(os.path.realpath, paths):  # a link is mounted as what it leads to
         check_place(path)
         storage_namespace.give(path, host[0], host[1])

@@ -5,6 +5,8 @@ The rule: it is changed as root of the storage namespace, which owns nothing but
 
 from __future__ import annotations
 
+import os
+
 from firkin.errors import UsageError
 from firkin.linux import storage_namespace
 from firkin.linux.id_map import IDS
@@ -47,4 +49,4 @@ def chown(paths: Paths, name: str, uid: int, gid: int) -> None:
                 hint="`firkin doctor --only subordinate-ids` says how to have more",
             )
         outside.append(found)
-    storage_namespace.give(record.path, outside[0], outside[1])
+    storage_namespace.give(os.path.realpath(record.path), outside[0], outside[1])

@@ -70,6 +70,12 @@ def test_a_volume_that_is_a_directory_is_given_to_a_user_of_containers(settings:
         assert path.stat().st_gid == ours.gids.outside(9)
         with pytest.raises(UsageError, match="owner '-1:-1'"):
             volumes.chown("shared", -1)
+        real = Path(settings.data_dir).parent / "real"
+        (real / "deep").mkdir(parents=True)
+        (real.parent / "way").symlink_to(real)
+        volumes.create("way", driver="dir", options={"device": str(real.parent / "way")})
+        volumes.chown("way", 7)
+        assert (real / "deep").stat().st_uid == ours.uids.outside(7)
         volumes.create("disk")
         with pytest.raises(UsageError, match="a disk of its own"):
             volumes.chown("disk", 7)
