@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +172,8 @@ def test_its_end_for_want_of_memory_is_said_and_on_record(firkin: Command) -> No
     assert told == ["create", "start", "oom", "die"]
 
 
-def test_what_a_killed_owner_leaves_the_next_run_removes(home: Home, firkin: Command) -> None:
+def left_behind(firkin: Command) -> dict[str, Any]:
+    """A container whose owner was killed, and which nobody has tidied."""
     owner = subprocess.Popen(
         [*firkin.program, "run", "--name", "front", *APART, "busybox", "sh", "-c", "echo up; sleep 1000"],
         env=firkin.environ, cwd=firkin.cwd, stdout=subprocess.PIPE,
@@ -184,9 +186,20 @@ def test_what_a_killed_owner_leaves_the_next_run_removes(home: Home, firkin: Com
     leaks.wait_until_gone([facts["State"]["Pid"]], 60)
     owner.stdout.close()
     assert list(groups_of(facts["Id"]))
+    return facts
+
+
+def test_what_a_killed_owner_leaves_the_next_run_removes(firkin: Command) -> None:
+    facts = left_behind(firkin)
     firkin("run", "--rm", *APART, "busybox", "true", check=True)
     assert not list(groups_of(facts["Id"]))
     firkin("rm", "front", check=True)
+
+
+def test_what_a_killed_owner_leaves_goes_with_the_container(firkin: Command) -> None:
+    facts = left_behind(firkin)
+    firkin("rm", "-f", "front", check=True)
+    assert not list(groups_of(facts["Id"]))
 
 
 @contextmanager

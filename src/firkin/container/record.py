@@ -10,7 +10,7 @@
       disk.json      DiskRecord: which layers are under what it writes to its root now (container.layers)
       disk*.qcow2    the top of them
       suspended/     the machine of one that is suspended (engine.suspended)
-      cgroups.json   the control groups of one that runs in namespaces (engine.namespace_groups)
+      cgroups.json   the control groups of one that runs in namespaces (container.groups)
       lock           flock: held by its owner, the one process that may change anything here
       alive          flock: held by the VMM through a descriptor that it inherits; free means that nothing
       runs
@@ -288,6 +288,10 @@ class Record(msgspec.Struct, frozen=True):
     def remove(self) -> None:
         """Delete it. The owner's, once nothing runs. A crash leaves .<id>.gone or a link to nothing."""
         spec = self._readable()
+        if self.cgroups_path.exists():  # its owner and its machine are gone, and nobody was here since
+            from firkin.container.groups import remove_left
+
+            remove_left(self.cgroups_path, self.id)
         gone = self.paths.containers_dir / f".{self.id}.gone"
         with disk_errors(self.dir):
             self.dir.rename(gone)
