@@ -100,8 +100,6 @@ static const struct {
     /* A network stack of the machine's own: no privilege protects a low port or a ping in it. */
     {"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0"},
     {"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"},
-    /* A card has no IPv6 until it gets an address of it: else its own are made and asked around for. */
-    {"/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1"},
     /* A virtual disk is ordered and slowed down by its host, if at all. */
     {"/sys/block/vda/queue/scheduler", "none"},
     {"/sys/block/vda/queue/wbt_lat_usec", "0"},
@@ -115,13 +113,13 @@ static void apply_settings(void) {
     }
 }
 
-int boot_machine(const char *port_name) {
+int boot_machine(const char *port_name, uint32_t cards) {
     modules_open();
     leave_initramfs();
     fill_standard_fds();
     say_to_kernel_log();
     modules_load_listed();
-    cards_begin();
+    cards_begin(cards);
     translators_register();
     apply_settings();
     network_bring_up("lo");

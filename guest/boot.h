@@ -5,4 +5,4 @@
 
 /* As PID 1 of a machine: mounts what the kernel offers, loads the modules, leaves the initramfs, opens the port.
  * Returns the port's descriptor; ends the machine where there is none. */
-int boot_machine(const char *port_name);
+int boot_machine(const char *port_name, uint32_t cards);

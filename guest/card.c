@@ -71,7 +71,7 @@ static int rename_interface(const char *from, const char *to) {
     return ioctl(fd, SIOCSIFNAME, &request) < 0 ? -errno : 0;
 }
 
-/* As the first one has it from the start (boot.c). */
+/* A card has no IPv6 until it gets an address of it: else its own are made and asked around for. */
 static void no_six(const char *interface) {
     char path[PATH_BYTES];
     snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", interface);
@@ -119,14 +119,17 @@ void cards_probe(bool probed) {
         say("drivers_autoprobe: %s", strerror(-error));
 }
 
-void cards_begin(void) {
+void cards_begin(uint32_t used) {
     char name[IFNAMSIZ];
     int device;
     for (uint32_t number = 0; (device = find_device(number)) >= 0; number++) {
         find_interface(device, name);
-        bool driven = name[0] != '\0', wanted = number == 0;
+        bool driven = name[0] != '\0', wanted = number < used;
         int error = driven == wanted ? 0 : tell_driver(wanted ? DRIVER "/bind" : DRIVER "/unbind", device);
         if (error < 0)
             say("card %u: %s", number, strerror(-error));
+        find_interface(device, name);
+        if (name[0] != '\0')
+            no_six(name);
     }
 }

@@ -11,8 +11,8 @@
 /* Whether cards get their driver as that is loaded. */
 void cards_probe(bool probed);
 
-/* What is so once all modules are loaded: the first card has its driver, and no other. */
-void cards_begin(void);
+/* What is so once all modules are loaded: the first `used` cards have their driver, and no other. */
+void cards_begin(uint32_t used);
 
 /* Gives card `number` its driver, and its interface that name; nothing happens where it has both. */
 int card_take(uint32_t number, const char *interface);

@@ -1,6 +1,6 @@
 /* firkin's guest agent: PID 1 of a machine, or of a pid namespace.
  *
- *     /init port=NAME                  as the kernel starts it (everything behind ` -- ` of its command line)
+ *     /init port=NAME cards=N          as the kernel starts it (everything behind ` -- ` of its command line)
  *     agent --fd N [--stage DIR]       serving an inherited stream or listening socket, as PID 1 of a namespace
  *     agent --fd N --launch P --tie T  making that namespace before, as descriptor P says (launch.h)
  *
@@ -107,12 +107,15 @@ static _Noreturn void serve(int fd, bool machine, bool alone) {
 
 static _Noreturn void run_machine(int count, char **arguments) {
     const char *port = "agent";
+    unsigned long cards = 1;
     for (int i = 1; i < count; i++)
         if (strncmp(arguments[i], "port=", 5) == 0)
             port = arguments[i] + 5;
+        else if (strncmp(arguments[i], "cards=", 6) == 0)
+            cards = strtoul(arguments[i] + 6, NULL, 10);
     control_own_machine(true);
     power_own_machine(true);
-    serve(boot_machine(port), true, true);
+    serve(boot_machine(port, (uint32_t)cards), true, true);
 }
 
 /* Only a machine's init lives in an initramfs; anywhere else, mounting and powering off is not for us. */

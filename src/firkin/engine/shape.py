@@ -28,13 +28,14 @@ def machine_spec(
         network=spec.network.mode,
         host_loopback=spec.network.host_loopback,
         cards=spec.network.most_used,
+        ready=spec.network.first_free,
         ipv6=spec.network.ipv6,
         ports=spec.forwarded_ports,
         knobs=spec.knobs,
         boot_timeout_s=settings.boot_timeout_s,
     )
     if cards is not None and machine.cards <= cards <= MOST_CARDS:
-        return msgspec.structs.replace(machine, cards=cards)
+        return msgspec.structs.replace(machine, cards=cards, ready=0)
     if spec.pod is not None or not spec.network.interfaces:
         return machine  # it comes to no network while it runs
     spare = len(spec.network.private) + SPARE_CARDS - machine.cards

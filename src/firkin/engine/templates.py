@@ -55,6 +55,7 @@ async def make(
         settings.memory_bytes if memory_bytes is None else memory_bytes,
         network,
         SPARE_CARDS if network == "user" else 0,
+        0,
     )
     if reason := template.why_not(spec, settings):
         raise UsageError(f"no template can be made: {reason}", hint="set `templates` above 0")
@@ -102,7 +103,9 @@ def _summary(path: Path, machine: SavedMachine, settings: Settings) -> TemplateS
 
 def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
     """Whether this is the template that a machine of its shape would be forked from now."""
-    spec = _shape(machine.cpus, machine.memory_bytes, machine.network, machine.cards, machine.disks)
+    spec = _shape(
+        machine.cpus, machine.memory_bytes, machine.network, machine.cards, machine.ready, machine.disks
+    )
     spec = msgspec.structs.replace(spec, knobs=Knobs(entropy="entropy" in machine.devices))
     try:
         prepared = programs.known(spec, settings)
@@ -111,7 +114,9 @@ def _is_usable(path: Path, machine: SavedMachine, settings: Settings) -> bool:
         return False  # no machine starts here at all
 
 
-def _shape(cpus: int, memory_bytes: int, network: NetworkMode, cards: int, disks: int = 1) -> MachineSpec:
+def _shape(
+    cpus: int, memory_bytes: int, network: NetworkMode, cards: int, ready: int, disks: int = 1
+) -> MachineSpec:
     disk = Disk(path=Path("/dev/null"), format="raw")
     return MachineSpec(
         name="template",
@@ -119,5 +124,6 @@ def _shape(cpus: int, memory_bytes: int, network: NetworkMode, cards: int, disks
         memory_bytes=memory_bytes,
         network=network,
         cards=cards,
+        ready=ready,
         disks=(disk,) * disks,
     )

@@ -56,6 +56,7 @@ class Prepared(msgspec.Struct, frozen=True):
             memory_bytes=spec.memory_bytes,
             network=spec.network,
             cards=spec.cards,
+            ready=spec.ready,
             disks=len(spec.disks),
             devices=spec.knobs.devices,
             qemu=part(qemu, version_of(qemu, self.cache_dir)),

@@ -50,7 +50,8 @@ class Programs(msgspec.Struct, frozen=True):
             from firkin.machine.knob_checks import refuse_nested
 
             refuse_nested(self.spec.name, verdict.notice)
-        cmdline = kernel_cmdline("tcg", self.spec.knobs, tsc_khz=tsc_khz(self.on_kvm.cache_dir, self.boot_id))
+        khz = tsc_khz(self.on_kvm.cache_dir, self.boot_id)
+        cmdline = kernel_cmdline("tcg", self.spec.knobs, tsc_khz=khz, cards=self.spec.used_cards)
         cold = msgspec.structs.replace(self.on_kvm.cold, cmdline=cmdline)
         return msgspec.structs.replace(self.on_kvm, vmm=Vmm(self.on_kvm.vmm.qemu, "tcg"), cold=cold)
 
@@ -63,7 +64,7 @@ def find_programs(spec: MachineSpec, settings: Settings) -> Programs:
     kernel, agent = choose_kernel(knobs.chosen(settings)), agent_path()
     network = spec.network != "none" or spec.cards > 0
     contents = Contents(agent, kernel, network=network, shares=bool(spec.shares), knobs=knobs)
-    cmdline = kernel_cmdline("kvm", knobs)
+    cmdline = kernel_cmdline("kvm", knobs, cards=spec.used_cards)
     cold = Cold(_bootable(kernel, cache_dir), initramfs_path(contents, cache_dir), cmdline)
     boot_id = Path(_BOOT_ID).read_text().strip()
     stamps = _stamps(qemu, kernel, agent, boot_id)

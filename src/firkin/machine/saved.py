@@ -53,6 +53,8 @@ class SavedMachine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     network: NetworkMode
     cards: int = 0
     """Of private networks."""
+    ready: int = 0
+    """In a template: how many of them its guest has from the boot on. In others they are as they were."""
     disks: int
     devices: tuple[str, ...] = ()
     """Beside those that every machine has."""

@@ -133,11 +133,18 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the guest may reach what listens on the host's loopback."""
     cards: int = 0
     """For private networks, spare ones among them: each a socket in its run directory (qemu.files)."""
+    ready: int = 0
+    """How many of these have their driver from the boot on, and an interface: the first ones."""
     ipv6: bool = False
     """Whether its network has IPv6, too."""
     ports: tuple[PublishedPort, ...] = ()
     knobs: Knobs = Knobs()
     boot_timeout_s: float = 60.0
+
+    @property
+    def used_cards(self) -> int:
+        """How many cards its guest is to have from the boot on."""
+        return self.ready + (1 if self.network == "user" else 0)
 
     @property
     def free_places(self) -> int:

@@ -100,6 +100,12 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
         return max((1 + (card.place or 0) for card in self.private), default=0)
 
     @property
+    def first_free(self) -> int:
+        """Which private card of its machine is the first that it does not use."""
+        places = {card.place or 0 for card in self.private}
+        return next(place for place in range(len(places) + 1) if place not in places)
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The networks that it is on, as `--network` names them; `none` for none."""
         return tuple(each.network for each in self.interfaces) or ("none",)

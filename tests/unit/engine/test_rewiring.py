@@ -27,7 +27,7 @@ from firkin.engine.shape import machine_spec
 from firkin.engine.transcript import Transcript
 from firkin.errors import AgentError, FirkinError, InUse, NotFound, WrongState
 from firkin.machine.knobs import Knobs
-from firkin.machine.spec import Disk
+from firkin.machine.spec import Disk, MachineSpec
 from firkin.network.spec import Interface, NetworkSpec
 from firkin.paths import Paths
 from firkin.process.spec import ProcessSpec
@@ -223,20 +223,25 @@ def test_a_machine_has_two_cards_to_spare_where_there_is_room_and_it_may_come_to
 ) -> None:
     blue, inner = (Interface(network=name, id="1" * 64, place=0) for name in ("blue", "inner"))
 
-    def cards(*on: Interface, started: int | None = None, **fields: Any) -> int:
+    def machine(*on: Interface, started: int | None = None, **fields: Any) -> MachineSpec:
         spec = ContainerSpec(
             id="a" * 64, name="web", image="busybox", image_digest="", rootfs_key="k", hostname="h",
             process=ProcessSpec(args=("true",)), created_ns=1, network=NetworkSpec(interfaces=on), **fields,
         )  # fmt: skip
         disk = Disk(path=Path("disk"), format="qcow2")
         settings = Settings.load({"HOME": str(paths.data), "FIRKIN_DATA_DIR": str(paths.data)})
-        return machine_spec(spec, disk, settings, cards=started).cards
+        return machine_spec(spec, disk, settings, cards=started)
+
+    def cards(*on: Interface, **fields: Any) -> int:
+        return machine(*on, **fields).cards
 
     assert cards() == 0
     assert cards(Interface()) == 2
     assert cards(Interface(), blue) == cards(inner) == 3
     gap = msgspec.structs.replace(blue, place=4)
     assert cards(Interface(), gap) == 5
+    used = ((), (Interface(),), (inner,), (Interface(), blue), (Interface(), gap), (Interface(), blue, gap))
+    assert [machine(*on).used_cards for on in used] == [0, 1, 1, 2, 1, 2], "those before the first gap"
     assert cards(Interface(), pod=Sandbox()) == 0
     assert cards(Interface(), blue, started=1) == 1, "what was started has what it has"
     assert cards(Interface(), gap, started=1) == 5, "and never fewer than it uses"

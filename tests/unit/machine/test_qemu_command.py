@@ -135,6 +135,11 @@ def test_the_clock_is_told_to_a_guest_on_tcg_and_left_alone_on_kvm() -> None:
     assert "tsc_early_khz" not in kernel_cmdline("tcg")
 
 
+def test_an_agent_is_told_of_more_cards_than_the_one_that_it_begins_with_anyway() -> None:
+    assert kernel_cmdline("kvm", cards=3).endswith(" -- cards=3")
+    assert [kernel_cmdline("kvm", cards=each) for each in (0, 1)] == [kernel_cmdline("kvm")] * 2
+
+
 def test_every_descriptor_that_is_named_is_inherited() -> None:
     disk = DiskFds(20, layers=(21, 22), base=23)
     fds = with_fds(disks=(disk,), shares=(30,), state_fd=16, memory_fd=17, alive_fd=31)

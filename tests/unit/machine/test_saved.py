@@ -127,6 +127,7 @@ OTHERS = {
     "memory_bytes": 2 << 20,
     "network": "none",
     "cards": 1,
+    "ready": 1,
     "disks": 2,
     "devices": ("entropy",),
     "qemu": Part("8.2", "dd" * 32),

@@ -145,8 +145,12 @@ def _beginning(inherited: Inherited, origin: Origin) -> Part:
     return DirectBoot(inherited.kernel_fd, inherited.initramfs_fd, origin.cmdline)
 
 
-def kernel_cmdline(accelerator: Accelerator, knobs: Knobs = PLAIN, *, tsc_khz: int = 0) -> str:
-    """The kernel's command line. The reason and the gain of each word stand in docs/design/boot.md."""
+def kernel_cmdline(
+    accelerator: Accelerator, knobs: Knobs = PLAIN, *, tsc_khz: int = 0, cards: int = 1
+) -> str:
+    """The kernel's command line. The reason and the gain of each word stand in docs/design/boot.md. Its agent
+    gives the first `cards` cards their driver.
+    """
     words = [
         *(() if knobs.boot_log else ("quiet",)),
         "console=ttyS0",
@@ -162,4 +166,5 @@ def kernel_cmdline(accelerator: Accelerator, knobs: Knobs = PLAIN, *, tsc_khz: i
         # under TCG.
         words += ["tsc=reliable", "no_timer_check", "noreplace-smp"]
         words += [f"tsc_early_khz={tsc_khz}"] if tsc_khz else []
-    return " ".join((*words, *knobs.kernel_args))
+    told = ("--", f"cards={cards}") if cards > 1 else ()
+    return " ".join((*words, *knobs.kernel_args, *told))
