@@ -4,6 +4,7 @@
     settings      firkin's settings in that home
     engine        an Engine there
     firkin        the command, run there: firkin("ps", "-a").stdout
+    busybox       the same, in a home that has the image busybox, ready to run
     stocked       puts busybox and debian into that home, ready to run
     registry      a real registry on loopback, one for the session
     images        real images, cached for the next session
@@ -30,6 +31,7 @@ from firkin.pytest import leaks
 from firkin.pytest.command import FIRKIN, Command
 from firkin.pytest.home import SESSION_VARIABLE, Home, fresh_home, inhabited
 from firkin.pytest.session import session_of
+from firkin.pytest.shelf import stock
 
 if TYPE_CHECKING:
     from firkin.engine.engine import Engine
@@ -131,11 +133,15 @@ def firkin(home: Home) -> Command:
 
 
 @pytest.fixture
-def stocked(home: Home, cache: Path, once: Callable[[str, Callable[[Path], Any]], Path]) -> Home:
-    from firkin.pytest.shelf import stock
-    from tests.support.stock import fill_shelf
+def busybox(home: Home, firkin: Command, shelf: Callable[[str], Path]) -> Command:
+    stock(home, shelf("busybox"))
+    return firkin
 
-    stock(home, once("shelf", lambda directory: fill_shelf(directory, cache)))
+
+@pytest.fixture
+def stocked(home: Home, shelf: Callable[[str], Path]) -> Home:
+    for image in ("busybox", "debian"):
+        stock(home, shelf(image))
     return home
 
 
@@ -171,6 +177,14 @@ def cache(once: Callable[[str, Callable[[Path], Any]], Path]) -> Path:
     from tests.support.stock import warm_cache
 
     return once("cache", warm_cache)
+
+
+@pytest.fixture(scope="session")
+def shelf(cache: Path, once: Callable[[str, Callable[[Path], Any]], Path]) -> Callable[[str], Path]:
+    """`shelf("busybox")` is where the session has that image for homes, its disk built."""
+    from tests.support.stock import fill_shelf
+
+    return lambda image: once(f"shelf-{image}", lambda directory: fill_shelf(directory, cache, image))
 
 
 @pytest.fixture(scope="session")

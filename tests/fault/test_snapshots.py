@@ -15,7 +15,7 @@ from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 
-COUNTER = "i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.05; done"
+COUNTER = "i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.2; done"
 DYING = """
 import asyncio, os, signal, sys
 from firkin.container.record import find
@@ -92,7 +92,7 @@ def kill_supervisor(home: Home) -> None:
 def counts_on(firkin: Command) -> None:
     """It goes on to count, and its log has every number once."""
     before = len(firkin("logs", "box", check=True).stdout.split())
-    script = f"until [ $(cat /count) -gt {before} ]; do sleep 0.05; done"
+    script = f"until [ $(cat /count) -gt {before} ]; do sleep 0.2; done"
     firkin("exec", "box", "sh", "-c", script, check=True)
     numbers = list(map(int, firkin("logs", "box", check=True).stdout.split()))
     assert numbers == list(range(1, len(numbers) + 1))

@@ -48,7 +48,7 @@ def fuzz(tmp_path, harness, parts, seeds):
     corpus.mkdir()
     for name, seed in seeds.items():
         (corpus / name).write_bytes(seed)
-    run = [program, "-max_total_time=12", "-max_len=4096", f"-artifact_prefix={tmp_path}/", corpus]
+    run = [program, "-max_total_time=6", "-max_len=4096", f"-artifact_prefix={tmp_path}/", corpus]
     ran = subprocess.run(run, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr[-4000:]
 

@@ -10,20 +10,16 @@ import pytest
 import firkin
 from firkin import Engine, Settings
 from tests.support import leaks
+from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
 
 @pytest.fixture(autouse=True)
-def busybox(home: Home) -> Iterator[None]:
+def clean(home: Home, busybox: Command) -> Iterator[None]:
     """The image is there before; nothing but it is there afterwards."""
     with Engine() as engine:
-        archive = home.root / "busybox.tar"
-        archive.write_bytes(busybox_tar())
-        engine.import_image(archive, "busybox", changes=["CMD sh"])
-        archive.unlink()
         yield
         assert engine.containers(all=True) == []
     assert list((home.run_dir / "c").glob("*")) == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.command import Command, Ended
 from tests.support.home import Home
-from tests.support.images import Images, busybox_tar, tar_of
+from tests.support.images import Images, tar_of
 
 pytestmark = pytest.mark.machine
 
@@ -49,9 +49,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(firkin: Command, home: Home) -> Bench:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return Bench(firkin, home)
+def bench(busybox: Command, home: Home) -> Bench:
+    return Bench(busybox, home)
 
 
 CLOSED_PORT = 1

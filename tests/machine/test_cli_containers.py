@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
@@ -18,12 +17,6 @@ CLOCK = (
     "trap 'echo bye; exit 5' TERM; trap 'echo usr1 >&2' USR1; echo started; echo oops >&2;"
     "while :; do sleep 0.1; done"
 )
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def test_a_detached_container_from_run_to_rm(busybox: Command, home: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 
@@ -10,19 +11,10 @@ import pytest
 
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
-from tests.support.images import Images, busybox_tar
+from tests.support.images import Images
 from tests.unit.cli.test_timing import check_trace
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture
-def busybox(firkin: Command, home: Home) -> Command:
-    """firkin in a home that has busybox."""
-    (home.work_dir / "busybox.tar").write_bytes(busybox_tar())
-    firkin("import", "-c", 'CMD ["sh"]', "busybox.tar", "busybox", check=True)
-    (home.work_dir / "busybox.tar").unlink()
-    return firkin
 
 
 def left_in(home: Home) -> list[str]:
@@ -32,6 +24,7 @@ def left_in(home: Home) -> list[str]:
 
 
 def test_streams_stay_apart_and_the_status_is_the_process_s(busybox: Command, home: Home) -> None:
+    shutil.rmtree(home.data_dir / "rootfs")
     ended = busybox("run", "--rm", "-i", "busybox", "sh", "-c", "cat; echo err >&2; exit 7", input="in\n")
     assert (ended.stdout, ended.stderr, ended.status) == ("in\n", "firkin: building the disk\nerr\n", 7)
     ended = busybox("run", "--rm", "busybox", "sh", "-c", "cat; echo $1", "-", "a b")

@@ -9,15 +9,8 @@ import pytest
 from tests.machine.cli_terminal import on_terminal
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def test_one_can_leave_a_terminal_and_come_back_to_it(busybox: Command, home: Home) -> None:

@@ -13,15 +13,8 @@ from firkin.engine.engine import Engine
 from firkin.engine.options import ExecOptions, RunOptions
 from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 @pytest.mark.parametrize("image", ["busybox", "debian"])

@@ -11,17 +11,10 @@ import pytest
 
 from tests.support.command import Command
 from tests.support.ext4 import assert_clean, read
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
 BUSY = "while :; do i=$((i+1)); mkdir -p /d; echo $i > /d/$((i % 50)); rm -f /d/$(((i + 7) % 50)); done"
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def facts(firkin: Command, name: str) -> dict[str, Any]:
@@ -95,8 +88,10 @@ def test_a_disk_goes_back_and_what_it_was_is_kept(busybox: Command) -> None:
 
 
 def test_a_running_container_goes_back_only_by_force_and_runs_again(busybox: Command) -> None:
-    busybox("run", "-q", "-d", "--name", "box", "busybox", "sh", "-c", "cat /f; exec sleep 1000", check=True)
-    busybox("exec", "box", "sh", "-c", "echo one > /f; sync", check=True)
+    script, at_once = "cat /f; touch /read; exec sleep 1000", ("--stop-timeout", "0")
+    busybox("run", "-q", "-d", "--name", "box", *at_once, "busybox", "sh", "-c", script, check=True)
+    one = "until [ -e /read ]; do sleep 0.1; done; echo one > /f; sync"
+    busybox("exec", "box", "sh", "-c", one, check=True)
     busybox("snapshot", "create", "--disk-only", "box", "one", check=True)
     busybox("exec", "box", "sh", "-c", "echo two > /f; sync", check=True)
     refused = busybox("snapshot", "rollback", "box", "one")

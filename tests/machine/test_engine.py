@@ -21,22 +21,17 @@ from firkin.process.output import Output, output
 from firkin.process.spec import ExitStatus
 from firkin.settings import Settings
 from tests.support import leaks
+from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
 
 @pytest.fixture
-async def engine(settings: Settings, home: Home) -> AsyncIterator[Engine]:
+async def engine(settings: Settings, home: Home, busybox: Command) -> AsyncIterator[Engine]:
     """An engine with busybox, whose disk is built."""
-    archive = home.root / "busybox.tar"
-    archive.write_bytes(busybox_tar())
     async with Engine(settings) as engine:
-        image = await engine.import_image(archive, "busybox", changes=["CMD sh"])
-        await engine._rootfs(image, settings.disk_bytes)
         yield engine
-    archive.unlink()
     assert nothing_runs(home)
 
 

@@ -24,27 +24,23 @@ from firkin.machine.spec import PublishedPort
 from firkin.process.output import output
 from firkin.settings import Settings
 from firkin.snapshot.record import Snapshot
+from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
 HERE = Wishes(detached=False)
-COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"]
+COUNTER = ["sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"]
 SLEEPER = ["sleep", "1000000"]
 HOSTNAME_PLEASE = b"GET /hostname HTTP/1.0\r\n\r\n"
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-async def engine(settings: Settings, home: Home) -> AsyncIterator[Engine]:
+async def engine(settings: Settings, home: Home, busybox: Command) -> AsyncIterator[Engine]:
     """An engine with busybox."""
-    archive = home.root / "busybox.tar"
-    archive.write_bytes(busybox_tar())
     async with Engine(settings) as engine:
-        await engine.import_image(archive, "busybox", changes=["CMD sh"])
         yield engine
-    archive.unlink()
     assert list((home.data_dir / "snapshots").glob(".*")) == []
 
 
@@ -166,7 +162,7 @@ async def test_no_program_of_a_fork_runs_before_it_has_the_time_and_randomness_o
     engine: Engine, witness: bytes, cpus: int
 ) -> None:
     """Processes that count all the time find the clock set at the same count in every fork."""
-    wait = "until [ -x /witness ]; do sleep 0.05; done; exec /witness $1"
+    wait = "until [ -x /witness ]; do sleep 0.2; done; exec /witness $1"
     parent = await run(engine, ["sh", "-c", wait, "sh", str(cpus)], name="parent", cpus=cpus)
     await said(parent, "sh", "-c", "cat > /new; chmod 755 /new; mv /new /witness", typed=witness)
     await lines(parent, 1)

@@ -104,7 +104,7 @@ def test_a_container_has_the_names_resolver_card_and_parameters_that_it_was_give
             "nameserver 192.0.2.53", "nameserver 2001:db8::53", "domain corp.example",
             "search a.example b.example", "options ndots:3",
         ]  # fmt: skip
-        names = _inside(firkin, "told", "for name in db cache six host; do getent hosts $name; done")
+        names = _inside(firkin, "told", "for name in db cache six host; do getent -s files hosts $name; done")
         addresses = [line.split()[0] for line in names.splitlines()]
         assert addresses == ["10.0.0.5", "10.0.0.5", "2001:db8::5", "10.0.2.2"]
         own = "hostname; hostname --fqdn; cat /proc/sys/kernel/domainname"

@@ -17,8 +17,8 @@ from firkin.errors import FirkinError, WrongState
 from firkin.events import Event, subscribed
 from firkin.settings import Settings
 from tests.support import leaks
+from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
@@ -28,14 +28,10 @@ LEASES = 3
 
 
 @pytest.fixture
-async def engine(settings: Settings, home: Home) -> AsyncIterator[AsyncEngine]:
+async def engine(settings: Settings, home: Home, busybox: Command) -> AsyncIterator[AsyncEngine]:
     """An engine with busybox, of which nothing is left in the end."""
-    archive = home.root / "busybox.tar"
-    archive.write_bytes(busybox_tar())
     async with AsyncEngine(settings) as engine:
-        await engine.import_image(archive, "busybox", changes=["CMD true"])
         yield engine
-    archive.unlink()
     assert nothing_is_left(home)
 
 

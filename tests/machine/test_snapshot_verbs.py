@@ -7,17 +7,10 @@ import json
 import pytest
 
 from tests.support.command import Command
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
 COUNTER = "n=$((n + 1)); echo begun $n; trap 'n=$((n + 1)); echo again $n' USR1; while :; do sleep 0.1; done"
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def logged(firkin: Command, name: str, line: str) -> str:
@@ -60,7 +53,11 @@ def test_what_is_kept_goes_on_as_often_as_it_is_asked_to(busybox: Command) -> No
 
 
 def test_going_back_to_a_snapshot_with_memory_takes_its_disk(busybox: Command) -> None:
-    busybox("run", "-q", "-d", "--name", "box", "busybox", "sh", "-c", f"cat /file; {COUNTER}", check=True)
+    script = f"cat /file; {COUNTER}"
+    busybox(
+        "run", "-q", "-d", "--name", "box", "--stop-timeout", "0", "busybox", "sh", "-c", script, check=True
+    )
+    assert logged(busybox, "box", "begun") == "begun 1\n"
     busybox("exec", "box", "sh", "-c", "echo kept > /file", check=True)  # not synced
     busybox("snapshot", "create", "box", "early", check=True)
     busybox("exec", "box", "sh", "-c", "echo lost > /file; sync", check=True)

@@ -14,18 +14,11 @@ from firkin.engine.engine import Engine
 from firkin.settings import Settings
 from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 from tests.support.leaks import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 
 COUNT = "echo x >> /count; wc -l < /count; echo oops >&2; exit 3"
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def test_the_same_command_runs_again_on_the_disk_that_was_left(busybox: Command) -> None:

@@ -20,18 +20,11 @@ from firkin.process.output import output
 from firkin.settings import Settings
 from tests.support.command import FIRKIN, Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 
-COUNTER = "i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.05; done"
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
+COUNTER = "i=0; while :; do i=$((i+1)); echo $i; echo $i > /count; sleep 0.2; done"
 
 
 def run(firkin: Command, *words: str, command: str = COUNTER) -> None:
@@ -45,7 +38,7 @@ def logged(firkin: Command) -> list[int]:
 def counts_on(firkin: Command) -> int:
     """The number that it has come to, once it has counted on; its log has every one before, once."""
     before = len(logged(firkin))
-    script = f"until [ $(cat /count) -gt {before} ]; do sleep 0.05; done"
+    script = f"until [ $(cat /count) -gt {before} ]; do sleep 0.2; done"
     firkin("exec", "box", "sh", "-c", script, check=True)
     numbers = logged(firkin)
     assert numbers == list(range(1, len(numbers) + 1))
@@ -130,7 +123,7 @@ async def test_one_that_cannot_be_put_on_record_as_suspended_goes_on_and_keeps_n
         assert isinstance(box.state, Running)
         assert record.state() == box.state
         assert not list(record.dir.glob("*suspended*"))
-        script = "before=$(cat /count); until [ $(cat /count) -gt $before ]; do sleep 0.05; done; echo on"
+        script = "before=$(cat /count); until [ $(cat /count) -gt $before ]; do sleep 0.2; done; echo on"
         said = await output(await box.exec(ExecOptions(command=("sh", "-c", script))))
         assert said.stdout == b"on\n"
         await box.suspend()

@@ -12,7 +12,6 @@ import firkin as api
 from firkin.settings import Settings
 from tests.support.command import Command
 from tests.support.home import Home
-from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine
 
@@ -36,12 +35,6 @@ fork.start = start
 from firkin.cli.main import invoke
 sys.exit(invoke(sys.argv[1:]))
 """
-
-
-@pytest.fixture
-def busybox(firkin: Command) -> Command:
-    firkin("import", "-c", 'CMD ["sh"]', "-", "busybox", input=busybox_tar(), check=True)
-    return firkin
 
 
 def listed(firkin: Command) -> dict[str, dict[str, object]]:

@@ -8,6 +8,9 @@ from tests.support.command import FIRKIN, Command
 from tests.support.home import fresh_home
 from tests.support.images import busybox_tar, debian_tar
 
+_IMAGES = {"busybox": ("sh", busybox_tar), "debian": ("bash", lambda: debian_tar().read_bytes())}
+"""Name to the shell of an image, and what makes the archive of its files."""
+
 
 def warm_cache(directory: Path) -> None:
     """Boot once with `directory` as firkin's cache, and make the templates that most tests fork."""
@@ -20,17 +23,14 @@ def warm_cache(directory: Path) -> None:
         firkin("warm", "--network", "none", check=True)
 
 
-def fill_shelf(directory: Path, cache_dir: Path) -> None:
-    """busybox and debian, with their disks built, in `directory`."""
+def fill_shelf(directory: Path, cache_dir: Path, image: str) -> None:
+    """`image`, busybox or debian, with its disk built, in `directory`."""
+    shell, archive = _IMAGES[image]
     with fresh_home() as home:
         home.share_cache(cache_dir)
         firkin = Command(FIRKIN, home.environ(), home.work_dir)
-        for name, shell, archive in (
-            ("busybox", "sh", busybox_tar()),
-            ("debian", "bash", debian_tar().read_bytes()),
-        ):
-            firkin("import", "--change", f'CMD ["{shell}"]', "-", name, input=archive, check=True)
-            firkin("run", "--rm", name, "true", check=True)
+        firkin("import", "--change", f'CMD ["{shell}"]', "-", image, input=archive(), check=True)
+        firkin("run", "--rm", image, "true", check=True)
         for part in ("blobs", "refs", "rootfs", "version"):
             if (home.data_dir / part).exists():
                 (home.data_dir / part).rename(directory / part)

@@ -26,10 +26,11 @@ from firkin.container.log import LogRecord
 from firkin.engine.container import Container as EngineContainer
 from firkin.engine.deadline import within
 from firkin.engine.engine import Engine
+from firkin.engine.process_words import ProcessWords, exec_options
 from firkin.engine.signals import parse_signal
 from firkin.engine.update_words import UpdateWords, update_options
 from firkin.engine.waiting import Condition, health_word
-from firkin.engine.words import ProcessWords, Size, choice, exec_options
+from firkin.engine.words import Size, choice
 from firkin.errors import ContainerNotFound
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output

@@ -19,8 +19,9 @@ from firkin.api.process import Process
 from firkin.api.sockets import Connection, Listener
 from firkin.container.health import Probe
 from firkin.container.log import LogRecord
+from firkin.engine.process_words import ProcessWords
 from firkin.engine.update_words import UpdateWords
-from firkin.engine.words import ProcessWords, Size
+from firkin.engine.words import Size
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import Output
 from firkin.process.spec import ExitStatus

@@ -10,7 +10,8 @@ from typing import Unpack
 from firkin.engine.admission import DISK_RESERVE_BYTES
 from firkin.engine.engine import Engine
 from firkin.engine.owner import OwnedContainer
-from firkin.engine.words import RunWords, Size, choice, run_options, size_bytes, words
+from firkin.engine.process_words import words
+from firkin.engine.words import RunWords, Size, choice, run_options, size_bytes
 from firkin.errors import UsageError
 from firkin.pool.bounds import LOAD_PER_PROCESSOR, Bounds, facts_of
 from firkin.pool.member import Source

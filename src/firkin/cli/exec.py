@@ -34,7 +34,7 @@ def command(
     from firkin.cli.foreground import Ladder, foreground, terminal_size
     from firkin.cli.session import with_session
     from firkin.cli.wiring import Wiring
-    from firkin.engine.words import exec_options
+    from firkin.engine.process_words import exec_options
 
     wiring = Wiring(interactive and not detach, tty and not detach, parse_keys(detach_keys))
     options = exec_options(

@@ -37,6 +37,13 @@ def of(paths: Paths) -> Naming:
     )
 
 
+def check_wanted(name: str, paths: Paths) -> None:
+    """Refuse a bad or taken name before anything is pulled for it. Raises UsageError, NameInUse."""
+    if name:
+        naming = of(paths)
+        naming.check_free(naming.validate(name))
+
+
 def make_up(paths: Paths) -> str:
     """A name that no container has now; whoever takes it must still be ready for NameInUse."""
     naming = of(paths)

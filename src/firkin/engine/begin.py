@@ -34,7 +34,6 @@ from firkin.linux.id_map import IdMap
 from firkin.linux.removal import remove_tree
 from firkin.oci.image import Image
 from firkin.oci.platform import Platform
-from firkin.paths import Paths
 from firkin.rootfs.record import Rootfs, find, key_of
 from firkin.settings import Settings
 from firkin.store.files import disk_errors
@@ -72,7 +71,7 @@ def begin(options: RunOptions, settings: Settings) -> Begun | None:
     UsageError, HostUnsupported, NameInUse and what starting a VMM raises.
     """
     rules.check(options)
-    check_name(options.name, settings.paths)
+    names.check_wanted(options.name, settings.paths)
     store = Store(settings.paths)
     with store.adding():
         begun = _on_record(store, options, settings)
@@ -101,13 +100,6 @@ def _on_record(store: Store, options: RunOptions, settings: Settings) -> Begun |
     if image is None or rootfs is None:
         return None
     return Begun(*put_on_record(options, image, rootfs, settings, detached=False))
-
-
-def check_name(name: str, paths: Paths) -> None:
-    """Refuse a bad or taken name before anything is pulled for it. Raises UsageError, NameInUse."""
-    if name:
-        naming = names.of(paths)
-        naming.check_free(naming.validate(name))
 
 
 def put_on_record(

@@ -18,36 +18,32 @@ import msgspec
 
 from firkin.aio.finish import finish
 from firkin.aio.thread import in_thread
+from firkin.container import names
 from firkin.container.locks import Lock
 from firkin.container.pod import Member, Sandbox
 from firkin.container.record import Exited, Record, Running, Suspended
-from firkin.engine import rules
-from firkin.engine.begin import Begun, begin, check_name, put_file_on_record, put_on_record
 from firkin.engine.container import Container
 from firkin.engine.heirs import Heirs
-from firkin.engine.life_words import check_mortal
-from firkin.engine.machine_words import check_owned
 from firkin.engine.options import PullPolicy, RunOptions
-from firkin.engine.owner import OwnedContainer
 from firkin.engine.pod_members import as_container
-from firkin.engine.resolve import disk_bytes
-from firkin.engine.tidy import tidy_all, tidy_running
 from firkin.errors import ContainerNotFound, UsageError, WrongState
 from firkin.events import span
-from firkin.machine.started import Started
-from firkin.oci.image import Image
-from firkin.rootfs.cache import Rootfs, build, find, key_of
 from firkin.settings import Settings
 
 if TYPE_CHECKING:
+    from firkin.engine.begin import Begun
     from firkin.engine.image_push import Pushed
     from firkin.engine.images import Images, ImageSummary
+    from firkin.engine.owner import OwnedContainer
     from firkin.engine.pods import Pods
     from firkin.engine.summaries import ContainerSummary
     from firkin.engine.waiting import Condition
     from firkin.machine.namespace.launch import StartedNamespace
+    from firkin.machine.started import Started
+    from firkin.oci.image import Image
     from firkin.process.relay import Relays
     from firkin.process.spec import ExitStatus
+    from firkin.rootfs.cache import Rootfs
     from firkin.snapshot.record import Snapshot
     from firkin.store.store import Store
     from firkin.trust.key import PrivateKey
@@ -149,6 +145,9 @@ class Engine(Heirs):
         if isinstance(options.pod, Member):
             raise UsageError("a container in a pod belongs to the pod", hint="start it with run_detached()")
         if begun is None:
+            from firkin.engine.begin import Begun, begin
+            from firkin.engine.life_words import check_mortal
+
             self._require_open()
             check_mortal(options)
             begun = begin(options, self.settings) or Begun(*await self._create(options, detached=False))
@@ -306,6 +305,8 @@ class Engine(Heirs):
 
     async def tidy(self) -> None:
         """Put on record, or remove, what dead owners left."""
+        from firkin.engine.tidy import tidy_all
+
         await in_thread(partial(tidy_all, self.paths))
 
     # Pods
@@ -336,10 +337,15 @@ class Engine(Heirs):
         """The record of a new container, owned by us."""
         if isinstance(options.pod, Member):
             return await self.pods.put(options, kept=kept)
+        from firkin.engine import rules
+        from firkin.engine.begin import put_file_on_record, put_on_record
+        from firkin.engine.machine_words import check_owned
+        from firkin.engine.resolve import disk_bytes
+
         rules.check(options)
         if detached:
             check_owned(options)
-        check_name(options.name, self.paths)
+        names.check_wanted(options.name, self.paths)
         if options.root.file is not None:
             return put_file_on_record(options, self.settings, detached=detached, kept=kept)
         with self._images.store.adding():
@@ -358,6 +364,8 @@ class Engine(Heirs):
             raise WrongState("the engine is not open", hint="use it as an async context manager")
 
     async def _rootfs(self, image: Image, size_bytes: int) -> Rootfs:
+        from firkin.rootfs.cache import build, find, key_of
+
         begin_ns = time.monotonic_ns()
         key = key_of(image.layers, size_bytes)
         if (found := find(self.paths.rootfs_dir, key)) is not None:
@@ -420,6 +428,8 @@ class Engine(Heirs):
         await container.booting()
         if meanwhile is not None:
             meanwhile()
+        from firkin.engine.tidy import tidy_running
+
         await in_thread(partial(tidy_running, self.paths))
 
     async def revive(self) -> None:
@@ -429,6 +439,9 @@ class Engine(Heirs):
         await supervised.wake(self.settings)
 
     def _own(self, record: Record, lock: Lock, started: Started | StartedNamespace | None) -> OwnedContainer:
+        from firkin.engine.begin import Begun
+        from firkin.engine.owner import OwnedContainer
+
         try:
             self._require_open()  # it may have been closed while an image was pulled
             container = OwnedContainer.create(

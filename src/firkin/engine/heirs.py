@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from firkin.container import names
 from firkin.container.locks import Lock
 from firkin.container.record import Record
-from firkin.engine.begin import check_name
 from firkin.engine.container import Container
 from firkin.errors import Misfit
 from firkin.events import event
 from firkin.paths import Paths
-from firkin.store.store import Store
 
 if TYPE_CHECKING:
     from firkin.container.spec import ContainerSpec
     from firkin.engine.heir import Wishes
     from firkin.snapshot.record import Snapshot
+    from firkin.store.store import Store
 
 
 class Heirs(ABC):
     """What an Engine does with snapshots, by what it does with containers."""
 
     paths: Paths
+
+    @property
+    @abstractmethod
+    def store(self) -> Store: ...
 
     @abstractmethod
     async def container(self, name_or_id: str) -> Container: ...
@@ -51,9 +55,9 @@ class Heirs(ABC):
         from firkin.snapshot.record import find
 
         wishes = wishes or Wishes()
-        check_name(wishes.name, self.paths)
+        names.check_wanted(wishes.name, self.paths)
         check_sockets(wishes.published_sockets or ())
-        with Store(self.paths).adding():
+        with self.store.adding():
             begun = self._heir(find(self.paths, snapshot), wishes)
         return await self._begun(*begun, detached=wishes.detached)
 
@@ -85,7 +89,7 @@ class Heirs(ABC):
         from firkin.snapshot.record import find
 
         each = self._admitted(n, find(self.paths, snapshot).spec, wishes)
-        with Store(self.paths).adding():
+        with self.store.adding():
             return await self._forked(find(self.paths, snapshot), each)
 
     def _admitted(self, n: int, spec: ContainerSpec, wishes: Wishes) -> list[Wishes]:
@@ -96,7 +100,7 @@ class Heirs(ABC):
         check_sockets(n, wishes, spec)
         each = each_of(n, wishes, spec.ports)
         for wished in each:
-            check_name(wished.name, self.paths)
+            names.check_wanted(wished.name, self.paths)
         admit(n, spec, host_facts(self.paths))
         return each
 

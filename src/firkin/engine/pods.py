@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from firkin.aio.finish import finish
+from firkin.container import names
 from firkin.container.locks import Lock
 from firkin.container.pod import Member
 from firkin.container.record import Record, Running
 from firkin.engine import pod_members, pod_rules
-from firkin.engine.begin import check_name, put_on_record
+from firkin.engine.begin import put_on_record
 from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.pod_members import Pod
 from firkin.errors import ContainerNotFound, MachineDied, PodNotFound, ProcessError, WrongState
@@ -71,7 +72,7 @@ class Pods:
     async def create(self, options: RunOptions) -> Pod:
         """A pod that nothing runs in yet. Raises UsageError, NameInUse, HostUnsupported, StorageFull."""
         pod_rules.check_pod(options)
-        check_name(options.name, self._paths)
+        names.check_wanted(options.name, self._paths)
         rootfs = Rootfs("", self._paths.rootfs_dir, 0)
         record, lock = put_on_record(
             options, _nothing(), rootfs, self._engine.settings, detached=True, kept=True
@@ -98,7 +99,7 @@ class Pods:
         pod = self.find(options.pod.pod)
         inside = pod_rules.joined(options, pod)
         pod_rules.check_ports(inside, pod)
-        check_name(inside.name, self._paths)
+        names.check_wanted(inside.name, self._paths)
         with self._engine.store.adding():
             image = await self._engine.pull(inside.image, platform=inside.platform, policy=inside.pull)
             pod_rules.check_fits(sum(layer.size_bytes for layer in image.layers), inside.image, pod)

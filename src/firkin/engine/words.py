@@ -1,4 +1,4 @@
-"""Words: RunOptions and ExecOptions from what a shell or a Python caller writes, with Docker's syntax.
+"""Words: RunOptions from what a shell or a Python caller writes, with Docker's syntax.
 
 Both callers come through here, so that both refuse the same mistake with the same sentence.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, Unpack, get_args
+from typing import Any, TypedDict, Unpack, get_args
 
 import msgspec
 
@@ -29,9 +29,10 @@ from firkin.engine.machine_words import MachineWords, machine_knobs
 from firkin.engine.mount_words import Mount
 from firkin.engine.mount_words import mounts as all_mounts
 from firkin.engine.network_words import NetworkWords, network_spec
-from firkin.engine.options import ExecOptions, PullPolicy, RunOptions
+from firkin.engine.options import PullPolicy, RunOptions
 from firkin.engine.pod_words import PodPlace, member_of
-from firkin.engine.policy_words import PolicyWords, check_of_a_process, hides_system_paths, policy_options
+from firkin.engine.policy_words import PolicyWords, hides_system_paths, policy_options
+from firkin.engine.process_words import Environment, ProcessWords, terminal_size, variables, words
 from firkin.engine.root_words import RootWords, root_of
 from firkin.engine.signals import parse_signal
 from firkin.engine.socket_words import SocketWords, parse_sockets
@@ -39,34 +40,12 @@ from firkin.engine.stdio_words import StdioWords, stdio
 from firkin.engine.userns_words import UsernsWords, id_mode_of
 from firkin.errors import UsageError
 from firkin.machine.spec import NetworkMode, PublishedPort
-from firkin.process.raw import is_word, kept
 from firkin.process.spec import TerminalSize
 from firkin.units import parse_duration, parse_size
 from firkin.volume.mount import VolumeMount
 
 Size = int | str
 """Bytes, or words such as "512m"."""
-
-Environment = Mapping[str, str | bytes] | Iterable[str | bytes]
-"""Variables by name, or `NAME=value`; a value may be any bytes."""
-
-T = TypeVar("T")
-
-
-class MoreOfAProcess(PolicyWords, StdioWords, total=False):
-    """Words of any process that have modules of their own."""
-
-
-class ProcessWords(MoreOfAProcess, total=False):
-    """What may be said of any process: the keywords of exec_options()."""
-
-    env: Environment
-    env_files: Iterable[str | Path]
-    environ: Mapping[str, str] | None
-    workdir: str
-    user: str | int
-    groups: Iterable[str | int]
-    terminal: bool | TerminalSize | None
 
 
 class GroupWords(
@@ -167,7 +146,7 @@ def run_options(
         command=words("command", command),
         entrypoint=None if entrypoint is None else _entrypoint(entrypoint),
         name=name,
-        env=parse_environment(_pairs(env), env_files, environ),
+        env=parse_environment(variables(env), env_files, environ),
         workdir=workdir,
         user=str(user),
         groups=tuple(map(str, listed("groups", groups))),
@@ -177,7 +156,7 @@ def run_options(
         hostname=hostname,
         stdin=streams.stdin,
         outputs=streams.outputs,
-        terminal=_terminal(terminal),
+        terminal=terminal_size(terminal),
         auto_remove=auto_remove,
         cpus=None if held or wanted_cpus is None else machine_cpus(wanted_cpus),
         memory_bytes=None if held else memory_bytes,
@@ -217,58 +196,10 @@ def shape(
     )
 
 
-def exec_options(
-    command: Iterable[str | bytes],
-    *,
-    env: Environment = (),
-    env_files: Iterable[str | Path] = (),
-    environ: Mapping[str, str] | None = None,
-    workdir: str = "",
-    user: str | int = "",
-    groups: Iterable[str | int] = (),
-    terminal: bool | TerminalSize | None = None,
-    detach: bool = False,
-    **more: Unpack[MoreOfAProcess],
-) -> ExecOptions:
-    """ExecOptions from words. Raises UsageError, which names the option and the rule."""
-    args = words("command", command)
-    check_of_a_process(more)
-    streams = stdio(more, terminal=bool(terminal))
-    if not args:
-        raise UsageError("no command to execute", hint="write it after the container's name")
-    return ExecOptions(
-        command=args,
-        env=parse_environment(_pairs(env), env_files, environ),
-        workdir=workdir,
-        user=str(user),
-        groups=tuple(map(str, listed("groups", groups))),
-        policy=policy_options(more),
-        stdin=streams.stdin,
-        outputs=streams.outputs,
-        terminal=_terminal(terminal),
-        detach=detach,
-    )
-
-
-def words(field: str, value: Iterable[str | bytes]) -> tuple[str, ...]:
-    """`value` as process.raw keeps words. A lone string is refused: is "echo hi" one word or two?"""
-    found = listed(field, value)
-    for word in found:
-        if not isinstance(word, str | bytes) or not is_word(word):
-            raise UsageError(f"{field}: {word!r} is not a word", hint="pass strings without NUL bytes")
-    return tuple(map(kept, found))
-
-
 def _entrypoint(value: str | Iterable[str]) -> tuple[str, ...]:
     """A string is one word, as --entrypoint; an empty one takes the entrypoint away."""
     chosen = (value,) if isinstance(value, str) else words("entrypoint", value)
     return () if chosen == ("",) else chosen
-
-
-def _terminal(value: bool | TerminalSize | None) -> TerminalSize | None:
-    if isinstance(value, TerminalSize):
-        return value
-    return TerminalSize() if value else None
 
 
 def _stop_signal(value: str | int | None) -> int | None:
@@ -278,18 +209,6 @@ def _stop_signal(value: str | int | None) -> int | None:
         return parse_signal(value)
     except UsageError as error:
         raise UsageError(f"stop_signal: {error}", hint=error.hint) from error
-
-
-def _pairs(value: Environment) -> tuple[str | bytes, ...]:
-    if not isinstance(value, Mapping):
-        return listed("env", value)
-    for name in value:
-        if "=" in name:
-            raise UsageError(f"env: {name!r} is no name of a variable: it has a =", hint="leave out the =")
-    return tuple(
-        name.encode() + b"=" + text if isinstance(text, bytes) else f"{name}={text}"
-        for name, text in value.items()
-    )
 
 
 def pairs(field: str, value: Mapping[str, str] | Iterable[str]) -> dict[str, str]:

@@ -19,6 +19,9 @@ SESSION_VARIABLE = "FIRKIN_TEST_SESSION"
 HOME_VARIABLE = "FIRKIN_TEST_HOME"
 
 _FOREIGN = ("FIRKIN_", "XDG_", "REGISTRY_AUTH_FILE", "DOCKER_", "CONTAINERS_")
+_TEMPLATES = "32"
+"""How many templates homes may share: a session asks for machines of more sizes than a user does."""
+
 _numbers = itertools.count(1)
 
 
@@ -33,6 +36,10 @@ class Home:
     def data_dir(self) -> Path:
         """What firkin keeps: $XDG_DATA_HOME/firkin."""
         return self.root / "data" / "firkin"
+
+    @property
+    def _templates_dir(self) -> Path:
+        return self.data_dir / "templates"
 
     @property
     def run_dir(self) -> Path:
@@ -52,6 +59,7 @@ class Home:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN) or k == SESSION_VARIABLE}
         return {
             **kept,
+            **({"FIRKIN_TEMPLATES": _TEMPLATES} if self._templates_dir.is_symlink() else {}),
             **self.variables,
             "HOME": str(self.root / "home"),
             "XDG_DATA_HOME": str(self.root / "data"),
@@ -66,9 +74,9 @@ class Home:
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         templates_dir = cache_dir.with_name(f"{cache_dir.name}-templates")
-        for name, shared_dir in (("cache", cache_dir), ("templates", templates_dir)):
+        for path, shared_dir in ((self.data_dir / "cache", cache_dir), (self._templates_dir, templates_dir)):
             shared_dir.mkdir(parents=True, exist_ok=True)
-            (self.data_dir / name).symlink_to(shared_dir)
+            path.symlink_to(shared_dir)
 
 
 def session_dir() -> Path:

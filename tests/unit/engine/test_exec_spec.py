@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from firkin.engine.process_words import exec_options
 from firkin.engine.resolve import exec_process
 from firkin.engine.spawn_op import spawn_op
-from firkin.engine.words import exec_options
 from firkin.process import capabilities
 from firkin.process.spec import ProcessSpec
 from firkin.wire.messages import Rlimit, op_map

@@ -9,8 +9,9 @@ import pytest
 
 from firkin.engine.policy_options import PolicyOptions
 from firkin.engine.policy_words import policy_options
+from firkin.engine.process_words import exec_options
 from firkin.engine.spawn_op import spawn_op
-from firkin.engine.words import exec_options, run_options
+from firkin.engine.words import run_options
 from firkin.errors import UsageError
 from firkin.process import capabilities
 from firkin.process.policy import UNLIMITED, IoPriority, ProcessPolicy, Scheduler, Seccomp

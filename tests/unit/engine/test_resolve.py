@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
+from firkin.engine.process_words import exec_options
 from firkin.engine.resolve import container_spec, exec_process
 from firkin.engine.rules import check
-from firkin.engine.words import exec_options, run_options
+from firkin.engine.words import run_options
 from firkin.errors import FirkinError, HostUnsupported, UsageError
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image

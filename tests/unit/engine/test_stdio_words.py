@@ -8,7 +8,8 @@ import pytest
 
 import firkin
 from firkin.engine.options import ExecOptions
-from firkin.engine.words import exec_options, run_options
+from firkin.engine.process_words import exec_options
+from firkin.engine.words import run_options
 from firkin.errors import UsageError
 from firkin.process.spec import Outputs
 
