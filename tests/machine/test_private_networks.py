@@ -191,7 +191,8 @@ def test_a_running_container_comes_to_networks_and_leaves_them(firkin: Command, 
     assert "received" in _inside(firkin, "shop", "ping -c 1 -W 30 db")
     firkin("fork", "--name", "twin", "shop", check=True)
     on_green = _inside(firkin, "shop", "ip -4 -o address show dev eth2").split()[3].partition("/")[0]
-    _inside(firkin, "twin", f"ping -c 1 -W 30 shop && ping -c 1 -W 30 {on_green} && ping -c 1 -W 30 db")
+    for name in ("shop", "shop.green", on_green, "db"):
+        assert "received" in _inside(firkin, "twin", f"ping -c 1 -W 30 {name}")
     assert _card(firkin, "twin")["IPAddress"] not in (card["IPAddress"], _card(firkin, "db")["IPAddress"])
 
     _kill_supervisor(stocked)

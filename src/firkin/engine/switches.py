@@ -46,7 +46,7 @@ def plug_of(paths: Paths, spec: ContainerSpec, vmm: int, card: Interface) -> Plu
         address6=card.address6.partition("/")[0],
         names=tuple(dict.fromkeys((spec.name, spec.id[:12], spec.hostname, *card.aliases))),
         servers=spec.network.dns.servers,
-        alone=len(spec.network.private) == 1,
+        others=tuple(each.network for each in spec.network.private if each.network != card.network),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -73,11 +73,11 @@ def parse(query: bytes) -> Question | None:
     return Question(number, flags, name, kind, of, at + 1 + _QUESTION.size)
 
 
-def own_answer(query: bytes, question: Question, table: Table, *, alone: bool) -> bytes | None:
+def own_answer(query: bytes, question: Question, table: Table, *, others: Sequence[str]) -> bytes | None:
     """The answer to `question`, where that is ours to give: names in `table`, those of addresses in it, and
-    all of one label, which nobody outside has. None: others may know.
+    all of one label, which nobody outside has. None: somebody outside may know.
 
-    Who is not `alone` has further such networks to ask: it is refused, not told that there is no such name.
+    Who is on `others` too has their name servers to ask: it is refused, not told that there is no such name.
     """
     if question.flags & _OPCODE:
         return reply(query, question, NOT_IMPLEMENTED)
@@ -87,7 +87,9 @@ def own_answer(query: bytes, question: Question, table: Table, *, alone: bool) -
         wanted = question.kind in (_PTR, _ANY)
         return _records(query, question, [(_PTR, _encoded(names[0]))] if wanted else [])
     if "." not in question.name:
-        return reply(query, question, NO_SUCH_NAME if alone else REFUSED)
+        return reply(query, question, REFUSED if others else NO_SUCH_NAME)
+    if any(question.name.endswith(f".{other.lower()}") for other in others):
+        return reply(query, question, REFUSED)
     return None
 
 

@@ -19,5 +19,5 @@ class Plug(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     names: tuple[str, ...] = ()
     servers: tuple[str, ...] = ()
     """The name servers that its container chose."""
-    alone: bool = True
-    """Whether its machine is on no other private network."""
+    others: tuple[str, ...] = ()
+    """The other private networks that its machine is on."""

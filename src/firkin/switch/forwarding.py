@@ -38,8 +38,8 @@ class Port:
         self.names = names
         self.servers: tuple[str, ...] = ()
         """Name servers of its own choice."""
-        self.alone = True
-        """Whether its machine is on no other private network."""
+        self.others: tuple[str, ...] = ()
+        """The other private networks that its machine is on."""
         self.refused = 0
         self._floods = FLOODED_PER_S
         self._counted_s = 0.0

@@ -39,7 +39,7 @@ class Resolver:
         def say(data: bytes) -> None:
             port.send(answer(asked, self._own, PORT, data))
 
-        own = own_answer(asked.data, question, self._table(), alone=port.alone)
+        own = own_answer(asked.data, question, self._table(), others=port.others)
         if own is not None or self._internal:
             say(own or reply(asked.data, question, REFUSED))
         elif len(self._asking) < MOST_WAITING:

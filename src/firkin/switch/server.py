@@ -218,7 +218,7 @@ def _packed(address: str) -> bytes:
 
 
 def _describe(port: Port, plug: Plug) -> None:
-    port.names, port.servers, port.alone = plug.names, plug.servers, plug.alone
+    port.names, port.servers, port.others = plug.names, plug.servers, plug.others
 
 
 def _lost(reason: str) -> FirkinError:

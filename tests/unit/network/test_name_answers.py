@@ -20,11 +20,11 @@ def query(name: str, kind: int = A, flags: int = 0x0100) -> bytes:
     return struct.pack("!6H", 7, flags, 1, 0, 0, 0) + labels + struct.pack("!HH", kind, 1)
 
 
-def answered(asked: bytes, *, alone: bool = True) -> tuple[int, list[tuple[int, bytes]]] | None:
+def answered(asked: bytes, *, others: tuple[str, ...] = ()) -> tuple[int, list[tuple[int, bytes]]] | None:
     """The answer's code and records; None where others are to be asked."""
     question = parse(asked)
     assert question is not None
-    answer = own_answer(asked, question, TABLE, alone=alone)
+    answer = own_answer(asked, question, TABLE, others=others)
     if answer is None:
         return None
     number, flags, _, count, _, _ = struct.unpack_from("!6H", answer)
@@ -53,9 +53,15 @@ def test_an_address_stands_for_its_name() -> None:
 
 def test_names_of_one_label_are_nobodys_outside_and_others_are() -> None:
     assert answered(query("nobody")) == (3, [])
-    assert answered(query("nobody"), alone=False) == (5, [])
     assert answered(query("example.org")) is None
     assert answered(query("web", flags=0x2900)) == (4, [])
+
+
+def test_who_is_on_several_networks_is_sent_to_the_others_for_their_names() -> None:
+    assert answered(query("nobody"), others=("Green.1",)) == (5, [])
+    assert answered(query("shop.GREEN.1"), others=("red", "Green.1")) == (5, [])
+    assert answered(query("shop.green.1.org"), others=("Green.1",)) is None
+    assert answered(query("web.blue"), others=("blue",)) == (0, [(A, FOUR)])
 
 
 @given(st.binary(max_size=200))
@@ -63,7 +69,7 @@ def test_whatever_comes_is_a_whole_question_or_gets_no_answer(data: bytes) -> No
     question = parse(data)
     if question is not None:
         assert question.end <= len(data)
-        answer = own_answer(data, question, TABLE, alone=True)
+        answer = own_answer(data, question, TABLE, others=())
         assert answer is None or len(answer) <= question.end + 64
 
 
