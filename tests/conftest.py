@@ -65,6 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ[SESSION_VARIABLE] = str(session_of(config).dir)  # all that runs from now on is the session's
     os.environ["PATH"] += f":{_TOOLS_DIR}"
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each command compiles firkin again
     os.environ["PYTHONPATH"] = ":".join(filter(None, (str(_UNSYNCED_DIR), os.environ.get("PYTHONPATH"))))
     import tests.support.unsynced.sitecustomize  # noqa: F401 - for this process too
 

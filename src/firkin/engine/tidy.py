@@ -58,8 +58,10 @@ def _name(found: Record) -> str:
 
 
 def _tidy(found: Record) -> None:
-    """Tidy one container, unless somebody owns it or its machine runs."""
+    """Tidy one container, unless somebody owns it or its machine runs; nobody is waited for."""
     try:
+        if found.is_owned():
+            return
         with found.own():
             if not found.is_alive():
                 _bury(found)

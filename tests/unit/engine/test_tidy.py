@@ -75,6 +75,18 @@ def test_the_end_that_is_on_record_stays(paths, left):
     assert list((paths.run / "c").iterdir()) == []
 
 
+def test_nobody_waits_for_an_owner_that_lives(paths, left, monkeypatch):
+    def refuse(seconds):
+        raise AssertionError(f"waited {seconds} s for a lock that its owner keeps")
+
+    _, lock = left("owned", auto_remove=True, keep_lock=True)
+    monkeypatch.setattr("firkin.container.locks.time.sleep", refuse)
+    tidy_running(paths)
+    tidy_all(paths)
+    assert set(names(paths)) == {"owned"}
+    lock.close()
+
+
 def test_one_whose_owner_lives_is_left_alone(paths, left):
     _, lock = left("owned", keep_lock=True)
     tidy_running(paths)
