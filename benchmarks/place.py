@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from firkin.pytest.registry import Registry, running_registry
 from tests.support.images import Images
-from tests.support.registry import Registry, running_registry
 
 _FOREIGN = ("FIRKIN_", "XDG_", "PYTHONDONTWRITEBYTECODE")
 """Words about other homes, and the one that has Python compile firkin anew at each start."""

@@ -24,8 +24,8 @@ from firkin.oci.digest import Digest
 from firkin.oci.image import Image
 from firkin.oci.image_config import ImageConfig
 from firkin.oci.platform import Platform
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 
 IMAGE = "localhost/nothing:latest"
 MANIFEST = """

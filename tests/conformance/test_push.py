@@ -28,11 +28,11 @@ from firkin.errors import (
 from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
 from firkin.oci.platform import Platform
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.registry import Registry, running_registry
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
 from tests.support.images import Flavour, Images, busybox_tar, tar_of
-from tests.support.registry import Registry, running_registry
 
 ONE, TWO = tar_of({"one": b"1" * 100_000}), tar_of({"two": b"2", "link": "-> one"})
 FOREIGN = "linux/s390x"

@@ -29,6 +29,9 @@ from firkin.errors import (
 )
 from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home, fresh_home
+from firkin.pytest.registry import Registry
 from firkin.settings import Settings
 from firkin.snapshot import record
 from firkin.snapshot.oci_archive import read_archive
@@ -36,11 +39,8 @@ from firkin.snapshot.record import Snapshot
 from firkin.snapshot.unpack import unpack
 from firkin.store.store import Store
 from firkin.trust.sign import load_private_key
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home, fresh_home
 from tests.support.images import tar_of
 from tests.support.kills import survives
-from tests.support.registry import Registry
 from tests.support.signing import key_pair, policy
 from tests.support.snapshots import MIB, make_snapshot, noisy_memory
 

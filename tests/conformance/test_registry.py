@@ -28,13 +28,13 @@ from firkin.oci.digest import Digest
 from firkin.oci.manifest import Index
 from firkin.oci.platform import Platform
 from firkin.oci.reference import Reference
+from firkin.pytest.registry import Registry, running_registry
 from firkin.registry.endpoint import Endpoint
 from firkin.registry.repository import find_base
 from firkin.registry.transport import open_transport
 from firkin.settings import Settings
 from firkin.store.store import Store
 from tests.support.images import Flavour, Images, busybox_tar, tar_of
-from tests.support.registry import Registry, running_registry
 
 ONE, TWO = tar_of({"one": b"1" * 100_000}), tar_of({"two": b"2", "link": "-> one"})
 FOREIGN = "linux/s390x"

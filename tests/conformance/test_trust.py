@@ -24,15 +24,15 @@ from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
 from firkin.oci.manifest import Index
 from firkin.oci.reference import Reference
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.registry import Registry
 from firkin.settings import Settings
 from firkin.trust.attachments import Artifact
 from firkin.trust.sign import load_private_key, sign
 from firkin.trust.subject import Subject
 from tests.support.bad_registry import BadRegistry, bad_registry, blob, document
-from tests.support.command import Command
-from tests.support.home import Home
 from tests.support.images import Images, Pushed, tar_of
-from tests.support.registry import Registry
 from tests.support.signing import ANNOTATION, KeyPair, attach, key_pair, openssl, payload, policy, signed
 
 ONE, TWO = tar_of({"one": b"1"}), tar_of({"two": b"2"})

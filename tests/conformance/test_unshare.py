@@ -10,9 +10,9 @@ import pytest
 
 from firkin.engine.volume_owner import parse_owner
 from firkin.errors import UsageError
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from tests.conformance.test_trees import map_of
-from tests.support.command import Command
-from tests.support.home import Home
 from tests.support.user import User
 
 pytestmark = pytest.mark.root

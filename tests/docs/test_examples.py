@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from firkin.pytest.home import Home
 from tests.docs.examples import Block, Typed, blocks, matches, pages, programs, typed
-from tests.support.home import Home
 
 ROOT = Path(__file__).parents[2]
 PAGES = [page for page in pages(ROOT) if blocks(page.read_text())]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from firkin.pytest.home import Home
 from tests.docs.examples import matches
-from tests.support.home import Home
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAID = {

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from firkin import errors
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.units import parse_size
 from tests.docs.examples import blocks
-from tests.support.home import Home
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 INHERENT = {"data_dir", "run_dir", "config_dir", "home_dir"}

@@ -14,9 +14,9 @@ from firkin.engine.pod_options import pod_options
 from firkin.engine.pod_owner import OwnedPod
 from firkin.errors import BootFailed
 from firkin.events import Event, subscribed
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import processes_of
 from firkin.settings import Settings
-from tests.support.home import Home
-from tests.support.leaks import processes_of
 
 pytestmark = pytest.mark.machine
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from tests.support.ext4 import assert_clean, read
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 OWNER = """
 import asyncio, os, signal, sys

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from firkin.engine.snapshot_moves import export
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from tests.support.bad_registry import LAYER, Exchange, bad_registry
-from tests.support.home import Home
 from tests.support.snapshots import MIB, PAGE, make_snapshot
 
 SMALL_BYTES = 3 << 20

@@ -32,6 +32,7 @@ from firkin.events import Event, subscribed
 from firkin.oci import media_types as types
 from firkin.oci.digest import Digest
 from firkin.oci.manifest import encode_manifest
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.store.store import Store
 from tests.support.bad_registry import (
@@ -44,7 +45,6 @@ from tests.support.bad_registry import (
     document,
     once,
 )
-from tests.support.home import Home
 
 HALF = len(LAYER) // 2
 

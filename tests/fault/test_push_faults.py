@@ -23,11 +23,11 @@ from firkin.errors import (
 )
 from firkin.events import Event, subscribed
 from firkin.oci.digest import Digest
+from firkin.pytest.home import Home
 from firkin.registry import push as registry_push
 from firkin.registry import upload
 from firkin.settings import Settings
 from tests.support.bad_registry import LAYER, BadRegistry, Exchange, Route, bad_registry
-from tests.support.home import Home
 from tests.support.uploads import Uploads, cut_after, forget, refuse
 
 HALF = len(LAYER) // 2

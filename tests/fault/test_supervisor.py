@@ -13,8 +13,8 @@ from firkin.container import record
 from firkin.container.record import Exited
 from firkin.engine import supervised
 from firkin.process.spec import ExitStatus
-from tests.support.command import FIRKIN
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
+from firkin.pytest.command import FIRKIN
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from tests.unit.supervisor.test_activation import activated, systemds
 
 pytestmark = pytest.mark.machine

@@ -9,9 +9,9 @@ import pytest
 
 import firkin
 from firkin import Engine, Settings
-from tests.support import leaks
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest import leaks
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

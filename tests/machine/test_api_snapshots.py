@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import firkin
-from tests.support.home import Home
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

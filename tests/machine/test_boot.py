@@ -22,9 +22,9 @@ from firkin.errors import MachineDied
 from firkin.events import Event, subscribed
 from firkin.linux import landlock
 from firkin.machine.spec import MachineSpec, PublishedPort, Share
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.wire.messages import Mount
-from tests.support.home import Home
 from tests.support.machines import BUSYBOX, busybox_disk, guest, spawn_op, status_of
 
 pytestmark = pytest.mark.machine

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 

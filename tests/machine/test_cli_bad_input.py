@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Command, Ended
-from tests.support.home import Home
+from firkin.pytest.command import Command, Ended
+from firkin.pytest.home import Home
 from tests.support.images import Images, tar_of
 
 pytestmark = pytest.mark.machine

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

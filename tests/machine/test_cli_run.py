@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
 from tests.support.images import Images
 from tests.unit.cli.test_timing import check_trace
 

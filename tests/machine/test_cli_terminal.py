@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
 from tests.machine.cli_terminal import on_terminal
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import firkin
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
+from firkin.pytest.registry import Registry
 from firkin.settings import Settings
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
-from tests.support.registry import Registry
 
 pytestmark = pytest.mark.machine
 

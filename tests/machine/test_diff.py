@@ -11,8 +11,8 @@ import pytest
 import firkin
 from firkin.engine.engine import Engine
 from firkin.engine.options import ExecOptions, RunOptions
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

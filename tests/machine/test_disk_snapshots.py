@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Command
+from firkin.pytest.command import Command
 from tests.support.ext4 import assert_clean, read
 
 pytestmark = pytest.mark.machine

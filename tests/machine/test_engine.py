@@ -19,10 +19,10 @@ from firkin.errors import CommandNotFound, FirkinError, MachineDied, UsageError,
 from firkin.events import Event, subscribed
 from firkin.process.output import Output, output
 from firkin.process.spec import ExitStatus
+from firkin.pytest import leaks
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support import leaks
-from tests.support.command import Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

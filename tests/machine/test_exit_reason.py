@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import firkin as api
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 pytestmark = pytest.mark.machine
 

@@ -22,10 +22,10 @@ from firkin.errors import MemoryFull, Misfit, NameInUse, PortInUse, UsageError, 
 from firkin.events import Event, subscribed
 from firkin.machine.spec import PublishedPort
 from firkin.process.output import output
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.snapshot.record import Snapshot
-from tests.support.command import Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

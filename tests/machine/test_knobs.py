@@ -18,10 +18,10 @@ from firkin.machine import cpio
 from firkin.machine.kernel import choose_kernel
 from firkin.machine.knobs import Knobs
 from firkin.machine.spec import MachineSpec
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.wire.messages import Mount
-from tests.support.command import Command
-from tests.support.home import Home
 from tests.support.machines import Guest, busybox_disk, guest, status_of
 
 pytestmark = pytest.mark.machine

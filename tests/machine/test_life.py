@@ -13,10 +13,10 @@ import pytest
 
 from firkin.container import record
 from firkin.container.record import Created, Exited
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from firkin.settings import Settings
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

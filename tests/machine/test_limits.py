@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 import firkin as api
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

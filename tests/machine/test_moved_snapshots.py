@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import leaks
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home, fresh_home
-from tests.support.registry import Registry
+from firkin.pytest import leaks
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home, fresh_home
+from firkin.pytest.registry import Registry
 
 pytestmark = pytest.mark.machine
 

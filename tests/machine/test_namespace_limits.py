@@ -16,10 +16,10 @@ import pytest
 
 import firkin as api
 from firkin.linux.cgroup.places import here
+from firkin.pytest import leaks
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home, fresh_home
 from firkin.settings import Settings
-from tests.support import leaks
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home, fresh_home
 from tests.support.images import busybox_tar
 from tests.support.user import User
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from firkin.linux.subordinate_ids import of
+from firkin.pytest import leaks
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import fresh_home
 from tests.machine.test_namespaces import Host
-from tests.support import leaks
-from tests.support.command import FIRKIN, Command
-from tests.support.home import fresh_home
 from tests.support.user import User
 
 APART = ("--isolation", "namespace", "--network", "none")

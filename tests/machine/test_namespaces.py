@@ -21,10 +21,10 @@ from firkin.container.record import Running
 from firkin.errors import FirkinError
 from firkin.linux.cgroup.places import here
 from firkin.linux.subordinate_ids import of
+from firkin.pytest import leaks
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home, fresh_home
 from firkin.settings import Settings
-from tests.support import leaks
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home, fresh_home
 from tests.support.images import busybox_tar
 from tests.support.user import User
 

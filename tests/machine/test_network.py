@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from tests.support.outside import GREETING, NAME, WEB, WEB6
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]

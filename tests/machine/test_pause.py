@@ -18,10 +18,10 @@ from firkin.engine.words import run_options
 from firkin.errors import StorageFull, WrongState
 from firkin.linux.unix_socket import connect
 from firkin.process.output import output
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from tests.support.images import Images, busybox_tar
 from tests.support.layers import archive, directory, hard_link, member, symlink
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

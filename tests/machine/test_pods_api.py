@@ -11,8 +11,8 @@ import pytest
 
 import firkin
 from firkin.container.record import records
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

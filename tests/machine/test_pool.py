@@ -15,10 +15,10 @@ from firkin import AsyncContainer, AsyncEngine, AsyncPool, ImageNotFound, Machin
 from firkin.container.record import Running, records
 from firkin.errors import FirkinError, WrongState
 from firkin.events import Event, subscribed
+from firkin.pytest import leaks
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support import leaks
-from tests.support.command import Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

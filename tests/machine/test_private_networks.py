@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from firkin.container.record import Running, find
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from firkin.pytest.command import Command, Ended
+from firkin.pytest.home import Home
 from tests.support import file_systems
-from tests.support.command import Command, Ended
 from tests.support.ext4 import assert_clean, read
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

@@ -18,9 +18,9 @@ import pytest
 
 import firkin as api
 from firkin.linux import unix_socket
-from tests.support.command import FIRKIN, Command, Ended
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
+from firkin.pytest.command import FIRKIN, Command, Ended
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.command import Command
+from firkin.pytest.command import Command
 
 pytestmark = pytest.mark.machine
 

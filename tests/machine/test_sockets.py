@@ -12,8 +12,8 @@ import pytest
 
 import firkin
 from firkin import AsyncConnection, AsyncContainer, AsyncEngine, Container, Engine, Settings
-from tests.support import leaks
-from tests.support.home import Home, fresh_home, session_dir
+from firkin.pytest import leaks
+from firkin.pytest.home import Home, fresh_home, session_dir
 from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine

@@ -11,10 +11,10 @@ import pytest
 from firkin.container.record import Exited
 from firkin.engine import supervised
 from firkin.engine.engine import Engine
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import processes_of, wait_until_gone
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
-from tests.support.leaks import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

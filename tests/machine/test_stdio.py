@@ -12,7 +12,7 @@ import pytest
 
 import firkin
 from firkin import DEVNULL, PIPE, STDOUT, Container, Engine, Settings
-from tests.support.home import Home, fresh_home, session_dir
+from firkin.pytest.home import Home, fresh_home, session_dir
 from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine

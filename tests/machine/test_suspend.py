@@ -17,10 +17,10 @@ from firkin.engine.options import ExecOptions
 from firkin.engine.words import run_options
 from firkin.errors import StorageFull, WrongState
 from firkin.process.output import output
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
+from firkin.pytest.leaks import SUPERVISOR, processes_of, wait_until_gone
 from firkin.settings import Settings
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
-from tests.support.leaks import SUPERVISOR, processes_of, wait_until_gone
 
 pytestmark = pytest.mark.machine
 

@@ -21,8 +21,8 @@ from firkin.machine import begin as begin_module
 from firkin.machine import template
 from firkin.machine.saved import MEMORY, SAVED, STATE
 from firkin.machine.spec import MachineSpec
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 from tests.support.machines import busybox_disk, guest
 
 pytestmark = pytest.mark.machine

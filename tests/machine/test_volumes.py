@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from tests.support.ext4 import assert_clean, read
-from tests.support.home import Home
 from tests.support.images import busybox_tar
 
 pytestmark = pytest.mark.machine

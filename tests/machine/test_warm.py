@@ -9,9 +9,9 @@ import sys
 import pytest
 
 import firkin as api
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.command import Command
-from tests.support.home import Home
 
 pytestmark = pytest.mark.machine
 

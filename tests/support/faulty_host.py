@@ -27,8 +27,8 @@ from firkin.linux.mounts import (
     unshare,
 )
 from firkin.linux.syscalls import libc, prctl
+from firkin.pytest.home import Home
 from tests.support.arm64 import program as static_program
-from tests.support.home import Home
 
 UID = 54321
 USER = "fkdoctor"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from firkin.pytest.registry import running_registry
 from tests.support.images import Images
-from tests.support.registry import running_registry
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from firkin.oci.digest import Digest
-from tests.support.registry import Registry
+from firkin.pytest.registry import Registry
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 ANNOTATION = "dev.cosignproject.cosign/signature"

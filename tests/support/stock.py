@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.command import FIRKIN, Command
-from tests.support.home import fresh_home
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import fresh_home
 from tests.support.images import busybox_tar, debian_tar
 
 _IMAGES = {"busybox": ("sh", busybox_tar), "debian": ("bash", lambda: debian_tar().read_bytes())}

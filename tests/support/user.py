@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import leaks
-from tests.support.command import Command
-from tests.support.home import Home, fresh_home
+from firkin.pytest import leaks
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home, fresh_home
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from firkin.errors import UsageError
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ from firkin.oci.digest import Digest
 from firkin.oci.media_types import OCI_MANIFEST
 from firkin.oci.reference import Reference
 from firkin.process.spec import ProcessSpec
+from firkin.pytest.command import FIRKIN, Command
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.store.refs import Refs
-from tests.support.command import FIRKIN, Command
-from tests.support.home import Home
 
 IMAGES = ("alpine:3.19", "alpine:3.20", "debian:12", "registry.test:5000/tools/gcc:13")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import Command
-from tests.support.home import Home
+from firkin.pytest.command import Command
+from firkin.pytest.home import Home
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from firkin.container import record
 from firkin.container.record import Exited, Running
 from firkin.container.spec import Bind, ContainerSpec
 from firkin.process.spec import ExitStatus, ProcessSpec
+from firkin.pytest.command import Command
 from firkin.settings import Settings
-from tests.support.command import Command
 
 DIGEST = "sha256:" + "ab" * 32
 

@@ -12,8 +12,8 @@ from firkin.cli.main import invoke
 from firkin.container.record import create
 from firkin.container.spec import ContainerSpec
 from firkin.process.spec import ProcessSpec
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 from tests.unit.cli.test_command_line import environ
 
 WORKER = """

@@ -23,8 +23,8 @@ from firkin.engine.images import Images
 from firkin.errors import FirkinError, ImageNotFound, Untrusted, UsageError
 from firkin.oci.digest import Digest
 from firkin.oci.image import Image
+from firkin.pytest.command import Command
 from firkin.settings import Settings
-from tests.support.command import Command
 from tests.support.images import tar_of
 
 TAR = tar_of({"etc": None, "etc/hello": b"hello", "bin/sh": "-> /bin/busybox"})

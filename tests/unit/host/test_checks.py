@@ -33,8 +33,8 @@ from firkin.host import (
 )
 from firkin.host.asker import Asker
 from firkin.host.mount_table import Mount
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 from tests.unit.host import test_provoked
 
 BY_HAND: list[tuple[str, Any, Any]] = [

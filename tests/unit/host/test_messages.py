@@ -14,7 +14,7 @@ import pytest
 from firkin.errors import UsageError
 from firkin.faults.catalogue import FAULTS
 from firkin.host.messages import MAX_BYTES, recognised
-from tests.support.home import Home
+from firkin.pytest.home import Home
 
 LINES = [
     tuple(line.split("\t")) for line in Path(__file__).with_name("messages.txt").read_text().splitlines()

@@ -15,6 +15,7 @@ from firkin.host import clock
 from firkin.host.doctor import examine
 from firkin.linux.mounts import MS_BIND, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, mount
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, prctl
+from firkin.pytest.home import fresh_home
 from tests.support.faulty_host import (
     UID,
     USER,
@@ -22,7 +23,6 @@ from tests.support.faulty_host import (
     chroot_into_itself,
     own_limit_of_namespaces,
 )
-from tests.support.home import fresh_home
 
 pytestmark = pytest.mark.root
 

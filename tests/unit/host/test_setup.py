@@ -23,9 +23,9 @@ from firkin.host.remedies import File, plan
 from firkin.host.shells import SCRIPTS
 from firkin.host.units import units
 from firkin.host.written import Written
+from firkin.pytest.home import Home, fresh_home
 from firkin.settings import Settings
 from tests.support.faulty_host import UID, World
-from tests.support.home import Home, fresh_home
 from tests.unit.host import test_provoked
 
 Said = Callable[..., str]

@@ -16,8 +16,8 @@ from firkin.linux.id_map import IdMap, IdRanges
 from firkin.linux.mounts import MS_NOSUID
 from firkin.linux.subordinate_ids import Holder
 from firkin.linux.syscalls import PR_SET_NO_NEW_PRIVS, prctl
+from firkin.pytest.home import Home, fresh_home
 from tests.support.faulty_host import UID, World, chroot_into_itself, own_limit_of_namespaces
-from tests.support.home import Home, fresh_home
 
 pytestmark = pytest.mark.root
 _DEADLINE_S = 60.0

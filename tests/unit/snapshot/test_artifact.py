@@ -35,13 +35,13 @@ from firkin.machine import saved
 from firkin.machine.qcow2_header import HEADER
 from firkin.oci.descriptor import Descriptor
 from firkin.oci.digest import Digest
+from firkin.pytest.home import fresh_home
 from firkin.settings import Settings
 from firkin.snapshot import record
 from firkin.snapshot.pack import pack
 from firkin.snapshot.record import Snapshot
 from firkin.snapshot.unpack import unpack
 from firkin.store.store import Store
-from tests.support.home import fresh_home
 from tests.support.snapshots import MIB, PAGE, make_snapshot, noisy_memory
 
 MEMORY = noisy_memory(20 * MIB)

@@ -20,9 +20,9 @@ from firkin.engine import supervised
 from firkin.errors import ContainerNotFound, HostUnsupported, ProtocolError, WrongState
 from firkin.linux.unix_socket import connect
 from firkin.process.spec import ExitStatus, ProcessSpec
+from firkin.pytest.leaks import dismiss_supervisor, processes_of
 from firkin.supervisor import server
 from firkin.supervisor.lock import SupervisorLock
-from tests.support.leaks import dismiss_supervisor, processes_of
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ import pytest
 from firkin.host.asker import Asker
 from firkin.host.remedies import plan
 from firkin.host.written import Written
+from firkin.pytest.home import Home
 from firkin.settings import Settings
-from tests.support.home import Home
 from tests.unit.supervisor.user_manager import MANAGER
 
 _ROOT = Path(__file__).parents[3]

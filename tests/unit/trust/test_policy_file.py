@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from firkin.errors import Untrusted, UsageError
 from firkin.events import Event, subscribed
 from firkin.oci.reference import Reference
+from firkin.pytest.home import Home
 from firkin.settings import Settings
 from firkin.trust.policy import AcceptAnything, Policy, Reject, SigstoreSigned
 from firkin.trust.policy_file import MAX_POLICY_BYTES, load_policy, parse_policy
 from firkin.trust.subject import Subject
-from tests.support.home import Home
 
 ANYTHING, REJECT = '{"type": "insecureAcceptAnything"}', '{"type": "reject"}'
 ACCEPTING, REJECTING = f'{{"default": [{ANYTHING}]}}', f'{{"default": [{REJECT}]}}'
