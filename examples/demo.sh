@@ -43,7 +43,7 @@ try "firkin run -d --name counter debian sh -c 'n=0; while sleep 0.5; do n=\$((n
 try firkin ps
 try firkin exec counter cat /proc/1/comm
 try firkin top counter
-try "firkin logs counter | head -3"
+try "firkin logs -f counter | head -3"
 try firkin rm -f counter
 
 tell "The same from Python"

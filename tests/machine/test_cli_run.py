@@ -102,7 +102,7 @@ def test_ctrl_c_while_it_starts_ends_it_at_once_and_leaves_nothing(
 
 
 def test_a_second_ctrl_c_ends_a_process_that_does_not_hear_the_first(busybox: Command, home: Home) -> None:
-    argv = [*FIRKIN, "run", "-q", "--rm", "busybox", "sh", "-c", "echo ready; exec sleep 1000"]
+    argv = [*FIRKIN, "run", "-q", "--rm", "busybox", "sh", "-c", "trap '' INT; echo ready; exec sleep 1000"]
     with subprocess.Popen(argv, stdout=-1, stderr=-1, text=True, env=home.environ()) as child:
         assert child.stdout is not None
         assert child.stderr is not None
