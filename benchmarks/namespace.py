@@ -90,7 +90,8 @@ def floors(place: Place, peer: Podman | None) -> Iterator[Contender]:
         spec = json.loads(subprocess.check_output([*enter, "sh", "-c", made]))
         spec["process"] |= {"args": ["true"], "terminal": False, "rlimits": []}
         (root.parent / "config.json").write_text(json.dumps(spec))
-        crun = [*enter, "crun", "--cgroup-manager=disabled", "run", "--bundle", str(root.parent), "bare"]
+        alone = ("--root", str(place.root / "crun"), "--cgroup-manager=disabled")
+        crun = [*enter, "crun", *alone, "run", "--bundle", str(root.parent), "bare"]
         yield Contender("bare crun", lambda: command_times(crun))
 
 

@@ -99,5 +99,5 @@ def _tidy(command: tuple[str, ...]) -> None:
     subprocess.run([*command, "rm", "--all", "--force"], stdout=subprocess.DEVNULL, check=False)
     for parent in Path("/sys/fs/cgroup").glob("*/libpod_parent"):
         for group in (*parent.glob("*"), parent):
-            if group.is_dir():
+            if group.is_dir() and os.access(parent, os.W_OK):
                 group.rmdir()
