@@ -149,8 +149,10 @@ async def test_from_python_too(stocked: Home, settings: Settings) -> None:
             await box.start()
             await box.rename("crate")
             assert box.name == "crate"
+            await box.exec(["sh", "-c", "until [ -s /ups ]; do sleep 0.1; done"]).output(check=True)
             await box.restart()
-            assert (await box.exec(["cat", "/ups"]).output(text=True)).stdout == "up\nup\n"
+            ups = "until [ $(wc -l < /ups) -gt 1 ]; do sleep 0.1; done; cat /ups"
+            assert (await box.exec(["sh", "-c", ups]).output(text=True)).stdout == "up\nup\n"
             await box.stop(60)
             assert isinstance(record.find(settings.paths, "crate").state(), Exited)
             assert (await box.wait()).code == 7

@@ -123,7 +123,8 @@ async def test_one_that_cannot_be_put_on_record_as_suspended_goes_on_and_keeps_n
         assert isinstance(box.state, Running)
         assert record.state() == box.state
         assert not list(record.dir.glob("*suspended*"))
-        script = "before=$(cat /count); until [ $(cat /count) -gt $before ]; do sleep 0.2; done; echo on"
+        begun = 'until before=$(cat /count) && [ "$before" ]; do sleep 0.1; done'
+        script = f'{begun}; until [ "$(cat /count)" -gt "$before" ]; do sleep 0.2; done; echo on'
         said = await output(await box.exec(ExecOptions(command=("sh", "-c", script))))
         assert said.stdout == b"on\n"
         await box.suspend()
