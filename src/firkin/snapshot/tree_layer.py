@@ -18,9 +18,9 @@ from firkin.linux.beneath import open_beneath
 from firkin.linux.id_map import IdMap, IdRanges
 from firkin.rootfs.owners import ACLS, CAPABILITY, acl_with
 from firkin.snapshot.diff import DELETED, Change
+from firkin.snapshot.layer_tar import check_name, whiteout
 from firkin.snapshot.tree_diff import attributes
 
-_WHITEOUT = b".wh."
 _PIECE_BYTES = 1 << 18
 _REVISION_MASK, _REVISION_2, _REVISION_3 = 0xFF000000, 0x02000000, 0x03000000
 _SETS_BYTES, _REVISION_3_BYTES = 16, 24
@@ -66,15 +66,9 @@ def tree_layer(changes: Iterable[Change], root_fd: int, ids: Ids) -> Iterator[by
     linked: dict[tuple[int, int], bytes] = {}
     for change in changes:
         path = os.fsencode(change.path).strip(b"/")
-        parent, _, name = path.rpartition(b"/")
-        if name.startswith(_WHITEOUT):
-            raise UsageError(
-                f"{change.path} cannot be in an image: in a layer its name means that something was removed",
-                hint="rename or remove it",
-            )
+        check_name(path)
         if change.kind == DELETED:
-            hidden = parent + b"/" * bool(parent) + _WHITEOUT + name
-            yield headers(Entry(hidden, stat.S_IFREG, 0, 0, 0, 0, 0, b""))
+            yield whiteout(path)
         else:
             yield from _member(root_fd, path, ids, linked)
     yield END_OF_ARCHIVE
